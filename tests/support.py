@@ -1,0 +1,125 @@
+"""What the tests share: the program as a module, as a call and as a process."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "skills/ai/video/aliyun-emo/scripts/prepare_emo_request.py"
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
+
+spec = importlib.util.spec_from_file_location("prepare_emo_request", SCRIPT)
+emo = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(emo)
+
+IMAGE_URL = "https://example.com/portrait.png"
+AUDIO_URL = "https://example.com/speech.mp3"
+FACE_BBOX = [302, 286, 610, 593]
+EXT_BBOX = [71, 9, 840, 778]
+GOOD = {
+    "--image-url": IMAGE_URL,
+    "--audio-url": AUDIO_URL,
+    "--face-bbox": "302,286,610,593",
+    "--ext-bbox": "71,9,840,778",
+    "--style-level": "active",
+}
+REQUEST = {
+    "model": "emo-v1",
+    "input": {
+        "image_url": IMAGE_URL,
+        "audio_url": AUDIO_URL,
+        "face_bbox": FACE_BBOX,
+        "ext_bbox": EXT_BBOX,
+    },
+    "parameters": {"style_level": "active"},
+}
+
+
+def arguments(**changes):
+    """Return the quick start's arguments with `changes`; what becomes None is left out."""
+    changes = {"--" + field.replace("_", "-"): value for field, value in changes.items()}
+    options = {**GOOD, **changes}
+    return [word for name, value in options.items() if value is not None for word in (name, value)]
+
+
+class Result:
+    """What a run left behind: exit code, the line on stdout, stderr."""
+
+    def __init__(self, code, stdout, stderr):
+        self.code, self.stdout, self.stderr = code, stdout, stderr
+
+    @property
+    def line(self):
+        assert self.stdout.endswith("\n"), self.stdout
+        assert self.stdout.count("\n") == 1, self.stdout
+        return json.loads(self.stdout)
+
+    @property
+    def fields(self):
+        return [error["field"] for error in self.line["errors"]]
+
+    def __str__(self):
+        return f"exit {self.code}\n{self.stdout}{self.stderr}"
+
+
+class Case(unittest.TestCase):
+    """A test in a folder of its own, where `OUTPUT_DIR` is unset."""
+
+    maxDiff = None
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name).resolve()
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.folder)
+        output_dir = os.environ.pop("OUTPUT_DIR", None)
+        if output_dir is not None:
+            self.addCleanup(os.environ.__setitem__, "OUTPUT_DIR", output_dir)
+
+    def call(self, *words):
+        """Return the `Result` of the command line `words` in this process."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            code = emo.main(list(words))
+        return Result(code, stdout.getvalue(), stderr.getvalue())
+
+    def run_script(self, *words, stdin=subprocess.DEVNULL, input=None, **environment):
+        """Return the `Result` of the command line `words` as a process of its own."""
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), *words],
+            stdin=None if input is not None else stdin,
+            input=input,
+            capture_output=True,
+            env={**os.environ, **environment},
+            timeout=20,
+        )
+        stdout = done.stdout.decode("ascii").replace("\r\n", "\n")
+        return Result(done.returncode, stdout, done.stderr.decode(errors="replace"))
+
+    def files(self):
+        """Return the paths of all files below the test's folder, hidden ones too."""
+        return sorted(
+            str(path.relative_to(self.folder).as_posix())
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        )
+
+    def refuse(self, result, *fields):
+        """Assert that `result` is a refusal for `fields` that left no file behind."""
+        self.assertEqual(result.code, 2, result)
+        self.assertIs(result.line["ok"], False)
+        self.assertEqual(result.fields, list(fields), result)
+        for error in result.line["errors"]:
+            self.assertEqual(list(error), ["field", "message", "hint"])
+            self.assertTrue(error["message"] and error["hint"], error)
+        self.assertEqual(len(result.stderr.splitlines()), len(fields), result)
+        self.assertNotIn("request.json", " ".join(self.files()))
