@@ -1,0 +1,430 @@
+"""Boxes and the other values: what is taken, what is refused, and from where."""
+
+import json
+import unittest
+
+from support import (
+    AUDIO_URL,
+    EXT_BBOX,
+    FACE_BBOX,
+    FIXTURES,
+    IMAGE_URL,
+    REQUEST,
+    Case,
+    arguments,
+    emo,
+)
+
+PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+FAILED = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
+EXPIRED = IMAGE_URL + "?Expires=1&Signature=s3cret"
+
+
+class Boxes(Case):
+    TAKEN = {
+        "302,286,610,593": [302, 286, 610, 593],
+        "[302, 286, 610, 593]": [302, 286, 610, 593],
+        "[302,286,610,593]": [302, 286, 610, 593],
+        "[\n  302,\n  286,\n  610,\n  593\n]": [302, 286, 610, 593],
+        " \n302,286,610,593\r\n": [302, 286, 610, 593],
+        "0,0,7000,7000": [0, 0, 7000, 7000],
+    }
+    REFUSED = {  # words of the message: texts
+        "has no value": ["", " ", "\n"],
+        "is not four numbers": [
+            *("1", "1,2,3", "1,2,3,4,5", "1 2 3 4", "1;2;3;4", "[]", "[1,2,3]", "1x2x3x4", "null"),
+            *("１，２，３，４", "[[1,2,3,4],[5,6,7,8]]", "x1=1", "{", "--", "-", "-1"),
+        ],
+        "not a whole number": [
+            *("1_0,2,30,40", "+3,2,30,40", "３,2,30,40", "1.0,2,30,40", "1e3,2,30,40", ",2,30,40"),
+            *("1,2,30,", "0x1,2,30,40", "1, 2, 30, 40", "1,2 ,30,40", "01,2,30,40", "-0,2,30,40"),
+            *("[-1,2,30,40]", "-5,2,30,40", "1,-2,30,40", "--5,2,30,40", "-x,2,30,40", "-,2,3,4"),
+            *("7001,2,7002,40", "1,2,30,99999999999", f"{'9' * 5000},2,30,40", "nan,2,30,40"),
+            *("[1,2,30,40", "1,2,30,40]", "(1,2,30,40)", "[1.0,2,30,40]", "[true,2,30,40]"),
+            *('["1",2,30,40]', "x1,y1,x2,y2", "1,2,30,40\0", "1,2,30,4\u200b0", "1,2,30,40;"),
+            *("[\u00a01,2,30,40]", "1,2,30,٤٠", "1,\n2,30,40", "²,2,30,40"),
+        ],
+        "has no area": [
+            "5,2,5,40",
+            "30,2,5,40",
+            "1,40,30,40",
+            "1,40,30,2",
+            "0,0,0,0",
+            "[9,\n9,1,1]",
+        ],
+    }
+
+    def test_a_box_is_four_plain_whole_numbers(self):
+        for text, box in self.TAKEN.items():
+            with self.subTest(text):
+                self.assertEqual(emo.parse_box("face_bbox", text.strip()), box)
+
+    def test_anything_else_gets_the_box_message_however_the_option_is_spelled(self):
+        for words, texts in self.REFUSED.items():
+            for text in texts:
+                for option, field in (("--face-bbox", "face_bbox"), ("--ext-bbox", "ext_bbox")):
+                    rest = arguments(**{field: None})
+                    for spelled in ([option, text], [f"{option}={text}"]):
+                        with self.subTest(" ".join(spelled)[:80]):
+                            for line in ([*spelled, *rest], [*rest, *spelled]):
+                                result = self.call(*line)
+                                self.refuse(result, field)
+                                self.assertIn(words, result.line["errors"][0]["message"])
+
+    def test_the_ratio_is_1_1_or_3_4_within_the_rounding_of_the_corners(self):
+        for box, ratio in (
+            ([71, 9, 840, 778], "1:1"),
+            ([225, 0, 931, 706], "1:1"),
+            ([242, 68, 617, 443], "1:1"),
+            ([63, 30, 609, 575], "1:1"),  # 546x545, from the real service
+            ([0, 0, 500, 502], "1:1"),
+            ([0, 0, 502, 500], "1:1"),
+            ([0, 0, 500, 503], None),
+            ([0, 0, 503, 500], None),
+            ([0, 0, 300, 400], "3:4"),
+            ([0, 0, 301, 399], "3:4"),
+            ([0, 0, 299, 401], "3:4"),
+            ([0, 0, 301, 401], "3:4"),
+            ([0, 0, 302, 400], None),
+            ([0, 0, 300, 403], None),
+            ([0, 0, 1, 1], "1:1"),
+            ([0, 0, 2, 3], "1:1"),
+            ([0, 0, 3, 4], "1:1"),  # 1:1 is tried first
+            ([0, 0, 7000, 7000], "1:1"),
+            ([0, 0, 5250, 7000], "3:4"),
+            ([0, 0, 400, 300], None),
+            ([0, 0, 1920, 1080], None),
+        ):
+            with self.subTest(box):
+                self.assertEqual(emo.ratio_of(box), ratio)
+
+    def test_a_misfit_tells_its_size_and_its_ratio(self):
+        for box, words in (
+            ("0,0,400,300", "400x300 is 4:3"),
+            ("71,9,840,509", "769x500 is 769:500"),
+            ("0,0,1920,1080", "1920x1080 is 16:9"),
+        ):
+            with self.subTest(box):
+                result = self.call(*arguments(ext_bbox=box, face_bbox="80,10,200,200"))
+                self.refuse(result, "ext_bbox")
+                self.assertIn(words, result.line["errors"][0]["message"])
+                self.assertIn("1:1 or 3:4", result.line["errors"][0]["message"])
+
+    def test_the_boxes_lie_as_in_an_answer(self):
+        for face, outcome in (
+            ("302,286,610,593", None),
+            ("71,9,200,200", None),  # in a corner
+            ("70,9,200,200", "sticks out"),
+            ("600,600,841,778", "sticks out"),
+            ("0,0,72,10", "sticks out"),
+            ("0,0,71,700", "apart"),  # they touch
+            ("100,778,200,900", "apart"),
+            ("5000,5000,6000,6000", "apart"),
+            ("0,0,6000,6000", "swapped?"),
+            ("71,9,840,778", "swapped?"),  # twice the same
+            ("71,9,840,779", "swapped?"),
+        ):
+            with self.subTest(face):
+                result = self.call(*arguments(face_bbox=face), "--dry-run")
+                if outcome in ("apart", "swapped?"):
+                    self.refuse(result, "face_bbox")
+                    self.assertIn(outcome, result.line["errors"][0]["message"])
+                    continue
+                self.assertEqual(result.code, 0)
+                warnings = [warning["message"] for warning in result.line["warnings"]]
+                self.assertEqual(
+                    [outcome in message for message in warnings], [True] * bool(outcome)
+                )
+                self.assertEqual(len(result.stderr.splitlines()), bool(outcome))
+
+
+class Choices(Case):
+    def test_what_is_none_of_the_choices_is_refused(self):
+        for field, texts in {
+            "style_level": [
+                "Active",
+                "ACTIVE",
+                "lively",
+                "normal,calm",
+                "",
+                "0",
+                "--calm",
+                "\x1b[2J",
+            ],
+            "model": ["", "a b", "é", "emo-v1;", "模型", "a\nb", "emo-v1-detect", "emo-detect-v1"],
+        }.items():
+            for text in texts:
+                with self.subTest(f"{field} {text!r}"):
+                    result = self.call(
+                        *arguments(**{field: None}), f"--{field.replace('_', '-')}={text}"
+                    )
+                    self.refuse(result, field)
+
+    def test_detect_refuses_likewise(self):
+        for option, texts in {
+            "ratio": ["", "1：1", "4:3", "1/1", "16:9", "1:1:1", "3"],
+            "model": ["emo-v1", "", "a b"],
+        }.items():
+            for text in texts:
+                with self.subTest(f"{option} {text!r}"):
+                    result = self.call("detect", "--image-url", IMAGE_URL, f"--{option}", text)
+                    self.refuse(result, option)
+
+    def test_the_choices_are_written_as_given(self):
+        for field, texts in {
+            "style_level": ["normal", "calm", "active"],
+            "model": ["emo-v1", "emo-v1-2026", "ep_1/my.model:v2", "EMO"],
+        }.items():
+            for text in texts:
+                with self.subTest(text):
+                    result = self.call(*arguments(**{field: f" {text} "}), "--dry-run")
+                    self.assertEqual(result.code, 0, result)
+                    self.assertEqual(result.line[field], text)
+                    body = result.line["request"]
+                    self.assertEqual({**body, **body["parameters"]}[field], text)
+        for ratio, size in (("1:1", "512x512"), ("3:4", "512x704")):
+            with self.subTest(ratio):
+                result = self.call("detect", "--image-url", IMAGE_URL, "--ratio", ratio)
+                self.assertEqual((result.line["ratio"], result.line["video_size"]), (ratio, size))
+
+    def test_the_default_style_is_written_too(self):
+        result = self.call(*arguments(style_level=None), "--dry-run")
+        self.assertEqual(result.line["request"]["parameters"], {"style_level": "normal"})
+
+    def test_a_deployment_of_its_own_may_detect_and_generate(self):
+        for model in ("my-emo", "emo-detect-v1", "emo-v1-detect"):
+            with self.subTest(model):
+                result = self.call(
+                    "detect", "--image-url", IMAGE_URL, "--model", model, "--dry-run"
+                )
+                self.assertEqual(result.line["model"], model)
+
+
+class Detections(Case):
+    """`--detection`: the boxes from a saved answer."""
+
+    def prepare(self, content, *words, **changes):
+        """Return the result with `content` as the detection file; bytes stand as they are."""
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        path = self.folder / "detection.json"
+        path.write_bytes(content)
+        changes = {"face_bbox": None, "ext_bbox": None, "detection": str(path), **changes}
+        return self.call(*arguments(**changes), *words)
+
+    def saved(self, image_url=IMAGE_URL, answer=PASSED, **more):
+        return {"request": {"input": {"image_url": image_url}}, "response": answer, **more}
+
+    def boxes(self, **output):
+        """Return the answer that passed with parts of its output replaced, None for left out."""
+        merged = {**PASSED["output"], **output}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        return {**PASSED, "output": kept}
+
+    def test_the_boxes_come_from_the_answer_in_each_form_and_encoding(self):
+        text = json.dumps(PASSED, ensure_ascii=False)
+        for name, content in {
+            "as it came": (FIXTURES / "detection-pass.json").read_bytes(),
+            "with its request": self.saved(),
+            "and other keys": self.saved(saved_at="2026-01-01T00:00:00Z", note=[None]),
+            "without its request": {"response": PASSED},
+            "without a request": {"request": None, "response": PASSED},
+            "UTF-8 with a mark": text.encode("utf-8-sig"),
+            "UTF-16 as PowerShell writes it": text.encode("utf-16"),
+            "UTF-16, big end first": b"\xfe\xff" + text.encode("utf-16-be"),
+            "UTF-16 without a mark": text.encode("utf-16-le"),
+            "CRLF": json.dumps(PASSED, indent=2).replace("\n", "\r\n").encode(),
+            "with words of other languages": {**PASSED, "message": "通过"},
+        }.items():
+            with self.subTest(name):
+                result = self.prepare(content, "--dry-run")
+                self.assertEqual(result.code, 0, result)
+                self.assertEqual(result.line["request"], REQUEST)
+                self.assertEqual(result.line["warnings"], [])
+
+    def test_a_file_that_is_no_detection_answer_is_a_problem_that_says_which(self):
+        deep = b'{"output": ' + b"[" * 200_000
+        for content, words in (
+            (b"", "is empty"),
+            (b" \n", "is empty"),
+            (b"{", "is not JSON"),
+            (b"boxes: 1,2,3,4", "is not JSON"),
+            (b'{"output": {}} trailing', "is not JSON"),
+            (b"\xff\xfe\x00", "is not JSON"),
+            (b'{"message": "\xe9"}', "is not JSON"),
+            (
+                b'{"n": ' + b"9" * 10_000 + b"}",
+                "is not JSON" if emo_limits_digits() else "no output",
+            ),
+            (deep, "nested too deep"),
+            (b" " * (1024 * 1024) + b"{}", "larger than 1 MiB"),
+            (b"[]", "holds no JSON object"),
+            (b"null", "holds no JSON object"),
+            (b"302", "holds no JSON object"),
+            ({}, "has no output"),
+            ({"output": None}, "has no output"),
+            ({"output": []}, "has no output"),
+            ({"response": None}, "is not a JSON object"),
+            ({"response": [PASSED]}, "is not a JSON object"),
+            ({"response": {"response": PASSED}}, "has no output"),
+            (REQUEST, "has no output"),
+            (json.loads((FIXTURES / "task-failed.json").read_text("utf-8")), "check_pass"),
+            (self.boxes(check_pass="true"), "check_pass"),
+            (self.boxes(check_pass=1), "check_pass"),
+            (self.boxes(check_pass=None), "check_pass"),
+            (self.boxes(face_bbox=None), "face_bbox: is missing"),
+            (self.boxes(ext_bbox=None), "ext_bbox: is missing"),
+            (self.boxes(ext_bbox="71,9,840,778"), "ext_bbox: "),
+            (self.boxes(ext_bbox={}), "ext_bbox: "),
+            (self.boxes(ext_bbox=[]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[[71, 9, 840, 778]]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[71, 9, 840]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[71, 9, 840, 778, 1]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[71.0, 9, 840, 778]), "'71.0'"),
+            (self.boxes(ext_bbox=[True, 9, 840, 778]), "'true'"),
+            (self.boxes(ext_bbox=["71", 9, 840, 778]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[-71, 9, 840, 778]), "'-71'"),
+            (self.boxes(ext_bbox=[None, 9, 840, 778]), "'null'"),
+            (self.boxes(ext_bbox=[10**400, 9, 840, 778]), "ext_bbox: "),
+            (self.boxes(ext_bbox=[71, 9, 840, 578]), "769x569"),
+            (self.boxes(face_bbox=EXT_BBOX, ext_bbox=FACE_BBOX), "swapped?"),
+            ({"request": {}, "response": PASSED}, "no input.image_url"),
+            ({"request": [1], "response": PASSED}, "no input.image_url"),
+            ({"request": {"input": {"image_url": 1}}, "response": PASSED}, "no input.image_url"),
+        ):
+            with self.subTest(str(content)[:60]):
+                result = self.prepare(content)
+                self.refuse(result, "detection")
+                self.assertIn(words, result.line["errors"][0]["message"])
+
+    def test_boxes_in_an_answer_may_be_wrong_in_two_ways_at_once(self):
+        result = self.prepare(self.boxes(face_bbox=[1], ext_bbox=[0, 0, 4, 300]))
+        self.refuse(result, "detection", "detection")
+
+    def test_nesting_up_to_the_limit_of_the_parser_ends_in_a_message(self):
+        for depth in range(900, 1010, 3):
+            for content in (
+                b'{"output": {"check_pass": true, "ext_bbox": '
+                + b"[" * depth
+                + b"]" * depth
+                + b"}}",
+                b'{"output": {"check_pass": false, "code": ' + b"[" * depth + b"]" * depth + b"}}",
+            ):
+                with self.subTest(depth):
+                    self.assertEqual(set(self.prepare(content).fields), {"detection"})
+
+    def test_an_answer_that_did_not_pass_shows_code_message_and_remedy(self):
+        error = json.loads((FIXTURES / "error-401.json").read_text("utf-8"))
+        secret = "cannot fetch https://me:s3cret@example.com/a.png?Signature=s3cret now \x1b[2J"
+        for answer, words, hint in (
+            (FAILED, "InvalidFile.FacePose: The pose of the detected face", "from the front"),
+            (error, "InvalidApiKey: No API-key provided", "Beijing"),
+            (self.boxes(check_pass=False), "no code", "one person"),
+            (
+                self.boxes(check_pass=False, code="", message=""),
+                "no code: no message",
+                "one person",
+            ),
+            (
+                self.boxes(check_pass=False, code="New.Code", message="m"),
+                "New.Code: m",
+                "one person",
+            ),
+            (self.boxes(check_pass=False, code=["x"], message={"a": 1}), "['x']", "one person"),
+            (self.boxes(check_pass=False, code="c", message=secret), "now \\x1b[2J", "one person"),
+            (self.boxes(check_pass=False, code="c", message="\ud800"), "\\ud800", "one person"),
+        ):
+            for content in (answer, self.saved(answer=answer)):
+                with self.subTest(words):
+                    result = self.prepare(content)
+                    self.refuse(result, "detection")
+                    self.assertIn(words, result.line["errors"][0]["message"])
+                    self.assertIn(hint, result.line["errors"][0]["hint"])
+                    self.assertNotIn("s3cret", str(result))
+
+    def test_every_code_of_the_contract_has_its_remedy(self):
+        for code in emo.REMEDIES:
+            with self.subTest(code):
+                result = self.prepare(self.boxes(check_pass=False, code=code))
+                self.assertEqual(result.line["errors"][0]["hint"], emo.REMEDIES[code])
+
+    def test_the_picture_must_be_the_one_that_was_detected(self):
+        for detected, given, outcome in (
+            (IMAGE_URL, IMAGE_URL, None),
+            ("HTTPS://EXAMPLE.com/portrait.png#x", IMAGE_URL, None),
+            ("https://example.com/ü.png", "https://example.com/%C3%BC.png", None),
+            (IMAGE_URL + "?v=1", IMAGE_URL + "?v=1", None),
+            (IMAGE_URL + "?v=1", IMAGE_URL + "?v=2", "signed anew"),
+            (EXPIRED, IMAGE_URL + "?Expires=9999999999&Signature=s3cret", "signed anew"),
+            (IMAGE_URL + "?v=1", IMAGE_URL, "signed anew"),
+            ("http://example.com/portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.org/portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com:444/portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com/Portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com/portrait.png/", IMAGE_URL, "another picture"),
+            ("portrait.png", IMAGE_URL, "another picture"),
+            ("", IMAGE_URL, "another picture"),
+            ("\ud800", IMAGE_URL, "another picture"),
+        ):
+            with self.subTest(f"{detected!r} {given}"):
+                result = self.prepare(self.saved(detected), "--dry-run", image_url=given)
+                self.assertNotIn("s3cret", result.stderr)
+                if outcome == "another picture":
+                    self.refuse(result, "detection")
+                    self.assertIn(outcome, result.line["errors"][0]["message"])
+                    continue
+                self.assertEqual(result.code, 0, result)
+                warnings = [warning["message"] for warning in result.line["warnings"]]
+                self.assertEqual(
+                    [outcome in message for message in warnings], [True] * bool(outcome)
+                )
+
+    def test_a_wrong_picture_and_a_wrong_answer_are_both_told(self):
+        result = self.prepare(self.saved(answer=FAILED), image_url="https://example.com/other.png")
+        self.refuse(result, "detection", "detection")
+        result = self.prepare(self.saved(answer=FAILED), image_url="nonsense")
+        self.refuse(result, "image_url", "detection")
+
+    def test_a_face_that_sticks_out_in_an_answer_is_a_warning(self):
+        result = self.prepare(self.boxes(face_bbox=[60, 286, 610, 593]), "--dry-run")
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["detection"])
+
+    def test_boxes_beside_the_file_are_a_problem(self):
+        for box in ("face_bbox", "ext_bbox"):
+            with self.subTest(box):
+                result = self.prepare(PASSED, **{box: "71,9,840,778"})
+                self.refuse(result, "detection")
+        self.refuse(self.prepare(FAILED, ext_bbox="1,2,3,4"), "detection", "detection")
+
+    def test_a_file_that_cannot_be_read_is_a_problem(self):
+        (self.folder / "a folder").mkdir()
+        for path in (
+            "missing.json",
+            "a folder",
+            "",
+            "x" * 5000,
+            "\udcff",
+            "https://example.com/d?k=s3cret",
+        ):
+            with self.subTest(path[:40]):
+                result = self.prepare(PASSED, detection=path)
+                self.refuse(result, "detection")
+                self.assertNotIn("s3cret", str(result))
+
+    def test_it_stands_in_for_boxes_and_audio_is_still_checked(self):
+        result = self.prepare(PASSED, audio_url=None)
+        self.refuse(result, "audio_url")
+        self.assertEqual(self.prepare(PASSED, audio_url=AUDIO_URL).code, 0)
+
+
+def emo_limits_digits():
+    """Tell whether this Python refuses numbers of thousands of digits (since 3.9.14, 3.10.7)."""
+    try:
+        int("9" * 10_000)
+    except ValueError:
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    unittest.main()
