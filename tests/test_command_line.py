@@ -1,0 +1,405 @@
+"""The command line: one line of JSON whatever happens, everything wrong at once, no secrets."""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from support import EXT_BBOX, FACE_BBOX, FIXTURES, IMAGE_URL, REQUEST, SCRIPT, Case, arguments, emo
+
+POSIX = os.name == "posix"
+
+
+class Output(Case):
+    def test_the_quick_start_prints_and_writes_this(self):
+        result = self.run_script(*arguments())
+        self.assertEqual((result.code, result.stderr), (0, ""))
+        path = os.path.join("output", "aliyun-emo", "request.json")
+        self.assertEqual(
+            list(result.line.items()),
+            [
+                ("ok", True),
+                ("request_path", path),
+                ("model", "emo-v1"),
+                ("ratio", "1:1"),
+                ("video_size", "512x512"),
+                ("style_level", "active"),
+                ("face_bbox", FACE_BBOX),
+                ("ext_bbox", EXT_BBOX),
+                ("warnings", []),
+            ],
+        )
+        written = Path(path).read_bytes()
+        self.assertEqual(written, json.dumps(REQUEST, indent=2).encode() + b"\n")
+
+    def test_the_command_word_changes_nothing(self):
+        plain = self.run_script(*arguments())
+        self.assertEqual(self.run_script("prepare", *arguments()).stdout, plain.stdout)
+
+    def test_detect_prints_and_writes_this(self):
+        result = self.run_script("detect", "--image-url", IMAGE_URL)
+        path = os.path.join("output", "aliyun-emo", "detect_request.json")
+        self.assertEqual((result.code, result.stderr), (0, ""))
+        self.assertEqual(
+            list(result.line.items()),
+            [
+                ("ok", True),
+                ("request_path", path),
+                ("model", "emo-v1-detect"),
+                ("ratio", "1:1"),
+                ("video_size", "512x512"),
+                ("warnings", []),
+            ],
+        )
+        body = {
+            "model": "emo-v1-detect",
+            "input": {"image_url": IMAGE_URL},
+            "parameters": {"ratio": "1:1"},
+        }
+        self.assertEqual(Path(path).read_bytes(), json.dumps(body, indent=2).encode() + b"\n")
+
+    def test_a_dry_run_shows_the_request_and_writes_nothing(self):
+        for words, body in (
+            (arguments(), REQUEST),
+            (["detect", "--image-url", IMAGE_URL, "--ratio", "3:4"], None),
+        ):
+            result = self.run_script(*words, "--dry-run")
+            self.assertEqual(result.code, 0)
+            self.assertIsNone(result.line["request_path"])
+            self.assertEqual(self.files(), [])
+            if body:
+                self.assertEqual(result.line["request"], body)
+            else:
+                self.assertEqual(result.line["request"]["parameters"], {"ratio": "3:4"})
+
+    def test_warnings_have_the_form_of_errors_and_a_line_each_for_people(self):
+        link = IMAGE_URL + "#face"
+        result = self.run_script(*arguments(image_url=link, face_bbox="60,20,300,300"), "--dry-run")
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["image_url", "face_bbox"])
+        for warning, line in zip(result.line["warnings"], result.stderr.splitlines()):
+            self.assertEqual(list(warning), ["field", "message", "hint"])
+            option = "--" + warning["field"].replace("_", "-")
+            self.assertEqual(line, f"warning: {option}: {warning['message']}. {warning['hint']}")
+
+    def test_errors_have_a_line_each_for_people(self):
+        result = self.run_script(*arguments(ext_bbox="0,0,400,300", style_level="loud"), "--loud")
+        self.assertEqual(result.fields, ["arguments", "ext_bbox", "style_level"])
+        lines = result.stderr.splitlines()
+        self.assertTrue(lines[0].startswith("error: arguments: '--loud'"), lines)
+        self.assertTrue(
+            lines[1].startswith("error: --ext-bbox: 400x300 is 4:3; the service"), lines
+        )
+        self.assertTrue(lines[2].startswith("error: --style-level: 'loud'"), lines)
+
+    def test_without_a_reader_or_room_on_stdout_it_ends_with_1_and_a_message(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, str(SCRIPT), *arguments()],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("stdout cannot be written", done.stderr)
+
+    @unittest.skipUnless(POSIX, "needs sh")
+    def test_closed_streams_end_in_no_traceback_and_keep_stdout_to_one_line(self):
+        command = f'"{sys.executable}" "{SCRIPT}"'
+        for redirection, stdout in (("2>&-", 1), ("2>/dev/full", 1), (">&-", 0), ("<&-", 1)):
+            if "full" in redirection and not os.path.exists("/dev/full"):
+                continue
+            with self.subTest(redirection):
+                done = subprocess.run(
+                    ["sh", "-c", f"{command} --detection - {redirection}"],
+                    capture_output=True,
+                    text=True,
+                )
+                self.assertEqual(done.returncode, 2)
+                self.assertEqual(len(done.stdout.splitlines()), stdout, done.stdout)
+                self.assertNotIn("Traceback", done.stdout + done.stderr)
+
+
+class Help(Case):
+    def test_help_at_every_level_has_an_example_that_works_the_sizes_and_the_exit_codes(self):
+        for words in (["--help"], ["-h"], ["prepare", "--help"], ["detect", "--help"]):
+            with self.subTest(words):
+                result = self.run_script(*words)
+                self.assertEqual((result.code, result.stderr), (0, ""))
+                for text in ("1:1 gives 512x512", "3:4 gives 512x704", "exit codes:", "example:"):
+                    self.assertIn(text, result.stdout)
+                for code in "012":
+                    self.assertIn(f"\n  {code}  ", result.stdout)
+                self.assertLess(len(result.stdout.splitlines()), 45)
+                example = result.stdout.split("example:\n")[1].split("\n\n")[0]
+                words = example.replace("\\\n", " ").split()[1:]
+                self.assertEqual(self.run_script(*words).code, 0)
+
+    def test_help_names_the_options_of_its_command_only(self):
+        self.assertNotIn("--audio-url", self.call("detect", "--help").stdout)
+        self.assertNotIn("--ratio", self.call("prepare", "--help").stdout)
+
+    def test_version_at_every_level(self):
+        for words in (["--version"], ["prepare", "--version"], ["detect", "--version"]):
+            with self.subTest(words):
+                result = self.call(*words)
+                self.assertEqual(result.code, 0)
+                self.assertIn(emo.VERSION, result.stdout)
+
+
+class Arguments(Case):
+    def test_all_that_is_missing_is_told_at_once(self):
+        self.refuse(self.run_script(), "image_url", "audio_url", "face_bbox", "ext_bbox")
+        self.refuse(self.run_script("detect"), "image_url")
+
+    def test_all_that_is_wrong_is_told_at_once(self):
+        result = self.run_script(
+            *("prepare", "--image-url", "portrait.png", "--audio-url", "oss://b/a.mp3"),
+            *("--face-bbox", "-5,1,2", "--ext-bbox", "0,0,4,300", "--style-level", "loud"),
+            *("--model", "a b", "--output", "", "--seed", "7", "--dry-run=yes"),
+        )
+        self.refuse(
+            result,
+            *("dry_run", "arguments", "image_url", "audio_url", "face_bbox", "ext_bbox"),
+            *("style_level", "model", "output"),
+        )
+
+    def test_an_option_that_is_not_known_is_a_problem_that_guesses_what_was_meant(self):
+        for word, hint in (
+            ("--face-box", "--face-bbox"),
+            ("--image_url=x", "--image-url"),
+            ("--imageurl", "--image-url"),
+            ("--style", "--style-level"),  # options are not abbreviated
+            ("--dry", "--dry-run"),
+            ("--DRY-RUN", "--dry-run"),
+            ("--seed", "--image-url, --audio-url"),
+            ("--ratio=3:4", "The options are"),
+            ("-x", "The options are"),
+            ("prepare", "The options are"),
+            ("stray", "The options are"),
+            ("", "The options are"),
+            ("--", None),
+        ):
+            with self.subTest(word):
+                result = self.call(*arguments(), word)
+                if hint is None:
+                    continue
+                self.refuse(result, "arguments")
+                self.assertIn(hint, result.line["errors"][0]["hint"])
+
+    def test_a_word_that_is_no_command_is_a_problem(self):
+        for words in (["help"], ["submitt"], ["Prepare"], [""], ["prepare "], ["{}"], ["\x1b[2J"]):
+            with self.subTest(words):
+                self.refuse(self.call(*words, *arguments()), "arguments")
+
+    def test_an_option_without_its_value_is_a_problem_of_its_field(self):
+        for field in ("image_url", "face_bbox", "style_level", "model", "output", "detection"):
+            option = "--" + field.replace("_", "-")
+            rest = arguments(**{field: None})
+            if field == "detection":
+                rest = arguments(face_bbox=None, ext_bbox=None)
+            for words in ([*rest, option], [option, *rest], [*rest, option + "="]):
+                with self.subTest(words[-1]):
+                    self.refuse(self.call(*words), field)
+
+    def test_a_flag_takes_no_value(self):
+        self.refuse(self.call(*arguments(), "--dry-run=false"), "dry_run")
+        for word in ("--help=x", "--version=x"):
+            with self.subTest(word):
+                self.refuse(self.call(*arguments(), word), "arguments")
+
+    def test_the_last_of_an_option_given_twice_counts(self):
+        result = self.call(*arguments(), "--style-level", "calm", "--dry-run")
+        self.assertEqual(result.line["style_level"], "calm")
+
+    @unittest.skipUnless(POSIX, "arguments are text on Windows")
+    def test_arguments_that_are_not_valid_text_get_a_message(self):
+        bad = os.fsdecode(b"\xff\xfe")
+        options = "image_url audio_url face_bbox ext_bbox style_level model output".split()
+        for field in options:
+            with self.subTest(field):
+                self.refuse(self.run_script(*arguments(**{field: bad})), field)
+        self.refuse(self.run_script(*arguments(), bad), "arguments")
+        self.refuse(self.run_script(bad), "arguments")
+        self.refuse(self.run_script(*arguments(), "--" + bad), "arguments")
+        self.refuse(self.run_script(*arguments(), OUTPUT_DIR=bad), "output")
+        self.refuse(
+            self.run_script(*arguments(face_bbox=None, ext_bbox=None, detection=bad)), "detection"
+        )
+
+
+class Echo(Case):
+    LINKS = (
+        "https://example.com/a.gif?Signature=s3cret",
+        "https://example.com/a b?Signature=s3cret",
+        "https://example.com/a.gif?x=a@b&Signature=s3cret",
+        "https://example.com/a.gif#access_token=s3cret",
+        "https://example.com/a.gif%3FSignature=s3cret",
+        "https://example.com/a.gif&Signature=s3cret",
+        "example.com/a.gif?Signature=s3cret",
+        "oss://bucket/a.gif?Signature=s3cret",
+        "https://me:s3cret@example.com/a.png",
+        "https://me:s3cret@@example.com/a.png",
+        "https://s3cret@example.com/a.png",
+        "https://me:s3cret/x@example.com/a.png",
+        "https://me:s3cret?x@example.com/a.png",
+        "https://me:s3cret#x@example.com/a.png",
+        "https://me:s3cret\\x@example.com/a.png",
+        "https:me:s3cret@example.com/a.png",
+        "me:s3cret@example.com/a.png",
+        "ftp://me:s3cret@example.com/a.png",
+        "https://me:s3cret @example.com/a.png",
+        "https://example.com:s3cret@/a.png",
+        "https://[::1?s3cret",
+        "https://example.com/a.png?se=2020-01-01&sig=s3cret",
+    )
+
+    def test_no_message_shows_a_query_or_a_password_whatever_option_it_was_pasted_to(self):
+        fields = "image_url audio_url face_bbox ext_bbox style_level model detection".split()
+        for link in self.LINKS:
+            for field in fields:
+                with self.subTest(f"{field} {link}"):
+                    result = self.call(*arguments(**{field: link}))
+                    self.assertNotIn("s3cret", str(result))
+            for words in ([*arguments(), link], [link], [*arguments(), f"--url={link}"]):
+                with self.subTest(words[-1]):
+                    result = self.call(*words)
+                    self.assertEqual(result.code, 2)
+                    self.assertNotIn("s3cret", str(result))
+
+    def test_the_value_of_an_unknown_option_is_not_shown(self):
+        for words in (
+            ["--api-key", "sk-s3cret"],
+            ["--api-key=sk-s3cret"],
+        ):
+            with self.subTest(words):
+                result = self.call(*arguments(), *words)
+                self.refuse(result, "arguments")
+                self.assertNotIn("s3cret", str(result))
+
+    def test_a_warning_shows_no_query_either(self):
+        link = f"{IMAGE_URL}?Signature=s3cret#s3cret"
+        result = self.call(*arguments(image_url=link, output="request.json"))
+        self.assertEqual(result.code, 0)
+        self.assertNotIn("s3cret", str(result))
+
+    def test_messages_have_no_control_characters_and_are_not_endless(self):
+        nasty = "\x1b[2J\x1b]0;owned\x07\r\u009b\u202e\u2028\n" + "x" * 100_000
+        fields = "image_url audio_url face_bbox ext_bbox style_level model detection".split()
+        for field in fields:
+            with self.subTest(field):
+                result = self.call(*arguments(**{field: f"a{nasty}b"}))
+                self.assertEqual(result.code, 2)
+                self.assertLess(len(result.stderr), 3000)
+                for error in result.line["errors"]:
+                    self.assertTrue((error["message"] + error["hint"]).isprintable(), error)
+        for words in ([nasty], [*arguments(), nasty], [*arguments(), "--x" + nasty]):
+            result = self.call(*words)
+            self.assertEqual(result.code, 2)
+            self.assertTrue(result.line["errors"][0]["message"].isprintable())
+
+
+class Input(Case):
+    WITHOUT_BOXES = arguments(face_bbox=None, ext_bbox=None, detection="-")
+
+    def test_the_detection_may_come_on_stdin(self):
+        for content in ("utf-8", "utf-8-sig", "utf-16"):
+            with self.subTest(content):
+                text = (FIXTURES / "detection-pass.json").read_text("utf-8")
+                result = self.run_script(
+                    *self.WITHOUT_BOXES, "--dry-run", input=text.encode(content)
+                )
+                self.assertEqual(result.code, 0, result)
+                self.assertEqual(result.line["request"], REQUEST)
+
+    def test_nothing_on_stdin_is_a_problem(self):
+        self.refuse(self.run_script(*self.WITHOUT_BOXES), "detection")
+        self.refuse(self.run_script(*self.WITHOUT_BOXES, input=b"\0" * 2**21), "detection")
+
+    @unittest.skipUnless(POSIX, "needs a pseudo-terminal")
+    def test_a_terminal_is_not_asked(self):
+        master, slave = os.openpty()
+        try:
+            for words in (
+                self.WITHOUT_BOXES,
+                arguments(face_bbox=None, ext_bbox=None, detection=os.ttyname(slave)),
+            ):
+                result = self.run_script(*words, stdin=slave)
+                self.refuse(result, "detection")
+                self.assertIn("terminal", result.line["errors"][0]["message"])
+        finally:
+            os.close(master)
+            os.close(slave)
+
+    @unittest.skipUnless(POSIX, "needs named pipes and devices")
+    def test_pipes_and_devices_do_not_hang(self):
+        fifo = str(self.folder / "fifo")
+        os.mkfifo(fifo)
+        for path in (fifo, "/dev/null", "/dev/zero", "/dev/tty"):
+            with self.subTest(path):
+                words = arguments(face_bbox=None, ext_bbox=None, detection=path)
+                self.refuse(self.run_script(*words), "detection")
+
+    @unittest.skipUnless(os.path.exists("/bin/bash"), "needs bash")
+    def test_a_process_substitution_is_read_to_its_end(self):
+        fixture = FIXTURES / "detection-pass.json"
+        script = 'exec "$@" --detection <(sleep 0.2; cat "$fixture")'
+        words = arguments(face_bbox=None, ext_bbox=None)
+        done = subprocess.run(
+            ["/bin/bash", "-c", script, "-", sys.executable, str(SCRIPT), *words, "--dry-run"],
+            env={**os.environ, "fixture": str(fixture)},
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done)
+
+
+class Surroundings(Case):
+    def test_locale_home_proxies_and_working_directory_do_not_matter(self):
+        expected = self.run_script(*arguments(), "--dry-run").stdout
+        for environment in (
+            {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+            {"LANG": "de_DE.UTF-8", "LANGUAGE": "de"},
+            {"PYTHONIOENCODING": "ascii:strict"},
+            {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"},
+            {"HOME": str(self.folder / "nowhere"), "COLUMNS": "20"},
+        ):
+            with self.subTest(environment):
+                for words in (arguments(), ["--help"], arguments(image_url="https://é/ü"), ["é"]):
+                    result = self.run_script(*words, "--dry-run", **environment)
+                    self.assertNotIn("Traceback", result.stderr)
+                result = self.run_script(*arguments(), "--dry-run", **environment)
+                self.assertEqual(result.stdout, expected)
+
+    def test_no_socket_is_opened_and_nothing_heavy_imported(self):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-X", "importtime", str(SCRIPT), *arguments()],
+            capture_output=True,
+            text=True,
+        )
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        self.assertLessEqual({"argparse", "json"}, imported)
+        heavy = "socket ssl http.client urllib.parse ipaddress datetime typing tempfile shutil"
+        self.assertEqual(imported & set(heavy.split()), set())
+
+    def test_an_interrupt_ends_with_its_line_and_130(self):
+        code = (
+            "import sys\n"
+            f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+            "import prepare_emo_request as emo\n"
+            "def interrupted(*_): raise KeyboardInterrupt\n"
+            "emo.read_bytes = interrupted\n"
+            f"sys.exit(emo.main({Input.WITHOUT_BOXES!r}))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 130)
+        self.assertEqual(json.loads(done.stdout)["ok"], False)
+        self.assertNotIn("Traceback", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
