@@ -30,16 +30,7 @@ GOOD = {
     "--ext-bbox": "71,9,840,778",
     "--style-level": "active",
 }
-REQUEST = {
-    "model": "emo-v1",
-    "input": {
-        "image_url": IMAGE_URL,
-        "audio_url": AUDIO_URL,
-        "face_bbox": FACE_BBOX,
-        "ext_bbox": EXT_BBOX,
-    },
-    "parameters": {"style_level": "active"},
-}
+REQUEST = json.loads((FIXTURES / "request.json").read_text("utf-8"))
 
 
 def arguments(**changes):

@@ -1017,7 +1017,7 @@ def tell(kind: str, found: Sequence[Problem]) -> None:
     """Write what was found to stderr, a line each, for people."""
     for p in found:
         label = p.field if p.field == "arguments" else option(p.field)
-        stop = "" if p.message.endswith("?") else "."
+        stop = "" if p.message.endswith(("?", ".")) else "."
         print(f"{kind}: {label}: {p.message}{stop} {p.hint}", file=sys.stderr)
 
 
