@@ -40,6 +40,10 @@ def arguments(**changes):
     return [word for name, value in options.items() if value is not None for word in (name, value)]
 
 
+# An ASCII locale, with Python's way out of it barred, has no names beyond ASCII.
+NAME = "ü" if sys.getfilesystemencoding() == "utf-8" else "u"
+
+
 class Result:
     """What a run left behind: exit code, the line on stdout, stderr."""
 

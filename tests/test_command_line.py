@@ -361,6 +361,7 @@ class Input(Case):
 class Surroundings(Case):
     def test_locale_home_proxies_and_working_directory_do_not_matter(self):
         expected = self.run_script(*arguments(), "--dry-run").stdout
+        accented = os.fsdecode("https://é/ü".encode())
         for environment in (
             {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
             {"LANG": "de_DE.UTF-8", "LANGUAGE": "de"},
@@ -369,7 +370,7 @@ class Surroundings(Case):
             {"HOME": str(self.folder / "nowhere"), "COLUMNS": "20"},
         ):
             with self.subTest(environment):
-                for words in (arguments(), ["--help"], arguments(image_url="https://é/ü"), ["é"]):
+                for words in (arguments(), ["--help"], arguments(image_url=accented), [accented]):
                     result = self.run_script(*words, "--dry-run", **environment)
                     self.assertNotIn("Traceback", result.stderr)
                 result = self.run_script(*arguments(), "--dry-run", **environment)

@@ -9,7 +9,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, REQUEST, SCRIPT, Case, Result, arguments
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, Result, arguments
 
 POSIX = os.name == "posix"
 BYTES = json.dumps(REQUEST, indent=2).encode() + b"\n"
@@ -21,7 +21,7 @@ class Where(Case):
         for output_dir, path in (
             ("", os.path.join("output", "aliyun-emo", "request.json")),
             ("evidence", os.path.join("evidence", "aliyun-emo", "request.json")),
-            ("a/b c/ü", os.path.join("a/b c/ü", "aliyun-emo", "request.json")),
+            (f"a/b c/{NAME}", os.path.join(f"a/b c/{NAME}", "aliyun-emo", "request.json")),
             (
                 str(self.folder / "absolute"),
                 str(self.folder / "absolute" / "aliyun-emo" / "request.json"),
@@ -38,7 +38,7 @@ class Where(Case):
             "mine.json",
             os.path.join("x", "y", "mine"),
             "x" * 255,
-            "ü.json",
+            f"{NAME}.json",
             "=x",
         ):
             with self.subTest(name[:20]):

@@ -53,7 +53,7 @@ MAX_SIDE = 7000  # pixels of the original image
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}
 # Extensions that name a medium the service does not take, by the field they were meant for.
 OTHER_FORMATS = {
-    "image_url": "gif tif tiff svg heic heif avif jfif jxl ico psd eps raw dng tga".split(),
+    "image_url": "gif tif tiff svg heic heif avif jfif jxl ico psd eps".split(),
     "audio_url": "m4a flac ogg oga opus aac wma amr aif aiff mid midi caf".split(),
     "": "mp4 m4v mov avi mkv webm wmv flv mpg mpeg 3gp ogv pdf".split(),
 }
@@ -724,8 +724,9 @@ def read_json(field: str, path: str) -> dict[str, Any]:
     hint = "Give the file in which the service's answer was saved, or - for stdin."
     try:
         data = read_bytes(path, MAX_JSON + 1)
-    except OSError as error:
-        message = f"{name} cannot be read: {error.strerror or error}"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or printable(str(error), 200)
+        message = f"{name} cannot be read: {reason}"
         raise Problem(field, message, hint) from None
     if len(data) > MAX_JSON:
         raise Problem(field, f"{name} is larger than 1 MiB", hint)
