@@ -26,11 +26,12 @@ import json
 import os
 import re
 import sys
-import time
+from time import monotonic, sleep, time
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from http.client import HTTPResponse
     from typing import Any, NoReturn, TypeVar
 
     Value = TypeVar("Value")
@@ -89,7 +90,27 @@ NOT_THE_SAME_IN_IDNA_2008 = (
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 NOT_IN_A_LINK = r"[\s\x00-\x1f\x7f-\x9f\\]"
 
-MAX_JSON = 1024 * 1024  # bytes of a file that is read
+BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
+DETECTION_PATH = "/services/aigc/image2video/face-detect"
+GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
+TASK_PATH = "/tasks/"
+DETECTION_FIELDS = ("model", "image_url", "ratio")
+GENERATION_FIELDS = ("model", "image_url", "audio_url", "face_bbox", "ext_bbox", "style_level")
+UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
+FAILED = ("FAILED", "CANCELED")
+FINISHED = ("SUCCEEDED", *FAILED)
+GONE = "UNKNOWN"  # no such task, or older than this
+TASK_LIFETIME = 24 * 3600  # seconds
+SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
+PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
+RESEND_TIME = 30  # seconds within which they must start
+LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
+DOWNLOADS = 3  # tries
+REDIRECTS = 5  # that a download follows
+CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
+MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 
 REMEDIES = {
     "InvalidApiKey": "Use an API key of the China mainland (Beijing) region.",
@@ -118,25 +139,31 @@ REMEDIES = {
     "InternalError": "This is the service's own fault: try again later.",
     "ServiceUnavailable": "This is the service's own fault: try again later.",
 }
+UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
+LOOK_FIRST = (
+    "Look at the account's tasks: wait TASK_ID if there is one, submit --again to pay for one."
+)
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 
 # --- 2. Problems: what can be wrong, in the user's words ----------------------------------------
 
 
 class Problem(Exception):
-    """One thing the user can mend: the `field` it is about, what is wrong, and what to do."""
+    """One thing that is wrong: its `field`, what it is, what to do, and the exit code."""
 
-    def __init__(self, field: str, message: str, hint: str) -> None:
+    def __init__(self, field: str, message: str, hint: str, code: int = 2) -> None:
         super().__init__(message)
-        self.field, self.message, self.hint = field, message, hint
+        self.field, self.message, self.hint, self.code = field, message, hint, code
 
 
-class Problems:
-    """All that was found on the way: `errors` forbid the request, `warnings` do not."""
+class Report:
+    """All that a run has to say: `errors` forbid to go on, `warnings` do not, `facts` are told."""
 
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.facts: dict[str, Any] = {}
+        self.options: list[str] = []  # the fields that have an option in this run
 
     def error(self, field: str, message: str, hint: str) -> None:
         self.errors.append(Problem(field, message, hint))
@@ -188,7 +215,7 @@ def service_text(text: object) -> str:
     return printable(re.sub(r"\S*//\S*", lambda link: shown(link[0]), str(text)), 500)
 
 
-# --- 3. Validation: text in, value or problems out ----------------------------------------------
+# --- 3. Validation: text in, value or report out ----------------------------------------------
 
 
 def check_given(field: str, text: str | None, wanted: str) -> str:
@@ -274,11 +301,11 @@ def ratio_of(box: Sequence[int]) -> str | None:
 
 
 def check_boxes(
-    face_text: str | None, ext_text: str | None, problems: Problems
+    face_text: str | None, ext_text: str | None, report: Report
 ) -> tuple[list[int], list[int]] | None:
     """Return `face_bbox` and `ext_bbox`, or None when one of them is not a box."""
-    face_bbox = problems.check(parse_box, "face_bbox", face_text)
-    ext_bbox = problems.check(parse_box, "ext_bbox", ext_text)
+    face_bbox = report.check(parse_box, "face_bbox", face_text)
+    ext_bbox = report.check(parse_box, "ext_bbox", ext_text)
     if ext_bbox and not ratio_of(ext_bbox):
         from math import gcd
 
@@ -286,34 +313,34 @@ def check_boxes(
         its = f"{width // gcd(width, height)}:{height // gcd(width, height)}"
         message = f"{width}x{height} is {its}; the service takes {' or '.join(VIDEO_SIZES)}"
         hint = "Copy ext_bbox from the detection answer unchanged."
-        problems.error("ext_bbox", message, hint)
+        report.error("ext_bbox", message, hint)
     if not face_bbox or not ext_bbox:
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
         message = "the face box and ext_bbox are apart; in every answer it lies inside"
-        problems.error("face_bbox", message, hint)
+        report.error("face_bbox", message, hint)
     elif shared == ext_bbox:
         message = "the face box contains ext_bbox; in every answer it lies inside: swapped?"
-        problems.error("face_bbox", message, hint)
+        report.error("face_bbox", message, hint)
     elif shared != face_bbox:
-        problems.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
+        report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return face_bbox, ext_bbox
 
 
 # Links: `image_url` and `audio_url`, which the service downloads from the public internet.
 
 
-def check_link(field: str, text: str | None, now: float, problems: Problems) -> str | None:
+def check_link(field: str, text: str | None, now: float, report: Report) -> str | None:
     """Return the normalized link, or None when something is wrong with it.
 
     `now` is in seconds since 1970. Path and query of a plain ASCII link stay byte for byte, since
     a signature covers them.
     """
-    before = len(problems.errors)
-    text = problems.check(check_given, field, text, f"{option(field)} URL, a public link")
-    link = problems.check(split_link, field, text) if text else None
+    before = len(report.errors)
+    text = report.check(check_given, field, text, f"{option(field)} URL, a public link")
+    link = report.check(split_link, field, text) if text else None
     if not text or not link:
         return None
     scheme, userinfo, host, port, path, query, fragment = link
@@ -322,29 +349,29 @@ def check_link(field: str, text: str | None, now: float, problems: Problems) -> 
         control = "a backslash" if found[0] == "\\" else "a control character"
         name = "white space" if found[0].isspace() else control
         message = f"{shown(text)} has {name}, U+{ord(found[0]):04X}, in it"
-        problems.error(field, message, "Copy the link anew; a space of a file's name is %20.")
+        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
     if userinfo:
         message = f"{shown(text)} has a user name or password before the host"
-        problems.error(field, message, "Give a link that works without, for example a signed one.")
-    public_host = problems.check(check_host, field, host)
+        report.error(field, message, "Give a link that works without, for example a signed one.")
+    public_host = report.check(check_host, field, host)
     if port and not (re.fullmatch(":[0-9]{1,5}", port) and 0 < int(port[1:]) < 65536):
         message = "the port is not a number from 1 to 65535"
-        problems.error(field, message, "Correct it, or leave it out with its colon.")
+        report.error(field, message, "Correct it, or leave it out with its colon.")
     bad_escape = re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path) if "%" in path else None
     if bad_escape:
         message = f"the path has a bad percent escape, {shown(bad_escape[0])}"
-        problems.error(field, message, "Write a percent sign of a file's name as %25.")
-    problems.check(check_format, field, path)
+        report.error(field, message, "Write a percent sign of a file's name as %25.")
+    report.check(check_format, field, path)
     expiry = expiry_of(query) if query else None
     if expiry is not None and expiry <= now:
-        problems.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
+        report.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
     elif expiry is not None and expiry <= now + SOON:
         message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
-        problems.warn(field, message, "Sign it anew, for a day.")
+        report.warn(field, message, "Sign it anew, for a day.")
     if fragment:
         message = "the part from # on was dropped: no server ever gets it"
-        problems.warn(field, message, "Write a # of a file's name as %23.")
-    if len(problems.errors) > before:
+        report.warn(field, message, "Write a # of a file's name as %23.")
+    if len(report.errors) > before:
         return None
     return f"{scheme}://{public_host}{port}{escaped(path + query)}"
 
@@ -569,6 +596,13 @@ def utc(moment: int) -> str:
     return moment_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def timestamp() -> str:
+    """Return the time now as "2026-01-01T00:00:00.000000Z"."""
+    from datetime import datetime, timezone
+
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def escaped(text: str) -> str:
     """Return `text` with UTF-8 percent escapes for what is not ASCII, and the rest as it is."""
     if text.isascii():
@@ -582,7 +616,7 @@ def escaped(text: str) -> str:
 
 
 def check_detection(
-    saved: dict[str, Any], image_url: str | None, problems: Problems
+    saved: dict[str, Any], image_url: str | None, report: Report
 ) -> tuple[list[int], list[int]] | None:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
@@ -590,14 +624,14 @@ def check_detection(
     of that request must be `image_url`, which is None when that is wrong itself.
     """
     if image_url and saved.get("request") is not None and "response" in saved:
-        problems.check(check_same_image, saved["request"], image_url, problems)
-    output = problems.check(passed_output, saved.get("response", saved))
+        report.check(check_same_image, saved["request"], image_url, report)
+    output = report.check(passed_output, saved.get("response", saved))
     if not output:
         return None
-    found = Problems()
+    found = Report()
     boxes = check_boxes(box_text(output, "face_bbox"), box_text(output, "ext_bbox"), found)
     hint = "Detect again, and keep the answer as it comes."
-    for mine, its in (problems.errors, found.errors), (problems.warnings, found.warnings):
+    for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
         mine += [Problem("detection", f"{p.field}: {p.message}", hint) for p in its]
     return boxes
 
@@ -611,20 +645,22 @@ def passed_output(answer: object) -> dict[str, Any]:
     if not isinstance(output, dict):
         if "code" not in answer:
             raise Problem("detection", "the file is no detection answer: it has no output", hint)
-        raise refusal("the detection failed", answer)
+        raise refusal("detection", "the detection failed", answer)
     if output.get("check_pass") is True:
         return output
     if output.get("check_pass") is False:
-        raise refusal("the picture did not pass the detection", output)
+        raise refusal("detection", "the picture did not pass the detection", output)
     message = "the file is no detection answer: output.check_pass is neither true nor false"
     raise Problem("detection", message, hint)
 
 
-def refusal(what: str, said: dict[str, Any]) -> Problem:
+def refusal(field: str, what: str, said: dict[str, Any], code: int = 2) -> Problem:
     """Return the `Problem` for the `code` and `message` with which the service said no."""
-    code, message = said.get("code") or "no code", said.get("message") or "no message"
-    remedy = REMEDIES.get(code, PORTRAIT_REMEDY) if isinstance(code, str) else PORTRAIT_REMEDY
-    return Problem("detection", f"{what}: {service_text(code)}: {service_text(message)}", remedy)
+    name, message = said.get("code") or "no code", said.get("message") or "no message"
+    request_id = f" (request_id {service_text(said['request_id'])})" if "request_id" in said else ""
+    words = f"{what}: {service_text(name)}: {service_text(message)}{request_id}"
+    remedy = PORTRAIT_REMEDY if "portrait" in what or "picture" in what else UNKNOWN_REMEDY
+    return Problem(field, words, REMEDIES.get(str(name), remedy), code)
 
 
 def box_text(output: dict[str, Any], name: str) -> str | None:
@@ -636,7 +672,7 @@ def box_text(output: dict[str, Any], name: str) -> str | None:
     return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in numbers)}]"
 
 
-def check_same_image(request: object, image_url: str, problems: Problems) -> None:
+def check_same_image(request: object, image_url: str, report: Report) -> None:
     """Raise `Problem` unless the detection's `request` has the picture of this call."""
     body = request.get("input") if isinstance(request, dict) else None
     detected = body.get("image_url") if isinstance(body, dict) else None
@@ -644,54 +680,109 @@ def check_same_image(request: object, image_url: str, problems: Problems) -> Non
         message = "its request has no input.image_url"
         raise Problem("detection", message, "Give the file as it was saved, or the answer alone.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
-    before = Problems()
+    before = Report()
     then = check_link("image_url", detected, float("-inf"), before)
     if not then or then.partition("?")[0] != image_url.partition("?")[0]:
         message = f"it is of another picture: {shown(then or 'no link')}, not {shown(image_url)}"
         raise Problem("detection", message, "Detect this picture, or give the link detected.")
     if then != image_url:
         message = "the picture's link was signed anew since: is it the same picture?"
-        problems.warn("detection", message, "Detect it again if not.")
+        report.warn("detection", message, "Detect it again if not.")
+
+
+# What `submit` and `wait` need besides
+
+
+def check_seconds(field: str, text: str, least: float) -> float:
+    """Return `text` as seconds, from `least` to a day, after which a task is gone."""
+    number = text.replace(".", "", 1)
+    seconds_given = float(text) if number.isascii() and number.isdigit() else -1
+    if least <= seconds_given <= TASK_LIFETIME:
+        return seconds_given
+    wanted = f"a number of seconds from {least:g} to {TASK_LIFETIME}"
+    raise Problem(field, f"{shown(text)} is not {wanted}", f"Give {wanted}.")
+
+
+def check_task_id(text: str) -> str:
+    """Return a task's id, which goes into a path of the service; raises `Problem`."""
+    if text.strip(".") and text.isascii() and text.isprintable() and " " not in text:
+        return text
+    hint = "Copy task_id from the line that submit printed, or from task.json."
+    raise Problem("task_id", f"{shown(text)} is not the id of a task", hint)
+
+
+def check_key(text: str) -> str:
+    """Return the API key; raises `Problem`, which never shows it."""
+    both = f"DASHSCOPE_API_KEY, or dashscope_api_key in {CREDENTIALS}"
+    if not text:
+        raise Problem("api_key", "there is no API key", f"Put a Beijing key into {both}.")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        message = "the API key has more than visible ASCII characters"
+        raise Problem("api_key", message, f"Correct it in {both}.")
+    return text
+
+
+def check_base_url(text: str) -> str:
+    """Return the service's base URL without a slash at its end; raises `Problem`.
+
+    The key goes there, so only https, and plain http where it does not leave this machine.
+    """
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        loopback = host == "localhost" or (
+            re.fullmatch(r"[0-9.]+|.*:.*", host) is not None and ip_address(host).is_loopback
+        )
+        usable = bool(host) and parts.port != 0 and text.isascii() and text.isprintable()
+    except ValueError:
+        usable = loopback = False
+    if not usable or " " in text or "@" in text or "?" in text or "#" in text:
+        raise Problem("base_url", f"{shown(text)} is not the base of a service", hint)
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise Problem("base_url", f"{shown(text)} would send the API key unprotected", hint)
+    return text.rstrip("/")
 
 
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(
-    values: dict[str, str], now: float, problems: Problems
-) -> dict[str, Any] | None:
+def detection_request(values: dict[str, str], now: float, report: Report) -> dict[str, Any] | None:
     """Return the body of a detection (contract, section 1), or None when a value is wrong."""
-    image_url = check_link("image_url", values.get("image_url"), now, problems)
+    image_url = check_link("image_url", values.get("image_url"), now, report)
     ratio = values.get("ratio", DEFAULT_RATIO)
-    problems.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
+    report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
     model = values.get("model", DETECTION_MODEL)
-    problems.check(check_model, model, "a detection", [GENERATION_MODEL])
-    if problems.errors:
+    report.check(check_model, model, "a detection", [GENERATION_MODEL])
+    if report.errors:
         return None
     return {"model": model, "input": {"image_url": image_url}, "parameters": {"ratio": ratio}}
 
 
 def generation_request(
-    values: dict[str, str], saved: dict[str, Any] | None, now: float, problems: Problems
+    values: dict[str, str], saved: dict[str, Any] | None, now: float, report: Report
 ) -> dict[str, Any] | None:
     """Return the body of a generation (contract, section 2), or None when a value is wrong.
 
     The boxes come from `values`, or from `saved`, a detection answer, when `values` has
     `detection`; `saved` is then None if it could not be read.
     """
-    image_url = check_link("image_url", values.get("image_url"), now, problems)
-    audio_url = check_link("audio_url", values.get("audio_url"), now, problems)
+    image_url = check_link("image_url", values.get("image_url"), now, report)
+    audio_url = check_link("audio_url", values.get("audio_url"), now, report)
     boxes = None
     if saved is not None:
-        boxes = check_detection(saved, image_url, problems)
+        boxes = check_detection(saved, image_url, report)
     elif "detection" not in values:
-        boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), problems)
+        boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)
-    problems.check(check_choice, "style_level", style_level, STYLE_LEVELS)
+    report.check(check_choice, "style_level", style_level, STYLE_LEVELS)
     model = values.get("model", GENERATION_MODEL)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
-    problems.check(check_model, model, "a generation", others)
-    if problems.errors or not boxes:
+    report.check(check_model, model, "a generation", others)
+    if report.errors or not boxes:
         return None
     face_bbox, ext_bbox = boxes
     return {
@@ -706,6 +797,61 @@ def generation_request(
     }
 
 
+def request_of(body: dict[str, Any], now: float, report: Report) -> dict[str, Any] | None:
+    """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
+
+    With an `audio_url` it is a generation, else a detection. The detection model gets the name by
+    which the service knows it.
+    """
+    parts = [part for part in (body.get("input"), body.get("parameters")) if isinstance(part, dict)]
+    given = {name: value for part in (body, *parts) for name, value in part.items()}
+    if not isinstance(body.get("input"), dict):
+        message = "it is no prepared request: it has no input"
+        report.error("file", message, "Give the file that prepare or detect wrote.")
+        return None
+    generation = "audio_url" in given
+    what = "generation" if generation else "detection (it has no audio_url)"
+    values = {}
+    for name, value in given.items():
+        if name in ("input", "parameters"):
+            continue
+        if name not in (GENERATION_FIELDS if generation else DETECTION_FIELDS):
+            message = f"{shown(name)} does not belong to a {what}"
+            report.error("file", message, "Take it out, or prepare the request again.")
+        elif name in ("face_bbox", "ext_bbox"):
+            values[name] = box_text(given, name) or ""
+        elif isinstance(value, str):
+            values[name] = value.strip()
+        else:
+            report.error(name, "is not text in quotes", "Prepare the request again.")
+    if generation:
+        return generation_request(values, None, now, report)
+    request = detection_request(values, now, report)
+    if request and request["model"] == DETECTION_MODEL:
+        request["model"] = DETECTION_MODEL_ON_WIRE
+    return request
+
+
+def task_answer(task_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the normalized form of the service's `answer` about a task, for response.json."""
+    output = answer["output"]
+    results = output.get("results")
+    video_url = results.get("video_url") if isinstance(results, dict) else None
+    values = {
+        "task_id": task_id,
+        "task_status": output["task_status"],
+        "video_url": video_url or output.get("video_url"),
+        "code": output.get("code"),
+        "message": output.get("message"),
+        "submit_time": output.get("submit_time"),
+        "scheduled_time": output.get("scheduled_time"),
+        "end_time": output.get("end_time"),
+        "usage": answer.get("usage"),
+        "request_id": answer.get("request_id"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
 # --- 5. Files: where evidence lives, and how it is read and written ------------------------------
 
 
@@ -715,33 +861,39 @@ def evidence_path(name: str) -> str:
 
 
 def read_json(field: str, path: str) -> dict[str, Any]:
-    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`.
-
-    UTF-8, UTF-16 or UTF-32, with or without a byte-order mark: shells write them all.
-    """
-    path = check_given(field, path, f"{option(field)} FILE, or - for stdin")
+    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
+    path = check_given(field, path, "FILE, or - for stdin")
     name = "stdin" if path == "-" else shown(path)
-    hint = "Give the file in which the service's answer was saved, or - for stdin."
+    hint = "Give a file that was written or saved for this, or - for stdin."
     try:
         data = read_bytes(path, MAX_JSON + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or printable(str(error), 200)
-        message = f"{name} cannot be read: {reason}"
-        raise Problem(field, message, hint) from None
+        raise Problem(field, f"{name} cannot be read: {reason}", hint) from None
+    document, fault = parsed(data)
+    if document is None:
+        raise Problem(field, f"{name} {fault}", hint)
+    return document
+
+
+def parsed(data: bytes) -> tuple[dict[str, Any] | None, str]:
+    """Return the JSON object in `data`, or None and what is wrong with it.
+
+    UTF-8, UTF-16 or UTF-32, with or without a byte-order mark: shells write them all.
+    """
     if len(data) > MAX_JSON:
-        raise Problem(field, f"{name} is larger than 1 MiB", hint)
+        return None, "is larger than 1 MiB"
     if not data.strip():
-        raise Problem(field, f"{name} is empty", hint)
+        return None, "is empty"
     try:
         document = json.loads(data)
     except RecursionError:
-        raise Problem(field, f"{name} is nested too deep", hint) from None
+        return None, "is nested too deep"
     except ValueError as error:  # no JSON, no text, or a number of thousands of digits
-        message = f"{name} is not JSON: {printable(str(error), 200)}"
-        raise Problem(field, message, hint) from None
+        return None, f"is not JSON: {printable(str(error), 200)}"
     if not isinstance(document, dict):
-        raise Problem(field, f"{name} holds no JSON object", hint)
-    return document
+        return None, "holds no JSON object"
+    return document, ""
 
 
 def read_bytes(path: str, limit: int) -> bytes:
@@ -786,68 +938,472 @@ def check_writable(path: str) -> str:
     return target
 
 
-def write_json(path: str, document: object) -> None:
-    """Replace the file `path` whole by `document`, making its folder; raises `OSError`.
+def write_json(path: str, document: object, sync: bool = False) -> None:
+    """Replace the file `path` whole by `document`, making its folder; raises `OSError`."""
+    replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], sync)
 
-    Whoever reads it sees the old file or the new one, whatever happens to this process.
+
+def replace_file(path: str, chunks: Iterable[bytes], sync: bool = False) -> None:
+    """Replace the file `path` whole by `chunks`, making its folder; raises `OSError`.
+
+    Whoever reads it sees the old file or the new one, whatever happens to this process. With
+    `sync` it is on the disk on return.
     """
     target = check_writable(path)
     folder = os.path.dirname(target)
-    os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
+        os.makedirs(folder, exist_ok=True)
         with open(temporary, "xb") as file:
-            file.write(json.dumps(document, indent=2).encode() + b"\n")
+            for chunk in chunks:
+                file.write(chunk)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         if os.path.exists(target):
             os.chmod(temporary, os.stat(target).st_mode & 0o777)
         os.replace(temporary, target)
-    except BaseException:
+        if sync:
+            sync_folder(folder)
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = path  # what was asked for, not the temporary file on the way
         raise
+
+
+def sync_folder(folder: str) -> None:
+    """Bring a folder's names to the disk, where the system can: Windows cannot open folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# The evidence of tasks. Only one process at a time changes which task the files are of.
+
+TASK_FILES = ("task{}.json",)
+ANSWER_FILES = ("response{}.json", "video{}.mp4")
+
+
+class Holding:
+    """Within, no other process changes which task the evidence is of; a kill lets go as well."""
+
+    def __enter__(self) -> None:
+        folder = os.path.dirname(evidence_path(""))
+        os.makedirs(folder, exist_ok=True)
+        if sys.platform == "win32":
+            import msvcrt
+
+            self.descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT)
+            msvcrt.locking(self.descriptor, msvcrt.LK_LOCK, 1)
+        else:
+            import contextlib
+            import fcntl
+
+            self.descriptor = os.open(folder, os.O_RDONLY)
+            # Without it, on a file system that has no locks, exclusive creation alone must do.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+def kept(name: str) -> dict[str, Any] | None:
+    """Return the JSON object in `name` of the evidence, {} if it is none, None if absent."""
+    path = evidence_path(name)
+    if not os.path.exists(path):
+        return None
+    try:
+        return read_json("file", path)
+    except Problem:
+        return {}
+
+
+def create_record(record: dict[str, Any]) -> None:
+    """Write task.json, synced; raises `OSError`, also when there is one."""
+    path = evidence_path("task.json")
+    open(path, "xb").close()
+    try:
+        write_json(path, record, sync=True)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def rename_files(names: Sequence[str], old: str, new: str) -> None:
+    """Rename files of a task in the evidence from the suffix `old` to `new`, "" for none."""
+    for name in names:
+        source, target = evidence_path(name.format(old)), evidence_path(name.format(new))
+        if os.path.exists(source):
+            os.replace(source, target)
+    response = kept(f"response{new}.json") if names == ANSWER_FILES else None
+    if response and "video_path" in response:
+        response["video_path"] = evidence_path(f"video{new}.mp4")
+        write_json(evidence_path(f"response{new}.json"), response)
+
+
+def suffix(task_id: object) -> str:
+    """Return what a task's files have in their names; the id cannot lead to another folder."""
+    from urllib.parse import quote
+
+    name = quote(str(task_id), safe="", errors="surrogatepass")
+    if len(name) > 100:
+        import hashlib
+
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return "-" + name
+
+
+def append_snapshot(answer: dict[str, Any]) -> None:
+    """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
+    line = json.dumps({"polled_at": timestamp(), "response": answer}).encode() + b"\n"
+    path = evidence_path("polls.jsonl")
+    with Holding(), open(path, "ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.write(line) != len(line):
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+# --- 6. Service: the only chapter that opens a socket ---------------------------------------------
+
+
+class Unreached(OSError):
+    """No connection could be made, so nothing was sent."""
+
+
+class NoAnswer(Exception):
+    """There is no answer; `reached` tells whether the service may have got the request."""
+
+    def __init__(self, reason: str, reached: bool, resend: bool) -> None:
+        super().__init__(reason)
+        self.reached, self.resend = reached, resend
+
+
+def settings(report: Report) -> tuple[str, str] | None:
+    """Return the base URL and the API key, or None when one of them is wrong."""
+    url = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
+    base, key = report.check(check_base_url, url), report.check(find_key)
+    return (base, key) if base and key else None
+
+
+def find_key() -> str:
+    """Return the API key; raises `Problem`."""
+    return check_key(os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file())
+
+
+def key_in_file() -> str:
+    """Return the API key of the credentials file, or "" where there is none; raises `Problem`."""
+    import configparser
+
+    parser = configparser.RawConfigParser()
+    try:
+        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, configparser.Error):  # its message may show the key
+        hint = "Mend the file, or set DASHSCOPE_API_KEY."
+        raise Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    return parser.get(profile, "dashscope_api_key", fallback="").strip()
+
+
+def masked(value: Any, key: str) -> Any:
+    """Return a JSON `value` in which the API key is not, if the service has echoed it."""
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, list):
+        return [masked(item, key) for item in value]
+    if isinstance(value, dict):
+        return {masked(name, key): masked(item, key) for name, item in value.items()}
+    return value
+
+
+def opened(
+    url: str, data: bytes | None, headers: dict[str, str], left: float, sockets: list[Any]
+) -> HTTPResponse:
+    """Return the response of `url`, whatever its status; a redirect is not followed.
+
+    Never waits longer than `left` seconds for one step. Puts its socket into `sockets`. Raises
+    `Unreached`, another `OSError` or `HTTPException`.
+    """
+    from http.client import HTTPConnection, HTTPSConnection
+    from urllib import request
+    from urllib.error import URLError
+
+    def timed(kind: type[HTTPConnection]) -> Callable[..., HTTPConnection]:
+        def connection(*arguments: Any, **options: Any) -> HTTPConnection:
+            made = kind(*arguments, **options)
+            connect = made.connect
+
+            def connect_first() -> None:
+                try:
+                    connect()
+                except OSError as error:
+                    raise Unreached(error) from error
+                made.sock.settimeout(min(READ_TIMEOUT, left))
+                sockets.append(made.sock)
+
+            made.connect = connect_first  # type: ignore[method-assign]
+            return made
+
+        return connection
+
+    class Handler(request.AbstractHTTPHandler):
+        http_request = https_request = request.AbstractHTTPHandler.do_request_
+
+        def http_open(self, req: request.Request) -> HTTPResponse:
+            return self.do_open(timed(HTTPConnection), req)
+
+        def https_open(self, req: request.Request) -> HTTPResponse:
+            return self.do_open(timed(HTTPSConnection), req)
+
+    # Not build_opener(): it opens file:, ftp: and data: as well, and follows redirects to them.
+    opener = request.OpenerDirector()
+    opener.add_handler(request.ProxyHandler())
+    opener.add_handler(Handler())
+    asked = request.Request(url, data, headers)
+    try:
+        response: HTTPResponse = opener.open(asked, timeout=min(CONNECT_TIMEOUT, left))
+        return response
+    except URLError as error:
+        raise error.reason if isinstance(error.reason, OSError) else error from None
+
+
+def ask(
+    service: tuple[str, str], path: str, body: dict[str, Any] | None, left: float
+) -> tuple[int, dict[str, Any], float | None]:
+    """Return the HTTP status, the answer and the seconds of Retry-After, None for none.
+
+    `service` is the base URL and the key. The answer is {} when it is unreadable: cut short, over
+    1 MiB, or no JSON object. Ends within about `left` seconds. Raises `NoAnswer`.
+    """
+    import contextlib
+    import socket
+    import threading
+    from http.client import HTTPException
+
+    base, key = service
+    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    if path == GENERATION_PATH:
+        headers["X-DashScope-Async"] = "enable"
+    sockets: list[socket.socket] = []
+
+    def cut() -> None:
+        for connection in sockets:
+            with contextlib.suppress(OSError):  # it may be closed already
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    # A socket's time-out is for one read, and a byte now and then would never end.
+    watch = threading.Timer(min(left, CONNECT_TIMEOUT + READ_TIMEOUT), cut)
+    watch.daemon = True
+    watch.start()
+    try:
+        data = None if body is None else json.dumps(body).encode()
+        with opened(base + path, data, headers, left, sockets) as response:
+            try:
+                answer = masked(parsed(b"".join(chunks_of(response, MAX_JSON)))[0] or {}, key)
+            except (OSError, HTTPException, RecursionError):
+                answer = {}  # cut short, or nested so deep that it can hardly be the service's
+            return response.status, answer, retry_after(response.headers.get("Retry-After", ""))
+    except Unreached as error:
+        reason = error.args[0]
+        resend = isinstance(reason, (ConnectionRefusedError, socket.gaierror))
+        raise NoAnswer(masked(describe(reason), key), False, resend) from None
+    except (OSError, HTTPException) as error:
+        raise NoAnswer(masked(describe(error), key), True, False) from None
+    except ValueError:
+        raise NoAnswer("a proxy variable holds no URL", False, False) from None
+    finally:
+        watch.cancel()
+
+
+def chunks_of(response: HTTPResponse, limit: float = float("inf")) -> Iterator[bytes]:
+    """Yield the body of `response`, a little over `limit` bytes of it at most.
+
+    Raises `HTTPException` when it is shorter than announced, which read(n) does not notice.
+    """
+    from http.client import IncompleteRead
+
+    length = 0
+    while length <= limit:
+        chunk = response.read(65536)
+        if not chunk:
+            announced = response.headers.get("Content-Length", "")
+            if announced.isdigit() and length < int(announced):
+                raise IncompleteRead(b"", int(announced) - length)
+            return
+        length += len(chunk)
+        yield chunk
+
+
+def retry_after(text: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as a number or until a date."""
+    if text.strip().isdigit():
+        return float(text)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong with a connection, in the user's words."""
+    import socket
+
+    for kind, words in (
+        (socket.timeout, "it took too long"),
+        (ConnectionRefusedError, "the connection was refused"),
+        (ConnectionResetError, "the connection was reset"),
+        (socket.gaierror, "the name of the host did not resolve"),
+    ):
+        if isinstance(error, kind):
+            return words
+    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
+
+
+def refused(status: int, answer: dict[str, Any]) -> Problem:
+    """Return the `Problem` for an HTTP status with which the service said no."""
+    if status < 300:
+        return Problem("service", f"HTTP {status}: the answer is unreadable", "Try again later.", 4)
+    if status < 400:
+        hint = "Set DASHSCOPE_BASE_URL to where the service is: the API key does not follow."
+        return Problem("service", f"HTTP {status}: it redirects elsewhere", hint, 3)
+    return refusal("service", f"HTTP {status}", answer, 3)
+
+
+def deliver(
+    service: tuple[str, str], path: str, body: dict[str, Any], undo: Callable[[], None]
+) -> dict[str, Any]:
+    """Return the service's answer to `body`; raises `Problem` when there is none.
+
+    What the service certainly did not take is sent again for a while, and a detection, which makes
+    nothing, in any case. `undo` is called when it is certain at the end that nothing was taken.
+    """
+    started = monotonic()
+    pause: float | None
+    for pause in (*PAUSES, None):
+        wanted = None
+        try:
+            status, answer, wanted = ask(service, path, body, float("inf"))
+        except NoAnswer as error:
+            taken, again = error.reached, error.resend
+            problem = Problem("service", f"no answer: {error}", "Try again later.", 4)
+        else:
+            if status < 300 and readable(path, answer):
+                return answer
+            taken, again = status < 300 or status >= 500, status == 429
+            problem = refused(status, answer)
+            problem.code = 4 if taken or again else 3
+        if taken and path == GENERATION_PATH:
+            problem.message += "; a task may have been made"
+            problem.hint = LOOK_FIRST
+        elif problem.code == 4 and path == DETECTION_PATH:
+            again = True
+        if wanted is not None and pause is not None:
+            pause = wanted
+        if not again or pause is None or monotonic() + pause > started + RESEND_TIME:
+            break
+        try:
+            sleep(pause)
+        except KeyboardInterrupt:
+            undo()
+            raise
+    if not taken:
+        undo()
+    raise problem
+
+
+def readable(path: str, answer: dict[str, Any]) -> bool:
+    """Whether `answer` has what an answer of `path` is for: a verdict, a task, or its status."""
+    output = answer.get("output")
+    if not isinstance(output, dict):
+        return False
+    if path == DETECTION_PATH:
+        return isinstance(output.get("check_pass"), bool)
+    value = output.get("task_id" if path == GENERATION_PATH else "task_status")
+    return isinstance(value, str) and value != ""
+
+
+def video_chunks(url: str, show: Callable[[int, int], None]) -> Iterator[bytes]:
+    """Yield the video at `url`, following redirects; raises `NoAnswer`. The key is not sent."""
+    from http.client import HTTPException
+    from urllib.parse import urljoin, urlsplit
+
+    try:
+        for _ in range(REDIRECTS + 1):
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise NoAnswer("the link is not http or https", False, False)
+            with opened(url, None, {}, float("inf"), []) as response:
+                if response.status in (301, 302, 303, 307, 308):
+                    url = urljoin(url, response.headers.get("Location", ""))
+                    continue
+                if response.status != 200:
+                    again = response.status >= 500 or response.status == 429
+                    raise NoAnswer(f"HTTP {response.status}", True, again)
+                total, done = response.headers.get("Content-Length", ""), 0
+                for chunk in chunks_of(response):
+                    done += len(chunk)
+                    show(done, int(total) if total.isdigit() else 0)
+                    yield chunk
+                return
+        raise NoAnswer("it redirects too often", True, False)
+    except Unreached as error:
+        raise NoAnswer(describe(error.args[0]), False, True) from None
+    except HTTPException as error:
+        raise NoAnswer(f"cut short: {describe(error)}", True, True) from None
+    except OSError as error:
+        raise NoAnswer(describe(error), True, True) from None
+    except ValueError:
+        raise NoAnswer("the link is not a URL", False, False) from None
 
 
 # --- 7. Commands: one function each --------------------------------------------------------------
 
 
-def prepare(values: dict[str, str], now: float, problems: Problems) -> dict[str, Any] | None:
-    """Check everything a generation needs and write its request; return the line for stdout."""
+def prepare(values: dict[str, str], report: Report) -> None:
+    """Check everything a generation needs and write its request."""
     answer = None
     if "detection" in values:
         if "face_bbox" in values or "ext_bbox" in values:
             message = "it gives both boxes, and a box option is there as well"
-            hint = "Leave out --face-bbox and --ext-bbox."
-            problems.error("detection", message, hint)
-        answer = problems.check(read_json, "detection", values["detection"])
-    request = generation_request(values, answer, now, problems)
-    path = problems.check(output_path, values, "request.json")
-    if problems.errors or not request or not path:
-        return None
+            report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
+        answer = report.check(read_json, "detection", values["detection"])
+    request = generation_request(values, answer, time(), report)
+    path = report.check(output_path, values, "request.json")
+    if report.errors or not request or not path:
+        return
     ratio = ratio_of(request["input"]["ext_bbox"]) or ""
-    return {
-        **keep(path, request, values),
-        "model": request["model"],
-        "ratio": ratio,
-        "video_size": VIDEO_SIZES[ratio],
-        "style_level": request["parameters"]["style_level"],
-        "face_bbox": request["input"]["face_bbox"],
-        "ext_bbox": request["input"]["ext_bbox"],
-    }
+    keep(path, request, values, report)
+    report.facts.update(
+        model=request["model"],
+        ratio=ratio,
+        video_size=VIDEO_SIZES[ratio],
+        style_level=request["parameters"]["style_level"],
+        face_bbox=request["input"]["face_bbox"],
+        ext_bbox=request["input"]["ext_bbox"],
+    )
 
 
-def detect(values: dict[str, str], now: float, problems: Problems) -> dict[str, Any] | None:
-    """Check everything a detection needs and write its request; return the line for stdout."""
-    request = detection_request(values, now, problems)
-    path = problems.check(output_path, values, "detect_request.json")
+def detect(values: dict[str, str], report: Report) -> None:
+    """Check everything a detection needs and write its request."""
+    request = detection_request(values, time(), report)
+    path = report.check(output_path, values, "detect_request.json")
     if not request or not path:
-        return None
+        return
     ratio = request["parameters"]["ratio"]
-    return {
-        **keep(path, request, values),
-        "model": request["model"],
-        "ratio": ratio,
-        "video_size": VIDEO_SIZES[ratio],
-    }
+    keep(path, request, values, report)
+    report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
 
 
 def output_path(values: dict[str, str], name: str) -> str:
@@ -858,17 +1414,359 @@ def output_path(values: dict[str, str], name: str) -> str:
     return check_given("output", path, "the file to write, or leave --output out")
 
 
-def keep(path: str, request: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
+def keep(path: str, request: dict[str, Any], values: dict[str, str], report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`."""
-    try:
-        if "dry_run" in values:
-            check_writable(path)
-            return {"request_path": None, "request": request}
+    if "dry_run" in values:
+        check_writable(path)
+        report.facts.update(request_path=None, request=request)
+    else:
         write_json(path, request)
+        report.facts.update(request_path=path)
+
+
+def submit(values: dict[str, str], report: Report) -> None:
+    """Send a prepared request, and keep what the service answers."""
+    body = report.check(read_json, "file", values.get("file", evidence_path("request.json")))
+    request = request_of(body, time(), report) if body else None
+    missing = Report()
+    service = settings(missing)
+    if request and not report.errors and "audio_url" in request["input"]:
+        submit_generation(request, service, "again" in values, report, missing)
+    elif request and service and not report.errors:
+        submit_detection(request, service, report)
+    else:
+        report.errors += missing.errors
+
+
+def submit_detection(request: dict[str, Any], service: tuple[str, str], report: Report) -> None:
+    """Send a detection, keep its answer in detection.json and tell its boxes."""
+    path = evidence_path("detection.json")
+    check_writable(path)  # before it is billed
+    answer = deliver(service, DETECTION_PATH, request, lambda: None)
+    output = answer["output"]
+    record = {"saved_at": timestamp(), "request": request, "response": answer}
+    report.facts.update(detection_path=path, check_pass=output.get("check_pass"))
+    write_json(path, record)
+    if output.get("check_pass") is not True:
+        said = {**output, **{k: v for k, v in answer.items() if k == "request_id"}}
+        raise refusal("service", "the portrait did not pass", said, 3)
+    boxes = check_detection(record, None, report)
+    if report.errors or not boxes:
+        for problem in report.errors:
+            problem.code = 3
+        return
+    face_bbox, ext_bbox = boxes
+    report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
+
+
+def submit_generation(
+    request: dict[str, Any],
+    service: tuple[str, str] | None,
+    again: bool,
+    report: Report,
+    missing: Report,
+) -> None:
+    """Send a generation, unless its task is known or may exist, and keep its task in task.json.
+
+    task.json is written ahead, so that neither a kill nor a second submit pays twice. What is
+    `missing` to send counts only if there is something to send.
+    """
+    path = evidence_path("task.json")
+    if not service and not os.path.exists(path):
+        report.errors += missing.errors
+        return
+    record = {"saved_at": timestamp(), "request": request, "response": None}
+    with Holding():
+        earlier = kept("task.json")
+        known = known_task(earlier, request) if earlier is not None and not again else None
+        if known:
+            report.facts.update(task_path=path, **known, already_submitted=True)
+            return
+        if not service:
+            report.errors += missing.errors
+            return
+        moves = set_aside(earlier)
+        try:
+            create_record(record)
+        except OSError:
+            put_back(moves)
+            raise
+
+    def undo() -> None:
+        with Holding():
+            if kept("task.json") == record:  # not another's, who was told to do it --again
+                if earlier is None:
+                    os.unlink(path)
+                put_back(moves)
+
+    answer = deliver(service, GENERATION_PATH, request, undo)
+    output = answer["output"]
+    task_id, status = output["task_id"], output.get("task_status")
+    report.facts.update(
+        task_path=path, task_id=task_id, task_status=status, already_submitted=False
+    )
+    try:
+        with Holding():
+            if kept("task.json") != record:
+                report.facts["task_path"] = path = evidence_path(f"task{suffix(task_id)}.json")
+            write_json(path, {**record, "saved_at": timestamp(), "response": answer}, sync=True)
     except OSError as error:
-        error.filename = path  # what was asked for, not the folder or temporary file on the way
-        raise
-    return {"request_path": path}
+        shown_id = printable(task_id, 200)
+        message = f"task {shown_id} was made, and {shown(path)} cannot be written: {error.strerror}"
+        raise Problem(
+            "output", message, f"Keep the id, make room, then: wait {shown_id}", 1
+        ) from None
+
+
+def known_task(record: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return `task_id` and `task_status` of the `record`, if it is a task for `request` still.
+
+    None when the task is for another request, has failed, was cancelled or has expired. Raises
+    `Problem` for a record without an answer, of a task that may exist.
+    """
+    task_id = task_of(record)
+    sent = str(record.get("saved_at", "an unknown time"))
+    if not task_id:
+        message = f"a request was sent at {printable(sent, 40)} and its answer is not known"
+        raise Problem("service", f"{message}: a task may exist", LOOK_FIRST, 4)
+    if record.get("request") != request:
+        return None
+    expires = instant(sent)
+    if expires is not None and expires + TASK_LIFETIME <= time():
+        return None
+    answer, _ = kept_answer(task_id)
+    status = (answer or record["response"]["output"]).get("task_status")
+    return None if status in FAILED else {"task_id": task_id, "task_status": status}
+
+
+def task_of(record: dict[str, Any]) -> str:
+    """Return the id of the task in a `record`, or ""."""
+    response = record.get("response")
+    output = response.get("output") if isinstance(response, dict) else None
+    task_id = output.get("task_id") if isinstance(output, dict) else None
+    return task_id if isinstance(task_id, str) else ""
+
+
+def kept_answer(task_id: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the kept normalized answer about a task, or None, and the suffix of its files."""
+    for ending in ("", suffix(task_id)):
+        answer = kept(f"response{ending}.json")
+        if answer and answer.get("task_id") == task_id:
+            return answer, ending
+    return None, ""
+
+
+def set_aside(record: dict[str, Any] | None) -> list[tuple[Sequence[str], str]]:
+    """Rename the files of the task that gives way to another; return which, and their suffix."""
+    moves: list[tuple[Sequence[str], str]] = []
+    unnamed = "unanswered-" + re.sub("[^0-9]", "", str((record or {}).get("saved_at")))
+    task_id = task_of(record or {}) or unnamed
+    answer = kept("response.json")
+    if record is not None:
+        moves.append((TASK_FILES, suffix(task_id)))
+    if answer is not None:
+        moves.append((ANSWER_FILES, suffix(answer.get("task_id") or task_id)))
+    for names, ending in moves:
+        rename_files(names, "", ending)
+    return moves
+
+
+def put_back(moves: Sequence[tuple[Sequence[str], str]]) -> None:
+    for names, ending in moves:
+        rename_files(names, ending, "")
+
+
+def wait(values: dict[str, str], report: Report) -> None:
+    """Poll a task until it ends, and bring its video home."""
+    interval = report.check(
+        check_seconds, "interval", values.get("interval", "5"), SHORTEST_INTERVAL
+    )
+    timeout = report.check(check_seconds, "timeout", values.get("timeout", "1800"), 0)
+    task_id = report.check(wanted_task, values.get("task_id"))
+    if task_id and not report.errors and answer_from_disk(task_id, report):
+        return
+    service = settings(report)
+    if interval is None or timeout is None or not task_id or not service or report.errors:
+        return
+    check_writable(evidence_path("response.json"))
+    tell_task({"task_id": task_id, "task_status": None}, None, report)
+    progress = Progress()
+    try:
+        answer = poll(task_id, service, interval, timeout, report, progress)
+        if answer["task_status"] != "SUCCEEDED":
+            raise ended(answer)
+        if "no_download" not in values:
+            save_video(answer, report, progress)
+    finally:
+        progress.end()
+
+
+def ended(answer: dict[str, Any]) -> Problem:
+    """Return the `Problem` of a task that ended without a video."""
+    if answer["task_status"] == GONE:
+        hint = "Check the id and whose key it is; tasks are forgotten after 24 hours."
+        return Problem("service", "the service knows no such task", hint, 3)
+    return refusal("service", f"the task ended as {answer['task_status']}", answer, 3)
+
+
+def save_video(answer: dict[str, Any], report: Report, progress: Progress) -> None:
+    """Download the video of a finished task beside response.json, and note it there."""
+    if not isinstance(answer.get("video_url"), str):
+        message = "the task has finished, and the answer has no video_url"
+        raise Problem("service", message, "Run wait again; the answer is in polls.jsonl.", 4)
+    path = evidence_path("video.mp4")
+    download(answer["video_url"], path, progress)
+    keep_answer({**answer, "video_path": path}, report)
+
+
+def wanted_task(given: str | None) -> str:
+    """Return the id that was `given`, or else of the task in task.json; raises `Problem`."""
+    if given is not None:
+        return check_task_id(given)
+    record = kept("task.json")
+    if record is None:
+        message = f"there is no {shown(evidence_path('task.json'))}"
+        raise Problem("task_id", message, "Run submit first, or give the task's id.")
+    task_id = task_of(record)
+    if not task_id:
+        message = "task.json has no answer of the service, so no id: a task may exist"
+        raise Problem("task_id", message, LOOK_FIRST, 4)
+    return check_task_id(task_id)
+
+
+def answer_from_disk(task_id: str, report: Report) -> bool:
+    """Tell what is kept of a task that has ended, its video saved; the service forgets it."""
+    answer, ending = kept_answer(task_id)
+    if not answer or answer.get("task_status") not in FINISHED:
+        return False
+    saved = os.path.isfile(evidence_path(f"video{ending}.mp4")) and "video_path" in answer
+    if answer["task_status"] == "SUCCEEDED" and not saved:
+        return False
+    tell_task(answer, evidence_path(f"response{ending}.json"), report)
+    if answer["task_status"] in FAILED:
+        raise ended(answer)
+    return True
+
+
+def tell_task(answer: dict[str, Any], path: str | None, report: Report) -> None:
+    report.facts.update(
+        task_id=answer["task_id"],
+        task_status=answer["task_status"],
+        video_url=answer.get("video_url"),
+        video_path=answer.get("video_path"),
+        response_path=path,
+    )
+
+
+def poll(
+    task_id: str,
+    service: tuple[str, str],
+    interval: float,
+    timeout: float,
+    report: Report,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return the normalized answer when the task has ended or is gone, keeping all on the way.
+
+    Polls that fail are waited out with growing pauses. Raises `Problem` when the time is over.
+    """
+    from urllib.parse import quote
+
+    started = monotonic()
+    pause, answered, trouble = interval, False, ""
+    while True:
+        elapsed = monotonic() - started
+        wanted = None
+        try:
+            left = timeout - elapsed if timeout else float("inf")
+            status, document, wanted = ask(service, TASK_PATH + quote(task_id, safe=""), None, left)
+        except NoAnswer as error:
+            trouble = f"no answer: {error}"
+        else:
+            if document:
+                append_snapshot(document)
+            if 300 <= status < 500 and status != 429:
+                raise refused(status, document)
+            usable = status < 300 and readable(TASK_PATH, document)
+            trouble = "" if usable else f"HTTP {status}, not to be read as a status"
+        elapsed = monotonic() - started
+        if trouble:
+            progress.show(f"{trouble}; waiting", f", {elapsed:.0f} s")
+            pause = min(max(pause * 2, interval), max(LONGEST_PAUSE, interval))
+            if wanted is not None:
+                pause = max(interval, wanted)
+        else:
+            answered, pause = True, interval
+            answer = task_answer(task_id, document)
+            keep_answer(answer, report)
+            word = answer["task_status"]
+            progress.show(printable(word, 40), f", {elapsed:.0f} s")
+            if word in FINISHED or word == GONE:
+                return answer
+            if word not in UNFINISHED and not report.warnings:
+                message = f"{shown(word)} is a status that is not known; taken as not finished"
+                report.warn("service", message, "Look at references/api.md.")
+        if elapsed + pause >= timeout:
+            if answered:
+                hint = "Run wait again: it goes on where it was."
+                message = f"the task has not ended within {timeout:g} seconds"
+                raise Problem("service", message, hint, 5)
+            raise Problem("service", trouble, "Run wait again; check the network and proxies.", 4)
+        sleep(pause)
+
+
+def keep_answer(answer: dict[str, Any], report: Report) -> None:
+    """Keep the normalized `answer` about a task in response.json, and tell it."""
+    path = evidence_path("response.json")
+    with Holding():
+        other = kept("response.json")
+        if other is not None and other.get("task_id") != answer["task_id"]:
+            rename_files(ANSWER_FILES, "", suffix(other.get("task_id") or "unknown"))
+        write_json(path, answer)
+    tell_task(answer, path, report)
+
+
+def download(url: str, path: str, progress: Progress) -> None:
+    """Save the video at `url` as `path`, whole or not at all; raises `Problem`."""
+
+    def show(done: int, total: int) -> None:
+        of = f" of {total / 1e6:.1f}" if total else ""
+        progress.show("downloading", f" {done / 1e6:.1f}{of} MB")
+
+    for tried in range(1, DOWNLOADS + 1):
+        try:
+            return replace_file(path, video_chunks(url, show))
+        except NoAnswer as error:
+            if tried == DOWNLOADS or not error.resend:
+                message = f"the video could not be downloaded: {error}"
+                hint = "Run wait again; until then response.json has the link, for 24 hours."
+                raise Problem("service", message, hint, 4) from None
+        sleep(PAUSES[tried - 1])
+    return None
+
+
+class Progress:
+    """What `wait` shows on stderr: at a terminal one line that changes, else one per change."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def show(self, what: str, detail: str) -> None:
+        """Show `what` goes on, with a `detail` that changes all the time."""
+        if sys.stderr is None or (what == self.last and not sys.stderr.isatty()):
+            return
+        self.last = what
+        try:
+            if sys.stderr.isatty():
+                print(f"\r{what}{detail}".ljust(79), end="", file=sys.stderr, flush=True)
+            else:
+                print(what, file=sys.stderr, flush=True)
+        except OSError:
+            return  # nobody looks
+
+    def end(self) -> None:
+        if self.last and sys.stderr.isatty():
+            print(file=sys.stderr)
 
 
 # --- 8. Command line -----------------------------------------------------------------------------
@@ -886,8 +1784,20 @@ COMMANDS = {  # name: function, what it does, an example
         "check the picture's link, write the request of its boxes",
         "detect --image-url https://example.com/portrait.png --ratio 3:4",
     ),
+    "submit": (
+        submit,
+        "send a prepared request; that of a video costs money, and is not sent twice",
+        "submit output/aliyun-emo/detect_request.json",
+    ),
+    "wait": (
+        wait,
+        "poll the task until it ends, and save its video",
+        "wait --timeout 900",
+    ),
 }
-OPTIONS = {  # field: commands, metavar, help
+OPTIONS = {  # field: commands, metavar ("" for a flag), help
+    "file": ("submit", "FILE", "the prepared request (default: request.json); - is stdin"),
+    "task_id": ("wait", "TASK_ID", "the task (default: the one in task.json)"),
     "image_url": ("prepare detect", "URL", "the portrait: jpg, jpeg, png, bmp or webp"),
     "audio_url": ("prepare", "URL", "the speech: wav or mp3, < 15 MB, < 60 s"),
     "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
@@ -897,11 +1807,21 @@ OPTIONS = {  # field: commands, metavar, help
     "ratio": ("detect", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
     "model": ("prepare detect", "NAME", "the model of a dedicated deployment"),
     "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
+    "dry_run": ("prepare detect", "", "only check"),
+    "again": ("submit", "", "pay for another task, whatever became of the one before"),
+    "interval": ("wait", "SECONDS", "between two polls (default: 5)"),
+    "timeout": ("wait", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
+    "no_download": ("wait", "", "leave the video where it is, for 24 hours"),
 }
+POSITIONALS = ("file", "task_id")
 EXIT_CODES = """exit codes:
-  0  written (with --dry-run: would be)
+  0  done (with --dry-run: would be)
   1  the file system refused: no permission, disk full, the path is a folder
-  2  the input is wrong; nothing was written"""
+  2  the input is wrong; nothing was written or sent
+  3  the service said no: request refused, portrait not passed, task failed or unknown
+  4  the service could not be reached, or what happened is not known
+  5  the task has not ended within --timeout: run wait again
+  130  interrupted"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -926,13 +1846,17 @@ def build_parser(command: str, fields: Sequence[str]) -> Parser:
     )
     for field in fields:
         _, metavar, text = OPTIONS[field]
-        parser.add_argument(option(field), metavar=metavar, help=text)
-    parser.add_argument("--dry-run", action="store_true", default=None, help="only check")
+        if field in POSITIONALS:
+            parser.add_argument(field, metavar=metavar, nargs="?", help=text)
+        elif metavar:
+            parser.add_argument(option(field), metavar=metavar, help=text)
+        else:
+            parser.add_argument(option(field), action="store_true", default=None, help=text)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
 
-def parse(arguments: Sequence[str], problems: Problems) -> tuple[str, dict[str, str]]:
+def parse(arguments: Sequence[str], report: Report) -> tuple[str, dict[str, str]]:
     """Return the command and the values of its options, stripped of white space around them.
 
     Raises `Problem` when there is no such command, and `SystemExit` after --help and --version.
@@ -944,90 +1868,96 @@ def parse(arguments: Sequence[str], problems: Problems) -> tuple[str, dict[str, 
         hint = f"The first word is {' or '.join(COMMANDS)}, or an option: see --help."
         raise Problem("arguments", f"{shown(command)} is not a command", hint)
     fields = [field for field, (commands, _, _) in OPTIONS.items() if command in commands]
-    names = [option(field) for field in fields]
-    words = attached(arguments, names, problems)
-    parsed, unknown = build_parser(command, fields).parse_known_args(words)
-    report_unknown(unknown, [*names, "--dry-run"], problems)
+    report.options = [field for field in fields if field not in POSITIONALS]
+    words = attached(arguments, report)
+    parsed_words, unknown = build_parser(command, fields).parse_known_args(words)
+    report_unknown(unknown, report)
     values = {
-        field: str(value).strip() for field, value in vars(parsed).items() if value is not None
+        field: str(value).strip()
+        for field, value in vars(parsed_words).items()
+        if value is not None
     }
     return command, values
 
 
-def attached(arguments: Sequence[str], names: Sequence[str], problems: Problems) -> list[str]:
-    """Return `arguments` with the options `names` and their values as one word, "--name=value".
+def attached(arguments: Sequence[str], report: Report) -> list[str]:
+    """Return `arguments` with options and their values as one word, "--name=value".
 
     So a value may begin with a minus sign, and one that is missing is empty: both are for the
     field's own check, and argparse, which stops at the first thing it finds wrong, finds nothing.
     """
+    fields = {option(field): field for field in report.options}
     words: list[str] = []
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
-        if word in names:
+        name, equals, _ = word.partition("=")
+        takes_value = name in fields and OPTIONS[fields[name]][1] != ""
+        if takes_value and not equals:
             after = waiting[0] if waiting else "-h"
             is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
             word += "=" + ("" if is_option else waiting.pop(0))
-        elif word.startswith("--dry-run="):
-            problems.error("dry_run", "takes no value", "Write --dry-run alone.")
+        elif name in fields and equals and not takes_value:
+            report.error(fields[name], "takes no value", f"Write {name} alone.")
             continue
         words.append(word)
     return words
 
 
-def report_unknown(words: Sequence[str], names: Sequence[str], problems: Problems) -> None:
+def report_unknown(words: Sequence[str], report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
 
     What follows an unknown option may be its value, and a secret, so it is not shown.
     """
+    names = [option(field) for field in report.options]
     for word in [word for word in words if word.startswith("-")] or words:
         import difflib
 
         name = word.partition("=")[0]
         close = difflib.get_close_matches(name.lower().replace("_", "-"), names, 1)
         hint = f"Did you mean {close[0]}?" if close else f"The options are {', '.join(names)}."
-        problems.error("arguments", f"{shown(name)} is not an option here", hint)
+        report.error("arguments", f"{shown(name)} is not an option here", hint)
 
 
-def run(arguments: Sequence[str], problems: Problems) -> tuple[int, dict[str, Any]]:
+def run(arguments: Sequence[str], report: Report) -> tuple[int, dict[str, Any]]:
     """Carry out a command line; return the exit code and the line for stdout."""
-    result, code = None, 2
     try:
-        command, values = parse(arguments, problems)
-        result = COMMANDS[command][0](values, time.time(), problems)
+        command, values = parse(arguments, report)
+        COMMANDS[command][0](values, report)
     except Problem as problem:
-        problems.errors.append(problem)
+        report.errors.append(problem)
     except OSError as error:
         message = f"{shown(str(error.filename))} cannot be written: {error.strerror}"
-        hint = "Make room or ask for permission, or name another file with --output."
-        problems.error("output", message, hint)
-        code = 1
+        hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
+        report.errors.append(Problem("output", message, hint, 1))
     except KeyboardInterrupt:
-        problems.error("arguments", "interrupted", "Run the command again.")
-        code = 130
-    if problems.errors or result is None:
-        return code, {"ok": False, "errors": as_json(problems.errors)}
-    return 0, {"ok": True, **result, "warnings": as_json(problems.warnings)}
+        hint = "Everything so far is on disk: run the same command again to go on."
+        report.errors.append(Problem("arguments", "interrupted", hint, 130))
+    if report.errors:
+        errors = as_json(report.errors)
+        return report.errors[0].code, {"ok": False, "errors": errors, **report.facts}
+    return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
 
 
 def as_json(found: Sequence[Problem]) -> list[dict[str, str]]:
     return [{"field": p.field, "message": p.message, "hint": p.hint} for p in found]
 
 
-def tell(kind: str, found: Sequence[Problem]) -> None:
+def tell(report: Report) -> None:
     """Write what was found to stderr, a line each, for people."""
-    for p in found:
-        label = p.field if p.field == "arguments" else option(p.field)
+    for p in report.errors or report.warnings:
+        kind = "error" if report.errors else "warning"
+        label = option(p.field) if p.field in report.options else p.field
         stop = "" if p.message.endswith(("?", ".")) else "."
         print(f"{kind}: {label}: {p.message}{stop} {p.hint}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
-    problems = Problems()
+    report = Report()
     try:
         try:
-            code, line = run(sys.argv[1:] if argv is None else argv, problems)
+            code, line = run(sys.argv[1:] if argv is None else argv, report)
             print(json.dumps(line))
         except SystemExit as done:  # argparse has printed --help or --version
             code = int(done.code or 0)
@@ -1035,11 +1965,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except OSError as error:
         message = f"stdout cannot be written: {error.strerror}"
-        problems.error("arguments", message, "Give it a reader, or room.")
+        report.error("arguments", message, "Give it a reader, or room.")
         code = 1
     if sys.stderr:  # without one, print() would take stdout
         try:
-            tell("error" if problems.errors else "warning", problems.errors or problems.warnings)
+            tell(report)
         except OSError:
             return code  # nobody reads stderr, but stdout has said it all
     return code
