@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "skills/ai/video/aliyun-emo/scripts/prepare_emo_request.py"
@@ -73,12 +74,15 @@ class Case(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name).resolve()
-        before = os.getcwd()
-        self.addCleanup(os.chdir, before)
+        self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
-        output_dir = os.environ.pop("OUTPUT_DIR", None)
-        if output_dir is not None:
-            self.addCleanup(os.environ.__setitem__, "OUTPUT_DIR", output_dir)
+        environment = mock.patch.dict(os.environ)
+        environment.start()
+        self.addCleanup(environment.stop)
+        for name in list(os.environ):
+            # urllib sends even 127.0.0.1 through a proxy.
+            if name.lower().endswith("_proxy") or name.startswith(("OUTPUT_DIR", "DASHSCOPE_")):
+                del os.environ[name]
 
     def call(self, *words):
         """Return the `Result` of the command line `words` in this process."""

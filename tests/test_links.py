@@ -10,9 +10,9 @@ NOW = 1767225600  # 2026-01-01T00:00:00Z
 
 def check(text, field="image_url", now=NOW):
     """Return the normalized link, its errors and its warnings."""
-    problems = emo.Problems()
-    link = emo.check_link(field, text, now, problems)
-    return link, problems.errors, problems.warnings
+    report = emo.Report()
+    link = emo.check_link(field, text, now, report)
+    return link, report.errors, report.warnings
 
 
 PUBLIC = {  # a link: as it is written

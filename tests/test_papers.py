@@ -1,13 +1,16 @@
 """The papers: what they show is what the program does."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from support import FIXTURES, REQUEST, ROOT, SCRIPT, Case, arguments, emo
+from service import KEY, VIDEO, Service
+from support import AUDIO_URL, FIXTURES, IMAGE_URL, REQUEST, ROOT, SCRIPT, Case, arguments, emo
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -40,16 +43,17 @@ class Papers(Case):
         self.assertIn(printed, emo.__doc__)
 
     def test_the_table_of_options_is_complete(self):
-        for field, (names, _, _) in emo.OPTIONS.items():
-            option = emo.option(field)
+        for field, (names, metavar, _) in emo.OPTIONS.items():
+            option = metavar if field in emo.POSITIONALS else emo.option(field)
             with self.subTest(option):
-                (row,) = re.findall(rf"^\| `{option} .*$", README, re.M)
+                (row,) = re.findall(rf"^\| `{option}[ `].*$", README, re.M)
                 cells = [cell.strip() for cell in row.split("|")]
-                self.assertEqual(cells[2] == "x", "prepare" in names)
-                self.assertEqual(cells[3] == "x", "detect" in names)
-                self.assertIn(f"`{option}", MANUAL)
+                taken = [cell == "x" for cell in cells[2:6]]
+                self.assertEqual(taken, [command in names for command in emo.COMMANDS])
+                self.assertIn(option, MANUAL)
 
     def test_the_common_mistakes_print_what_the_readme_says(self):
+        os.environ["DASHSCOPE_API_KEY"] = KEY
         for words in (
             arguments(image_url="./portrait.png"),
             arguments(image_url="https://192.168.1.5/portrait.png"),
@@ -61,14 +65,26 @@ class Papers(Case):
                 face_bbox=None, ext_bbox=None, detection=str(FIXTURES / "detection-fail.json")
             ),
             [*arguments(), "--face_box", "1,2,3,4"],
+            ["wait"],
         ):
             with self.subTest(words):
                 (line,) = self.call(*words).stderr.splitlines()
                 self.assertIn(f"`{line}`", README)
 
+    def test_the_mistakes_with_a_service_print_what_the_readme_says(self):
+        evidence = self.folder / "output/aliyun-emo"
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        self.call(*arguments())
+        (line,) = self.call("submit").stderr.splitlines()
+        self.assertIn(f"`{line}`", README)
+        record = {"saved_at": "2026-01-01T00:00:00Z", "request": REQUEST, "response": None}
+        (evidence / "task.json").write_text(json.dumps(record))
+        (line,) = self.call("submit").stderr.splitlines()
+        self.assertIn(f"`{line}`", README)
+
     def test_the_exit_codes_are_told_in_each_paper(self):
         for name, text in (("README", README), ("SKILL", MANUAL), ("--help", emo.EXIT_CODES)):
-            for code in (0, 1, 2):
+            for code in (0, 1, 2, 3, 4, 5, 130):
                 with self.subTest(f"{name} {code}"):
                     self.assertRegex(text, rf"(?m)^(\| {code} \||  {code}  )")
 
@@ -114,6 +130,39 @@ class Papers(Case):
         copy.parent.mkdir(parents=True)
         copy.write_bytes(SCRIPT.read_bytes())
         subprocess.run([sys.executable, "-m", "py_compile", str(copy)], check=True)
+
+    def test_the_whole_way_of_each_paper_ends_with_the_video(self):
+        for name, text in (("README", README), ("SKILL", MANUAL)):
+            with self.subTest(name), Service() as service:
+                os.environ.update(
+                    OUTPUT_DIR=str(self.folder / name),
+                    DASHSCOPE_BASE_URL=service.base_url,
+                    DASHSCOPE_API_KEY=KEY,
+                )
+                values = {"$IMAGE_URL": IMAGE_URL, "$AUDIO_URL": AUDIO_URL}
+                lines = [line for line in commands(text) if line.startswith("python3 $EMO ")]
+                self.assertEqual(len(lines), 5)
+                for line in lines:
+                    words = line.partition("#")[0].replace('"', "").split()[2:]
+                    words = [values.get(word, word) for word in words]
+                    words = [word.replace("output/", f"{self.folder / name}/") for word in words]
+                    with mock.patch.object(emo, "sleep"):
+                        result = self.call(*words)
+                    self.assertEqual(result.code, 0, result)
+                self.assertEqual(len(service.posts), 2)
+                video = self.folder / name / "aliyun-emo/video.mp4"
+                self.assertEqual(video.read_bytes(), VIDEO)
+
+    @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
+    def test_the_line_of_the_development_section_starts_the_service(self):
+        (line,) = (c for c in commands(README) if "service.py" in c)
+        script = f'{line} && echo "$DASHSCOPE_BASE_URL $DASHSCOPE_API_KEY" && kill $EMO_SERVICE'
+        script = script.replace("python3", f'"{sys.executable}"').replace('"$(', "$(", 1)
+        script = script.replace(')"', ")", 1)
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20
+        )
+        self.assertRegex(done.stdout, rf"^http://127\.0\.0\.1:\d+/api/v1 {KEY}\n$", done)
 
     def test_links_between_the_papers_lead_somewhere(self):
         for paper in (ROOT / "README.md", *SKILL.rglob("*.md")):
