@@ -803,27 +803,25 @@ def request_of(body: dict[str, Any], now: float, report: Report) -> dict[str, An
     With an `audio_url` it is a generation, else a detection. The detection model gets the name by
     which the service knows it.
     """
-    parts = [part for part in (body.get("input"), body.get("parameters")) if isinstance(part, dict)]
-    given = {name: value for part in (body, *parts) for name, value in part.items()}
-    if not isinstance(body.get("input"), dict):
-        message = "it is no prepared request: it has no input"
+    inner, parameters = body.get("input"), body.get("parameters", {})
+    if not isinstance(inner, dict) or not isinstance(parameters, dict):
+        message = "it is no prepared request: input or parameters is missing or no object"
         report.error("file", message, "Give the file that prepare or detect wrote.")
         return None
+    given = {**body, **inner, **parameters}
+    del given["input"]
+    given.pop("parameters", None)
     generation = "audio_url" in given
     what = "generation" if generation else "detection (it has no audio_url)"
     values = {}
     for name, value in given.items():
-        if name in ("input", "parameters"):
-            continue
         if name not in (GENERATION_FIELDS if generation else DETECTION_FIELDS):
             message = f"{shown(name)} does not belong to a {what}"
             report.error("file", message, "Take it out, or prepare the request again.")
         elif name in ("face_bbox", "ext_bbox"):
             values[name] = box_text(given, name) or ""
-        elif isinstance(value, str):
-            values[name] = value.strip()
         else:
-            report.error(name, "is not text in quotes", "Prepare the request again.")
+            values[name] = value.strip() if isinstance(value, str) else ""
     if generation:
         return generation_request(values, None, now, report)
     request = detection_request(values, now, report)
@@ -1488,6 +1486,8 @@ def submit_generation(
         moves = set_aside(earlier)
         try:
             create_record(record)
+        except FileExistsError:  # where there are no locks, another one was faster
+            raise may_exist(record) from None
         except OSError:
             put_back(moves)
             raise
@@ -1525,18 +1525,23 @@ def known_task(record: dict[str, Any], request: dict[str, Any]) -> dict[str, Any
     `Problem` for a record without an answer, of a task that may exist.
     """
     task_id = task_of(record)
-    sent = str(record.get("saved_at", "an unknown time"))
     if not task_id:
-        message = f"a request was sent at {printable(sent, 40)} and its answer is not known"
-        raise Problem("service", f"{message}: a task may exist", LOOK_FIRST, 4)
+        raise may_exist(record)
     if record.get("request") != request:
         return None
-    expires = instant(sent)
-    if expires is not None and expires + TASK_LIFETIME <= time():
+    sent = instant(str(record.get("saved_at")))
+    if sent is not None and sent + TASK_LIFETIME <= time():
         return None
     answer, _ = kept_answer(task_id)
     status = (answer or record["response"]["output"]).get("task_status")
     return None if status in FAILED else {"task_id": task_id, "task_status": status}
+
+
+def may_exist(record: dict[str, Any]) -> Problem:
+    """Return the `Problem` of a record without an answer."""
+    sent = printable(str(record.get("saved_at", "an unknown time")), 40)
+    message = f"a request was sent at {sent} and its answer is not known: a task may exist"
+    return Problem("service", message, LOOK_FIRST, 4)
 
 
 def task_of(record: dict[str, Any]) -> str:
@@ -1678,7 +1683,7 @@ def poll(
         elapsed = monotonic() - started
         wanted = None
         try:
-            left = timeout - elapsed if timeout else float("inf")
+            left = max(timeout - elapsed, SHORTEST_INTERVAL) if timeout else float("inf")
             status, document, wanted = ask(service, TASK_PATH + quote(task_id, safe=""), None, left)
         except NoAnswer as error:
             trouble = f"no answer: {error}"
@@ -1836,8 +1841,10 @@ def build_parser(command: str, fields: Sequence[str]) -> Parser:
     commands = "\n".join(f"  {name:9}{what}" for name, (_, what, _) in COMMANDS.items())
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
     _, what, example = COMMANDS[command]
+    words = ["[prepare]" if command == "prepare" else command, "[options]"]
+    words += [f"[{OPTIONS[field][1]}]" for field in fields if field in POSITIONALS]
     parser = Parser(
-        usage=f"%(prog)s {'[prepare]' if command == 'prepare' else command} [options]",
+        usage=f"%(prog)s {' '.join(words)}",
         description=f"{what[0].upper()}{what[1:]}.\n\ncommands:\n{commands}",
         epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n{EXIT_CODES}",
         # Without a width argparse asks shutil for it, at every option, and that imports a lot.
