@@ -104,6 +104,18 @@ class Case(unittest.TestCase):
         stdout = done.stdout.decode("ascii").replace("\r\n", "\n")
         return Result(done.returncode, stdout, done.stderr.decode(errors="replace"))
 
+    def run_with_room(self, room, *words):
+        """Return the `Result` of a process whose files may have at most `room` bytes."""
+        import resource
+
+        done = subprocess.run(
+            [sys.executable, "-B", str(SCRIPT), *words],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+            capture_output=True,
+            text=True,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
     def files(self):
         """Return the paths of all files below the test's folder, hidden ones too."""
         return sorted(

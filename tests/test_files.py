@@ -9,7 +9,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, Result, arguments
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, arguments
 
 POSIX = os.name == "posix"
 BYTES = json.dumps(REQUEST, indent=2).encode() + b"\n"
@@ -127,27 +127,12 @@ class Refusals(Case):
                 with self.subTest(f"{old} {room}"):
                     if old:
                         path.write_bytes(old)
-                    result = self.limited(room, *arguments(output="request.json"))
+                    result = self.run_with_room(room, *arguments(output="request.json"))
                     self.fail(result=result)
                     self.assertEqual(self.files(), ["request.json"] if old else [])
                     if old:
                         self.assertEqual(path.read_bytes(), old)
-        self.assertEqual(self.limited(len(BYTES), *arguments(output="request.json")).code, 0)
-
-    def limited(self, room, *words):
-        """Return the result of a run that may write files of at most `room` bytes."""
-        import resource
-
-        def limit():
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-        done = subprocess.run(
-            [sys.executable, "-B", str(SCRIPT), *words],
-            preexec_fn=limit,
-            capture_output=True,
-            text=True,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        self.assertEqual(self.run_with_room(len(BYTES), *arguments(output="request.json")).code, 0)
 
 
 class Replacing(Case):

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import unittest
 from email.utils import formatdate
@@ -25,8 +23,8 @@ from service import (
     status_of,
     succeeded,
 )
-from support import REQUEST, SCRIPT, Result, emo
-from test_submit import EVIDENCE, TASK_ID, ServiceCase
+from service_case import EVIDENCE, TASK_ID, ServiceCase
+from support import REQUEST, emo
 
 VIDEO_PATH = os.path.join("output", "aliyun-emo", "video.mp4")
 RESPONSE_PATH = os.path.join("output", "aliyun-emo", "response.json")
@@ -306,18 +304,10 @@ class Polls(WaitCase):
 
     @unittest.skipUnless(os.name == "posix", "limits of POSIX")
     def test_a_snapshot_is_whole_or_absent_when_the_disk_fills(self):
-        import resource
-
         self.serve(tasks=[status_of("RUNNING")])
         self.call("wait", "--timeout", "0")
         room = (EVIDENCE / "polls.jsonl").stat().st_size + 50
-        done = subprocess.run(
-            [sys.executable, "-B", str(SCRIPT), "wait", "--timeout", "0"],
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-            capture_output=True,
-            text=True,
-        )
-        result = Result(done.returncode, done.stdout, done.stderr)
+        result = self.run_with_room(room, "wait", "--timeout", "0")
         self.assertEqual((result.code, result.fields), (1, ["output"]), result)
         self.assertEqual(len(self.snapshots()), 1)
 
@@ -442,16 +432,8 @@ class Videos(WaitCase):
 
     @unittest.skipUnless(os.name == "posix", "limits of POSIX")
     def test_a_disk_that_fills_during_the_download(self):
-        import resource
-
         service = self.serve(tasks=[succeeded()])
-        done = subprocess.run(
-            [sys.executable, "-B", str(SCRIPT), "wait"],
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000)),
-            capture_output=True,
-            text=True,
-        )
-        result = Result(done.returncode, done.stdout, done.stderr)
+        result = self.run_with_room(90_000, "wait")
         self.assertEqual((result.code, result.fields), (1, ["output"]), result)
         self.assertEqual(result.line["video_url"], service.root + "/video.mp4")
         self.assertEqual(self.evidence(), ["polls.jsonl", "response.json", "task.json"])

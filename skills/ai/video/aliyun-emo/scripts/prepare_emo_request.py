@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar
 
     Value = TypeVar("Value")
+    Json = dict[str, Any]  # a JSON object
+    Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
+    Values = dict[str, str]  # what was given, by field
+    Service = tuple[str, str]  # base URL and API key
+    Moves = list[tuple[Sequence[str], str]]  # names of files, and the suffix they got
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -162,7 +167,7 @@ class Report:
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
-        self.facts: dict[str, Any] = {}
+        self.facts: Json = {}
         self.options: list[str] = []  # the fields that have an option in this run
 
     def error(self, field: str, message: str, hint: str) -> None:
@@ -255,10 +260,10 @@ def check_model(text: str | None, stage: str, others: Sequence[str]) -> str:
     return text
 
 
-# Boxes: [x1, y1, x2, y2], whole pixels of the original image, top-left and bottom-right corner.
+# Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: str | None) -> list[int]:
+def parse_box(field: str, text: str | None) -> Box:
     """Return the box in `text`, "x1,y1,x2,y2" or the same as a JSON list; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
@@ -302,7 +307,7 @@ def ratio_of(box: Sequence[int]) -> str | None:
 
 def check_boxes(
     face_text: str | None, ext_text: str | None, report: Report
-) -> tuple[list[int], list[int]] | None:
+) -> tuple[Box, Box] | None:
     """Return `face_bbox` and `ext_bbox`, or None when one of them is not a box."""
     face_bbox = report.check(parse_box, "face_bbox", face_text)
     ext_bbox = report.check(parse_box, "ext_bbox", ext_text)
@@ -552,7 +557,7 @@ def expiry_of(query: str) -> int | None:
     """
     from urllib.parse import unquote
 
-    values: dict[str, str] = {}
+    values: Values = {}
     for pair in query[1:].split("&"):
         name, _, value = pair.partition("=")
         values.setdefault(unquote(name), unquote(value))
@@ -615,9 +620,7 @@ def escaped(text: str) -> str:
 # Detection answers, saved as the service gave them or with their request
 
 
-def check_detection(
-    saved: dict[str, Any], image_url: str | None, report: Report
-) -> tuple[list[int], list[int]] | None:
+def check_detection(saved: Json, image_url: str | None, report: Report) -> tuple[Box, Box] | None:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
     `saved` is the service's answer, or {"request": ..., "response": the answer}; then the picture
@@ -636,7 +639,7 @@ def check_detection(
     return boxes
 
 
-def passed_output(answer: object) -> dict[str, Any]:
+def passed_output(answer: object) -> Json:
     """Return `output` of a detection answer that passed; raises `Problem`."""
     hint = "Give the answer of the detection, whole and unchanged."
     if not isinstance(answer, dict):
@@ -654,7 +657,7 @@ def passed_output(answer: object) -> dict[str, Any]:
     raise Problem("detection", message, hint)
 
 
-def refusal(field: str, what: str, said: dict[str, Any], code: int = 2) -> Problem:
+def refusal(field: str, what: str, said: Json, code: int = 2) -> Problem:
     """Return the `Problem` for the `code` and `message` with which the service said no."""
     name, message = said.get("code") or "no code", said.get("message") or "no message"
     request_id = f" (request_id {service_text(said['request_id'])})" if "request_id" in said else ""
@@ -663,7 +666,7 @@ def refusal(field: str, what: str, said: dict[str, Any], code: int = 2) -> Probl
     return Problem(field, words, REMEDIES.get(str(name), remedy), code)
 
 
-def box_text(output: dict[str, Any], name: str) -> str | None:
+def box_text(output: Json, name: str) -> str | None:
     """Return the box `name` of `output` in the form of the option, so that one rule serves both."""
     box = output.get(name)
     if box is None:
@@ -750,7 +753,7 @@ def check_base_url(text: str) -> str:
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(values: dict[str, str], now: float, report: Report) -> dict[str, Any] | None:
+def detection_request(values: Values, now: float, report: Report) -> Json | None:
     """Return the body of a detection (contract, section 1), or None when a value is wrong."""
     image_url = check_link("image_url", values.get("image_url"), now, report)
     ratio = values.get("ratio", DEFAULT_RATIO)
@@ -763,8 +766,8 @@ def detection_request(values: dict[str, str], now: float, report: Report) -> dic
 
 
 def generation_request(
-    values: dict[str, str], saved: dict[str, Any] | None, now: float, report: Report
-) -> dict[str, Any] | None:
+    values: Values, saved: Json | None, now: float, report: Report
+) -> Json | None:
     """Return the body of a generation (contract, section 2), or None when a value is wrong.
 
     The boxes come from `values`, or from `saved`, a detection answer, when `values` has
@@ -797,7 +800,7 @@ def generation_request(
     }
 
 
-def request_of(body: dict[str, Any], now: float, report: Report) -> dict[str, Any] | None:
+def request_of(body: Json, now: float, report: Report) -> Json | None:
     """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
 
     With an `audio_url` it is a generation, else a detection. The detection model gets the name by
@@ -830,7 +833,7 @@ def request_of(body: dict[str, Any], now: float, report: Report) -> dict[str, An
     return request
 
 
-def task_answer(task_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+def task_answer(task_id: str, answer: Json) -> Json:
     """Return the normalized form of the service's `answer` about a task, for response.json."""
     output = answer["output"]
     results = output.get("results")
@@ -858,7 +861,7 @@ def evidence_path(name: str) -> str:
     return os.path.join(os.environ.get("OUTPUT_DIR") or "output", "aliyun-emo", name)
 
 
-def read_json(field: str, path: str) -> dict[str, Any]:
+def read_json(field: str, path: str) -> Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
     path = check_given(field, path, "FILE, or - for stdin")
     name = "stdin" if path == "-" else shown(path)
@@ -874,7 +877,7 @@ def read_json(field: str, path: str) -> dict[str, Any]:
     return document
 
 
-def parsed(data: bytes) -> tuple[dict[str, Any] | None, str]:
+def parsed(data: bytes) -> tuple[Json | None, str]:
     """Return the JSON object in `data`, or None and what is wrong with it.
 
     UTF-8, UTF-16 or UTF-32, with or without a byte-order mark: shells write them all.
@@ -919,21 +922,21 @@ def check_writable(path: str) -> str:
     at here: a folder, a device (a link to /dev/null, say) and a file that is read-only.
     """
     target = os.path.realpath(path)
-    if os.path.isdir(target) or not os.path.basename(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if os.path.exists(target):
-        if not os.path.isfile(target):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        if not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    exists = os.path.exists(target)
     folder = os.path.dirname(target)
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
-    if not os.path.isdir(folder):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    return target
+    if os.path.isdir(target) or not os.path.basename(path):
+        code = errno.EISDIR
+    elif exists and not os.path.isfile(target):
+        code = errno.EPERM
+    elif not os.path.isdir(folder):
+        code = errno.ENOTDIR
+    elif not os.access(folder, os.W_OK | os.X_OK) or (exists and not os.access(target, os.W_OK)):
+        code = errno.EACCES
+    else:
+        return target
+    raise OSError(code, os.strerror(code))
 
 
 def write_json(path: str, document: object, sync: bool = False) -> None:
@@ -1011,7 +1014,7 @@ class Holding:
         os.close(self.descriptor)
 
 
-def kept(name: str) -> dict[str, Any] | None:
+def kept(name: str) -> Json | None:
     """Return the JSON object in `name` of the evidence, {} if it is none, None if absent."""
     path = evidence_path(name)
     if not os.path.exists(path):
@@ -1022,7 +1025,7 @@ def kept(name: str) -> dict[str, Any] | None:
         return {}
 
 
-def create_record(record: dict[str, Any]) -> None:
+def create_record(record: Json) -> None:
     """Write task.json, synced; raises `OSError`, also when there is one."""
     path = evidence_path("task.json")
     open(path, "xb").close()
@@ -1057,7 +1060,7 @@ def suffix(task_id: object) -> str:
     return "-" + name
 
 
-def append_snapshot(answer: dict[str, Any]) -> None:
+def append_snapshot(answer: Json) -> None:
     """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
     line = json.dumps({"polled_at": timestamp(), "response": answer}).encode() + b"\n"
     path = evidence_path("polls.jsonl")
@@ -1083,7 +1086,7 @@ class NoAnswer(Exception):
         self.reached, self.resend = reached, resend
 
 
-def settings(report: Report) -> tuple[str, str] | None:
+def settings(report: Report) -> Service | None:
     """Return the base URL and the API key, or None when one of them is wrong."""
     url = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
     base, key = report.check(check_base_url, url), report.check(find_key)
@@ -1124,7 +1127,7 @@ def masked(value: Any, key: str) -> Any:
 
 
 def opened(
-    url: str, data: bytes | None, headers: dict[str, str], left: float, sockets: list[Any]
+    url: str, data: bytes | None, headers: Values, left: float, sockets: list[Any]
 ) -> HTTPResponse:
     """Return the response of `url`, whatever its status; a redirect is not followed.
 
@@ -1175,8 +1178,8 @@ def opened(
 
 
 def ask(
-    service: tuple[str, str], path: str, body: dict[str, Any] | None, left: float
-) -> tuple[int, dict[str, Any], float | None]:
+    service: Service, path: str, body: Json | None, left: float
+) -> tuple[int, Json, float | None]:
     """Return the HTTP status, the answer and the seconds of Retry-After, None for none.
 
     `service` is the base URL and the key. The answer is {} when it is unreadable: cut short, over
@@ -1270,7 +1273,7 @@ def describe(error: BaseException) -> str:
     return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
 
 
-def refused(status: int, answer: dict[str, Any]) -> Problem:
+def refused(status: int, answer: Json) -> Problem:
     """Return the `Problem` for an HTTP status with which the service said no."""
     if status < 300:
         return Problem("service", f"HTTP {status}: the answer is unreadable", "Try again later.", 4)
@@ -1280,9 +1283,7 @@ def refused(status: int, answer: dict[str, Any]) -> Problem:
     return refusal("service", f"HTTP {status}", answer, 3)
 
 
-def deliver(
-    service: tuple[str, str], path: str, body: dict[str, Any], undo: Callable[[], None]
-) -> dict[str, Any]:
+def deliver(service: Service, path: str, body: Json, undo: Callable[[], None]) -> Json:
     """Return the service's answer to `body`; raises `Problem` when there is none.
 
     What the service certainly did not take is sent again for a while, and a detection, which makes
@@ -1322,7 +1323,7 @@ def deliver(
     raise problem
 
 
-def readable(path: str, answer: dict[str, Any]) -> bool:
+def readable(path: str, answer: Json) -> bool:
     """Whether `answer` has what an answer of `path` is for: a verdict, a task, or its status."""
     output = answer.get("output")
     if not isinstance(output, dict):
@@ -1369,7 +1370,7 @@ def video_chunks(url: str, show: Callable[[int, int], None]) -> Iterator[bytes]:
 # --- 7. Commands: one function each --------------------------------------------------------------
 
 
-def prepare(values: dict[str, str], report: Report) -> None:
+def prepare(values: Values, report: Report) -> None:
     """Check everything a generation needs and write its request."""
     answer = None
     if "detection" in values:
@@ -1393,7 +1394,7 @@ def prepare(values: dict[str, str], report: Report) -> None:
     )
 
 
-def detect(values: dict[str, str], report: Report) -> None:
+def detect(values: Values, report: Report) -> None:
     """Check everything a detection needs and write its request."""
     request = detection_request(values, time(), report)
     path = report.check(output_path, values, "detect_request.json")
@@ -1404,7 +1405,7 @@ def detect(values: dict[str, str], report: Report) -> None:
     report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
 
 
-def output_path(values: dict[str, str], name: str) -> str:
+def output_path(values: Values, name: str) -> str:
     """Return the file to write, by default `name` among the evidence; raises `Problem`."""
     path = values.get("output", evidence_path(name))
     if path == "-":
@@ -1412,7 +1413,7 @@ def output_path(values: dict[str, str], name: str) -> str:
     return check_given("output", path, "the file to write, or leave --output out")
 
 
-def keep(path: str, request: dict[str, Any], values: dict[str, str], report: Report) -> None:
+def keep(path: str, request: Json, values: Values, report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`."""
     if "dry_run" in values:
         check_writable(path)
@@ -1422,7 +1423,7 @@ def keep(path: str, request: dict[str, Any], values: dict[str, str], report: Rep
         report.facts.update(request_path=path)
 
 
-def submit(values: dict[str, str], report: Report) -> None:
+def submit(values: Values, report: Report) -> None:
     """Send a prepared request, and keep what the service answers."""
     body = report.check(read_json, "file", values.get("file", evidence_path("request.json")))
     request = request_of(body, time(), report) if body else None
@@ -1436,7 +1437,7 @@ def submit(values: dict[str, str], report: Report) -> None:
         report.errors += missing.errors
 
 
-def submit_detection(request: dict[str, Any], service: tuple[str, str], report: Report) -> None:
+def submit_detection(request: Json, service: Service, report: Report) -> None:
     """Send a detection, keep its answer in detection.json and tell its boxes."""
     path = evidence_path("detection.json")
     check_writable(path)  # before it is billed
@@ -1458,8 +1459,8 @@ def submit_detection(request: dict[str, Any], service: tuple[str, str], report: 
 
 
 def submit_generation(
-    request: dict[str, Any],
-    service: tuple[str, str] | None,
+    request: Json,
+    service: Service | None,
     again: bool,
     report: Report,
     missing: Report,
@@ -1518,7 +1519,7 @@ def submit_generation(
         ) from None
 
 
-def known_task(record: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
+def known_task(record: Json, request: Json) -> Json | None:
     """Return `task_id` and `task_status` of the `record`, if it is a task for `request` still.
 
     None when the task is for another request, has failed, was cancelled or has expired. Raises
@@ -1537,14 +1538,14 @@ def known_task(record: dict[str, Any], request: dict[str, Any]) -> dict[str, Any
     return None if status in FAILED else {"task_id": task_id, "task_status": status}
 
 
-def may_exist(record: dict[str, Any]) -> Problem:
+def may_exist(record: Json) -> Problem:
     """Return the `Problem` of a record without an answer."""
     sent = printable(str(record.get("saved_at", "an unknown time")), 40)
     message = f"a request was sent at {sent} and its answer is not known: a task may exist"
     return Problem("service", message, LOOK_FIRST, 4)
 
 
-def task_of(record: dict[str, Any]) -> str:
+def task_of(record: Json) -> str:
     """Return the id of the task in a `record`, or ""."""
     response = record.get("response")
     output = response.get("output") if isinstance(response, dict) else None
@@ -1552,7 +1553,7 @@ def task_of(record: dict[str, Any]) -> str:
     return task_id if isinstance(task_id, str) else ""
 
 
-def kept_answer(task_id: str) -> tuple[dict[str, Any] | None, str]:
+def kept_answer(task_id: str) -> tuple[Json | None, str]:
     """Return the kept normalized answer about a task, or None, and the suffix of its files."""
     for ending in ("", suffix(task_id)):
         answer = kept(f"response{ending}.json")
@@ -1561,9 +1562,9 @@ def kept_answer(task_id: str) -> tuple[dict[str, Any] | None, str]:
     return None, ""
 
 
-def set_aside(record: dict[str, Any] | None) -> list[tuple[Sequence[str], str]]:
+def set_aside(record: Json | None) -> Moves:
     """Rename the files of the task that gives way to another; return which, and their suffix."""
-    moves: list[tuple[Sequence[str], str]] = []
+    moves: Moves = []
     unnamed = "unanswered-" + re.sub("[^0-9]", "", str((record or {}).get("saved_at")))
     task_id = task_of(record or {}) or unnamed
     answer = kept("response.json")
@@ -1576,12 +1577,12 @@ def set_aside(record: dict[str, Any] | None) -> list[tuple[Sequence[str], str]]:
     return moves
 
 
-def put_back(moves: Sequence[tuple[Sequence[str], str]]) -> None:
+def put_back(moves: Moves) -> None:
     for names, ending in moves:
         rename_files(names, ending, "")
 
 
-def wait(values: dict[str, str], report: Report) -> None:
+def wait(values: Values, report: Report) -> None:
     """Poll a task until it ends, and bring its video home."""
     interval = report.check(
         check_seconds, "interval", values.get("interval", "5"), SHORTEST_INTERVAL
@@ -1606,7 +1607,7 @@ def wait(values: dict[str, str], report: Report) -> None:
         progress.end()
 
 
-def ended(answer: dict[str, Any]) -> Problem:
+def ended(answer: Json) -> Problem:
     """Return the `Problem` of a task that ended without a video."""
     if answer["task_status"] == GONE:
         hint = "Check the id and whose key it is; tasks are forgotten after 24 hours."
@@ -1614,7 +1615,7 @@ def ended(answer: dict[str, Any]) -> Problem:
     return refusal("service", f"the task ended as {answer['task_status']}", answer, 3)
 
 
-def save_video(answer: dict[str, Any], report: Report, progress: Progress) -> None:
+def save_video(answer: Json, report: Report, progress: Progress) -> None:
     """Download the video of a finished task beside response.json, and note it there."""
     if not isinstance(answer.get("video_url"), str):
         message = "the task has finished, and the answer has no video_url"
@@ -1653,7 +1654,7 @@ def answer_from_disk(task_id: str, report: Report) -> bool:
     return True
 
 
-def tell_task(answer: dict[str, Any], path: str | None, report: Report) -> None:
+def tell_task(answer: Json, path: str | None, report: Report) -> None:
     report.facts.update(
         task_id=answer["task_id"],
         task_status=answer["task_status"],
@@ -1665,12 +1666,12 @@ def tell_task(answer: dict[str, Any], path: str | None, report: Report) -> None:
 
 def poll(
     task_id: str,
-    service: tuple[str, str],
+    service: Service,
     interval: float,
     timeout: float,
     report: Report,
     progress: Progress,
-) -> dict[str, Any]:
+) -> Json:
     """Return the normalized answer when the task has ended or is gone, keeping all on the way.
 
     Polls that fail are waited out with growing pauses. Raises `Problem` when the time is over.
@@ -1720,7 +1721,7 @@ def poll(
         sleep(pause)
 
 
-def keep_answer(answer: dict[str, Any], report: Report) -> None:
+def keep_answer(answer: Json, report: Report) -> None:
     """Keep the normalized `answer` about a task in response.json, and tell it."""
     path = evidence_path("response.json")
     with Holding():
@@ -1863,7 +1864,7 @@ def build_parser(command: str, fields: Sequence[str]) -> Parser:
     return parser
 
 
-def parse(arguments: Sequence[str], report: Report) -> tuple[str, dict[str, str]]:
+def parse(arguments: Sequence[str], report: Report) -> tuple[str, Values]:
     """Return the command and the values of its options, stripped of white space around them.
 
     Raises `Problem` when there is no such command, and `SystemExit` after --help and --version.
@@ -1926,7 +1927,7 @@ def report_unknown(words: Sequence[str], report: Report) -> None:
         report.error("arguments", f"{shown(name)} is not an option here", hint)
 
 
-def run(arguments: Sequence[str], report: Report) -> tuple[int, dict[str, Any]]:
+def run(arguments: Sequence[str], report: Report) -> tuple[int, Json]:
     """Carry out a command line; return the exit code and the line for stdout."""
     try:
         command, values = parse(arguments, report)
@@ -1946,7 +1947,7 @@ def run(arguments: Sequence[str], report: Report) -> tuple[int, dict[str, Any]]:
     return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
 
 
-def as_json(found: Sequence[Problem]) -> list[dict[str, str]]:
+def as_json(found: Sequence[Problem]) -> list[Values]:
     return [{"field": p.field, "message": p.message, "hint": p.hint} for p in found]
 
 
