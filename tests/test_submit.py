@@ -197,6 +197,7 @@ class Generation(ServiceCase):
         late = formatdate(time.time() + 3600, usegmt=True)
         soon = formatdate(time.time() + 3, usegmt=True)
         deep = raw(200, b'{"output":' + b"[" * 5000 + b"]" * 5000 + b"}")
+        created_deep = {**fixture("task-created"), "x": json.loads("[" * 800 + "]" * 800)}
         throttled = "error-429"
         created = fails("task-created", 200)
         for name, script, posts, code, record in (
@@ -234,6 +235,7 @@ class Generation(ServiceCase):
             ("no id", [says({"output": {"task_id": ""}}), created], 1, 4, "open"),
             ("an error inside 200", [says({"code": "X", "message": "m"})], 1, 4, "open"),
             ("nested deep", [deep, created], 1, 4, "open"),
+            ("nested too deep to be kept", [says(created_deep), created], 1, 4, "open"),
         ):
             for before in (None, self.record(task_id="old", request={"model": "other"})):
                 with self.subTest(f"{name}, {'before' if before else 'new'}"):
@@ -312,6 +314,12 @@ class Generation(ServiceCase):
         self.assert_no_key(result)
         self.assertNotIn("s3cret", str(result))
         self.assertTrue(result.line["errors"][0]["message"].isprintable())
+
+    def test_an_answer_as_deep_as_can_be_is_kept(self):
+        answer = {**fixture("task-created"), "x": json.loads("[" * 99 + "]" * 99)}
+        self.serve(video_synthesis=[says(answer)])
+        self.assertEqual(self.call("submit").code, 0)
+        self.assertEqual(self.read("task.json")["response"], answer)
 
     def test_an_echoed_key_is_masked_in_what_is_kept(self):
         answer = {**fixture("task-created"), "echo": [{f"x{KEY}": f"Bearer {KEY}"}]}

@@ -115,6 +115,7 @@ LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer
 DOWNLOADS = 3  # tries
 REDIRECTS = 5  # that a download follows
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
+DEEPEST = 100  # levels of an answer
 MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 
 REMEDIES = {
@@ -1115,14 +1116,19 @@ def key_in_file() -> str:
     return parser.get(profile, "dashscope_api_key", fallback="").strip()
 
 
-def masked(value: Any, key: str) -> Any:
-    """Return a JSON `value` in which the API key is not, if the service has echoed it."""
+def masked(value: Any, key: str, depth: int = 0) -> Any:
+    """Return a JSON `value` in which the API key is not, if the service has echoed it.
+
+    Raises `RecursionError` where it is nested so deep that it could not be written again.
+    """
+    if depth > DEEPEST:
+        raise RecursionError
     if isinstance(value, str):
         return value.replace(key, "***")
     if isinstance(value, list):
-        return [masked(item, key) for item in value]
+        return [masked(item, key, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {masked(name, key): masked(item, key) for name, item in value.items()}
+        return {masked(k, key): masked(item, key, depth + 1) for k, item in value.items()}
     return value
 
 
@@ -1213,7 +1219,7 @@ def ask(
             try:
                 answer = masked(parsed(b"".join(chunks_of(response, MAX_JSON)))[0] or {}, key)
             except (OSError, HTTPException, RecursionError):
-                answer = {}  # cut short, or nested so deep that it can hardly be the service's
+                answer = {}
             return response.status, answer, retry_after(response.headers.get("Retry-After", ""))
     except Unreached as error:
         reason = error.args[0]
