@@ -683,8 +683,9 @@ class Settings(ServiceCase):
         self.assertEqual(self.call("submit").code, 0)
         self.assertTrue(service.posts[0].path.startswith("http://127.0.0.1:9/"))
         os.environ["http_proxy"] = "http://["
+        before = self.evidence()
         result = self.call("submit", "--again")
-        self.assertEqual(result.code, 4, result)
+        self.assertEqual((result.code, self.evidence()), (4, before), result)
 
     def test_a_failed_task_may_be_sent_again_after_wait(self):
         answer = fixture("task-failed")

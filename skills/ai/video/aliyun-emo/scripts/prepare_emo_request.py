@@ -1076,15 +1076,18 @@ def append_snapshot(answer: Json) -> None:
 
 
 class Unreached(OSError):
-    """No connection could be made, so nothing was sent."""
+    """No connection could be made, for the error that is its argument, so nothing was sent."""
 
 
 class NoAnswer(Exception):
-    """There is no answer; `reached` tells whether the service may have got the request."""
+    """There is no answer, but the service may have got the request if `reached`.
 
-    def __init__(self, reason: str, reached: bool, resend: bool) -> None:
+    `again` tells whether it does no harm to ask again.
+    """
+
+    def __init__(self, reason: str, reached: bool, again: bool) -> None:
         super().__init__(reason)
-        self.reached, self.resend = reached, resend
+        self.reached, self.again = reached, again
 
 
 def settings(report: Report) -> Service | None:
@@ -1144,32 +1147,30 @@ def opened(
     from urllib import request
     from urllib.error import URLError
 
-    def timed(kind: type[HTTPConnection]) -> Callable[..., HTTPConnection]:
-        def connection(*arguments: Any, **options: Any) -> HTTPConnection:
-            made = kind(*arguments, **options)
-            connect = made.connect
+    def reach(connection: HTTPConnection, connect: Callable[[], None]) -> None:
+        try:
+            connect()
+        except OSError as error:
+            raise Unreached(error) from error
+        connection.sock.settimeout(min(READ_TIMEOUT, left))
+        sockets.append(connection.sock)
 
-            def connect_first() -> None:
-                try:
-                    connect()
-                except OSError as error:
-                    raise Unreached(error) from error
-                made.sock.settimeout(min(READ_TIMEOUT, left))
-                sockets.append(made.sock)
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            reach(self, super().connect)
 
-            made.connect = connect_first  # type: ignore[method-assign]
-            return made
-
-        return connection
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            reach(self, super().connect)
 
     class Handler(request.AbstractHTTPHandler):
         http_request = https_request = request.AbstractHTTPHandler.do_request_
 
         def http_open(self, req: request.Request) -> HTTPResponse:
-            return self.do_open(timed(HTTPConnection), req)
+            return self.do_open(Plain, req)
 
         def https_open(self, req: request.Request) -> HTTPResponse:
-            return self.do_open(timed(HTTPSConnection), req)
+            return self.do_open(Secure, req)
 
     # Not build_opener(): it opens file:, ftp: and data: as well, and follows redirects to them.
     opener = request.OpenerDirector()
@@ -1221,14 +1222,8 @@ def ask(
             except (OSError, HTTPException, RecursionError):
                 answer = {}
             return response.status, answer, retry_after(response.headers.get("Retry-After", ""))
-    except Unreached as error:
-        reason = error.args[0]
-        resend = isinstance(reason, (ConnectionRefusedError, socket.gaierror))
-        raise NoAnswer(masked(describe(reason), key), False, resend) from None
-    except (OSError, HTTPException) as error:
-        raise NoAnswer(masked(describe(error), key), True, False) from None
-    except ValueError:
-        raise NoAnswer("a proxy variable holds no URL", False, False) from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise no_answer(error) from None
     finally:
         watch.cancel()
 
@@ -1264,19 +1259,29 @@ def retry_after(text: str) -> float | None:
         return None
 
 
-def describe(error: BaseException) -> str:
-    """Return what went wrong with a connection, in the user's words."""
+def no_answer(error: Exception) -> NoAnswer:
+    """Return what `error` of a connection means.
+
+    Only a connection that was refused and a name that did not resolve are sure to stay without
+    effect when they are tried again.
+    """
     import socket
 
+    unreached = isinstance(error, Unreached)
+    cause = error.args[0] if unreached else error
+    again = unreached and isinstance(cause, (ConnectionRefusedError, socket.gaierror))
     for kind, words in (
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
         (socket.gaierror, "the name of the host did not resolve"),
+        (OSError, str(getattr(cause, "strerror", None) or cause)),
+        (ValueError, "the URL, or a proxy variable, is no URL"),
     ):
-        if isinstance(error, kind):
-            return words
-    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
+        if isinstance(cause, kind):
+            sent = not unreached and not isinstance(error, ValueError)
+            return NoAnswer(printable(words, 200), sent, again)
+    return NoAnswer("the answer is cut short, or is not HTTP", True, False)
 
 
 def refused(status: int, answer: Json) -> Problem:
@@ -1302,7 +1307,7 @@ def deliver(service: Service, path: str, body: Json, undo: Callable[[], None]) -
         try:
             status, answer, wanted = ask(service, path, body, float("inf"))
         except NoAnswer as error:
-            taken, again = error.reached, error.resend
+            taken, again = error.reached, error.again
             problem = Problem("service", f"no answer: {error}", "Try again later.", 4)
         else:
             if status < 300 and readable(path, answer):
@@ -1363,14 +1368,10 @@ def video_chunks(url: str, show: Callable[[int, int], None]) -> Iterator[bytes]:
                     yield chunk
                 return
         raise NoAnswer("it redirects too often", True, False)
-    except Unreached as error:
-        raise NoAnswer(describe(error.args[0]), False, True) from None
-    except HTTPException as error:
-        raise NoAnswer(f"cut short: {describe(error)}", True, True) from None
-    except OSError as error:
-        raise NoAnswer(describe(error), True, True) from None
-    except ValueError:
-        raise NoAnswer("the link is not a URL", False, False) from None
+    except (OSError, HTTPException) as error:
+        raise NoAnswer(str(no_answer(error)), True, True) from None
+    except ValueError as error:
+        raise no_answer(error) from None
 
 
 # --- 7. Commands: one function each --------------------------------------------------------------
@@ -1749,7 +1750,7 @@ def download(url: str, path: str, progress: Progress) -> None:
         try:
             return replace_file(path, video_chunks(url, show))
         except NoAnswer as error:
-            if tried == DOWNLOADS or not error.resend:
+            if tried == DOWNLOADS or not error.again:
                 message = f"the video could not be downloaded: {error}"
                 hint = "Run wait again; until then response.json has the link, for 24 hours."
                 raise Problem("service", message, hint, 4) from None
