@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,11 +10,15 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, Service
+from service import KEY, Service, drip, stall
 from support import SCRIPT, Case, emo
 
 EVIDENCE = Path("output/aliyun-emo")
 TASK_ID = "a8532587-fa8c-4ef8-82be-0c46b17950d1"
+
+
+def listen():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Clock:
@@ -50,6 +55,11 @@ class ServiceCase(Case):
         os.environ["DASHSCOPE_BASE_URL"] = service.base_url
         return service
 
+    def patience(self, script):
+        """Wait for an answer half a second where the `script` has one that never comes."""
+        seconds = 0.5 if stall in script or drip in script else 20
+        return mock.patch.multiple(emo, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+
     def refuse_connections(self):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
@@ -72,17 +82,21 @@ class ServiceCase(Case):
             if path.is_file():
                 self.assertNotIn(KEY.encode(), path.read_bytes(), path)
 
-    def start(self, *words, stdout=subprocess.PIPE):
-        return subprocess.Popen(
+    def start(self, *words):
+        """Start a process that an interrupt reaches, also where this one ignores it."""
+        process = subprocess.Popen(
             [sys.executable, str(SCRIPT), *words],
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=listen if os.name == "posix" else None,
         )
+        self.addCleanup(process.kill)
+        return process
 
     def until(self, happened):
-        for _ in range(1000):
+        for _ in range(3000):
             if happened():
                 return
             time.sleep(0.01)

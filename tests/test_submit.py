@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 import unittest
 from email.utils import formatdate
@@ -248,10 +249,7 @@ class Generation(ServiceCase):
                     there = {name: (EVIDENCE / name).read_bytes() for name in self.evidence()}
                     service = self.serve(video_synthesis=list(script))
                     self.clock.slept.clear()
-                    with (
-                        mock.patch.object(emo, "READ_TIMEOUT", 0.3),
-                        mock.patch.object(emo, "CONNECT_TIMEOUT", 0.3),
-                    ):
+                    with self.patience(script):
                         result = self.call("submit")
                     self.assertEqual((result.code, len(service.posts)), (code, posts), result)
                     self.assert_no_key(result)
@@ -337,13 +335,19 @@ class Generation(ServiceCase):
                 if before:
                     self.write("task.json", before)
 
-                def slowly(handler):
-                    time.sleep(0.5)
+                others_ended = threading.Event()
+
+                def slowly(handler, others_ended=others_ended):
+                    others_ended.wait(30)
                     fails("task-created", 200)(handler)
 
                 service = self.serve(video_synthesis=[slowly])
                 running = [self.start("submit") for _ in range(4)]
-                ends = [(process.communicate(), process.returncode) for process in running]
+                self.until(lambda ps=running: sum(p.poll() is not None for p in ps) == 3)
+                others_ended.set()
+                ends = [
+                    (process.communicate(timeout=30), process.returncode) for process in running
+                ]
                 self.assertEqual(sorted(code for _, code in ends), [0, 4, 4, 4], ends)
                 self.assertEqual(len(service.posts), 1)
                 self.assertEqual(emo.task_of(self.read("task.json")), TASK_ID)
@@ -366,7 +370,7 @@ class Generation(ServiceCase):
         process = self.start("submit")
         self.until(lambda: service.posts)
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)
         self.assertIsNone(self.read("task.json")["response"])
         self.assertEqual(self.evidence(), ["request.json", "task.json"])
         result = self.run_script("submit")
@@ -385,9 +389,9 @@ class Generation(ServiceCase):
                 service = self.serve(video_synthesis=[answer])
                 process = self.start("submit")
                 self.until(lambda service=service: service.posts)
-                time.sleep(0.3)
+                time.sleep(1)  # until it has read the answer and sleeps
                 process.send_signal(signal.SIGINT)
-                stdout, stderr = process.communicate()
+                stdout, stderr = process.communicate(timeout=30)
                 self.assertEqual(process.returncode, 130)
                 result = Result(130, stdout, stderr)
                 self.assertEqual(result.fields, ["arguments"])
@@ -563,7 +567,7 @@ class Detection(ServiceCase):
                 (EVIDENCE / "detection.json").unlink() if "detection.json" in self.evidence() else 0
                 service = self.serve(face_detect=list(script))
                 self.clock.slept.clear()
-                with mock.patch.object(emo, "READ_TIMEOUT", 0.3):
+                with self.patience(script):
                     result = self.call("submit", self.FILE)
                 self.assertEqual((result.code, len(service.posts)), (code, posts), result)
                 self.assertEqual("detection.json" in self.evidence(), code == 0)

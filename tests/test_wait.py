@@ -185,7 +185,7 @@ class Polls(WaitCase):
                 start = time.monotonic()
                 result = self.call("wait", "--timeout", "0.4")
                 self.assertEqual(result.code, 4, result)
-                self.assertLess(time.monotonic() - start, 2)
+                self.assertLess(time.monotonic() - start, 10)
 
     def test_a_timeout_of_0_asks_once(self):
         for script, code in (([status_of("RUNNING")], 5), ([raw(500, b"")], 4), ([succeeded()], 0)):
@@ -269,7 +269,7 @@ class Polls(WaitCase):
         service = self.serve(tasks=[status_of("RUNNING", note="x" * 20_000)] * 60 + [succeeded()])
         running = [self.start("wait", "--interval", "0.05") for _ in range(3)]
         for process in running:
-            stdout, stderr = process.communicate()
+            stdout, stderr = process.communicate(timeout=30)
             self.assertEqual(process.returncode, 0, stderr)
             self.assertEqual(json.loads(stdout)["task_status"], "SUCCEEDED")
         self.assertEqual(len(self.snapshots()), len(service.polls))
@@ -281,7 +281,7 @@ class Polls(WaitCase):
         process = self.start("wait", "--interval", "0.1")
         self.until(lambda: len(service.polls) > 2)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate()
+        stdout, stderr = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, stderr)
         line = json.loads(stdout)
         self.assertEqual((line["ok"], line["task_status"]), (False, "RUNNING"))
@@ -295,7 +295,7 @@ class Polls(WaitCase):
         process = self.start("wait", "--interval", "0.05")
         self.until(lambda: len(service.polls) > 2)
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)
         before = len(self.snapshots())
         self.assertGreaterEqual(before, 2)
         service.script["tasks"] = [succeeded()]
@@ -329,7 +329,7 @@ class Videos(WaitCase):
             with self.subTest(name):
                 self.clear()
                 service = self.serve(tasks=[succeeded()], video_mp4=list(script))
-                with mock.patch.object(emo, "READ_TIMEOUT", 0.3):
+                with self.patience(script):
                     result = self.call("wait")
                 asked = [handler for handler in service.seen if handler.path == "/video.mp4"]
                 self.assertEqual((result.code, len(asked)), (code, tries), result)
@@ -424,7 +424,7 @@ class Videos(WaitCase):
         process = self.start("wait")
         self.until(lambda: any(handler.path == "/video.mp4" for handler in service.seen))
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)
         self.assertNotIn("video.mp4", self.evidence())
         service.script["video.mp4"] = [raw(200, VIDEO)]
         self.assertEqual(self.run_script("wait").code, 0)
