@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prepare requests for the talking-head model EMO of Alibaba Cloud Model Studio.
+"""Turn a portrait and a recording into a talking-head video with EMO of Alibaba Cloud Model Studio.
 
     $ python3 prepare_emo_request.py \\
         --image-url https://example.com/portrait.png \\
@@ -10,11 +10,18 @@
 What the service would refuse is refused here, all of it at once, and nothing is written:
 
     $ python3 prepare_emo_request.py --image-url oss://bucket/portrait.png ...
-    error: --image-url: 'oss://bucket/portrait.png' is not an http or https link. ...
+    error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
     {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
 
-Stdout is one line of JSON, stderr the same for people. Exit codes: 0 written, 1 the file system
-refused, 2 the input is wrong. Nothing here opens a socket.
+The whole way is five commands, of which only `submit` and `wait` open a socket:
+
+    $ python3 prepare_emo_request.py detect --image-url https://example.com/portrait.png
+    $ python3 prepare_emo_request.py submit output/aliyun-emo/detect_request.json
+    $ python3 prepare_emo_request.py prepare --detection output/aliyun-emo/detection.json ...
+    $ python3 prepare_emo_request.py submit
+    $ python3 prepare_emo_request.py wait
+
+Stdout is one line of JSON, stderr the same for people; --help lists the exit codes.
 """
 
 from __future__ import annotations
@@ -653,17 +660,22 @@ def passed_output(answer: object) -> Json:
     if output.get("check_pass") is True:
         return output
     if output.get("check_pass") is False:
-        raise refusal("detection", "the picture did not pass the detection", output)
+        what = "the picture did not pass the detection"
+        raise refusal("detection", what, output, remedy=PORTRAIT_REMEDY)
     message = "the file is no detection answer: output.check_pass is neither true nor false"
     raise Problem("detection", message, hint)
 
 
-def refusal(field: str, what: str, said: Json, code: int = 2) -> Problem:
-    """Return the `Problem` for the `code` and `message` with which the service said no."""
+def refusal(
+    field: str, what: str, said: Json, code: int = 2, remedy: str = UNKNOWN_REMEDY
+) -> Problem:
+    """Return the `Problem` for the `code` and `message` with which the service said no.
+
+    `remedy` is for a code that is not in the contract's table.
+    """
     name, message = said.get("code") or "no code", said.get("message") or "no message"
     request_id = f" (request_id {service_text(said['request_id'])})" if "request_id" in said else ""
     words = f"{what}: {service_text(name)}: {service_text(message)}{request_id}"
-    remedy = PORTRAIT_REMEDY if "portrait" in what or "picture" in what else UNKNOWN_REMEDY
     return Problem(field, words, REMEDIES.get(str(name), remedy), code)
 
 
@@ -1455,7 +1467,7 @@ def submit_detection(request: Json, service: Service, report: Report) -> None:
     write_json(path, record)
     if output.get("check_pass") is not True:
         said = {**output, **{k: v for k, v in answer.items() if k == "request_id"}}
-        raise refusal("service", "the portrait did not pass", said, 3)
+        raise refusal("service", "the portrait did not pass", said, 3, PORTRAIT_REMEDY)
     boxes = check_detection(record, None, report)
     if report.errors or not boxes:
         for problem in report.errors:
