@@ -498,16 +498,12 @@ def check_ipv4(field: str, host: str, labels: Sequence[str]) -> str:
         digits = label[2:] if base == 16 else label
         if label and set(digits) <= set("0123456789abcdef"[:base]):
             numbers.append(int(digits or "0", base))
-    *head, last = numbers or [-1]
-    value = last + sum(number << 8 * (3 - place) for place, number in enumerate(head))
-    if (
-        len(numbers) != len(labels)
-        or len(labels) > 4
-        or any(number > 255 for number in head)
-        or not 0 <= last < 256 ** (4 - len(head))
-    ):
+    # All but the last are bytes; the last fills the bytes that are left.
+    limits = [256] * (len(labels) - 1) + [256 ** (5 - len(labels)) if len(labels) < 5 else 0]
+    if len(numbers) != len(labels) or any(n >= limit for n, limit in zip(numbers, limits)):
         message = f"the host {shown(host)} ends in a number and is no IPv4 address"
-        raise Problem(field, message, "Check the link.")
+        raise Problem(field, message, "Correct the host.")
+    value = numbers.pop() + sum(n << 24 - 8 * place for place, n in enumerate(numbers))
     import ipaddress
 
     address = ipaddress.IPv4Address(value)
@@ -743,21 +739,18 @@ def check_base_url(text: str) -> str:
 
     The key goes there, so only https, and plain http where it does not leave this machine.
     """
-    from ipaddress import ip_address
     from urllib.parse import urlsplit
 
     hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        loopback = host == "localhost" or (
-            re.fullmatch(r"[0-9.]+|.*:.*", host) is not None and ip_address(host).is_loopback
-        )
-        usable = bool(host) and parts.port != 0 and text.isascii() and text.isprintable()
+        usable = host != "" and parts.port != 0 and text.isascii() and text.isprintable()
     except ValueError:
-        usable = loopback = False
+        usable = False
     if not usable or " " in text or "@" in text or "?" in text or "#" in text:
         raise Problem("base_url", f"{shown(text)} is not the base of a service", hint)
+    loopback = host in ("localhost", "::1") or re.fullmatch(r"127\.[0-9.]+", host)
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise Problem("base_url", f"{shown(text)} would send the API key unprotected", hint)
     return text.rstrip("/")
