@@ -403,7 +403,12 @@ class Expiry(Case):
                         self.assertIn(at, problem.message)
 
     def test_azure_dates_come_in_several_lengths(self):
-        for se in ("2025-12-31", "2025-12-31T23:59Z", "2025-12-31T23:59:59.9999999Z"):
+        for se in (
+            "2025-12-31",
+            "2025-12-31T23:59Z",
+            "2025-12-31T23:59:59.9999999Z",
+            "2025-12-31T23:59:59%2B00:00",
+        ):
             with self.subTest(se):
                 self.assertEqual(len(check(f"{IMAGE_URL}?se={se}&sig=s")[1]), 1)
 

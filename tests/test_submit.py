@@ -98,6 +98,7 @@ class Generation(ServiceCase):
             ("cancelled", None, "CANCELED", True),
             ("of another task", None, ("another", "FAILED"), False),
             ("expired", emo.utc(int(time.time()) - day - 5), None, True),
+            ("expired, in another spelling", "2026-01-01T00:00:00.5+00:00", None, True),
             ("not yet expired", emo.utc(int(time.time()) - day + 60), None, False),
             ("of no known time", "yesterday", None, False),
         ):

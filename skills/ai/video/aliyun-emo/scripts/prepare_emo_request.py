@@ -582,7 +582,7 @@ def seconds(text: str) -> int | None:
 
 def instant(text: str) -> int | None:
     """Return the second since 1970 of "20241114T084516Z" or "2026-01-01T00:00:00Z", or None."""
-    time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?Z?"
+    time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?"
     found = re.fullmatch(rf"(\d{{4}})-?(\d\d)-?(\d\d)(?:{time_of_day})?", text, re.ASCII)
     if not found:
         return None
@@ -1313,7 +1313,8 @@ def deliver(service: Service, path: str, body: Json, undo: Callable[[], None]) -
             status, answer, wanted = ask(service, path, body, float("inf"))
         except NoAnswer as error:
             taken, again = error.reached, error.again
-            problem = Problem("service", f"no answer: {error}", "Try again later.", 4)
+            hint = "Check the network, the proxy variables and DASHSCOPE_BASE_URL, and try again."
+            problem = Problem("service", f"no answer: {error}", hint, 4)
         else:
             if status < 300 and readable(path, answer):
                 return answer
