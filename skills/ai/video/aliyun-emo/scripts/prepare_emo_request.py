@@ -1440,20 +1440,21 @@ def submit(values: Values, report: Report) -> None:
     """Send a prepared request, and keep what the service answers."""
     body = report.check(read_json, "file", values.get("file", evidence_path("request.json")))
     request = request_of(body, time(), report) if body else None
-    missing = Report()
-    service = settings(missing)
-    if request and not report.errors and "audio_url" in request["input"]:
-        submit_generation(request, service, "again" in values, report, missing)
-    elif request and service and not report.errors:
-        submit_detection(request, service, report)
+    if report.errors or not request:
+        settings(report)  # what is wrong there is told at once, too
+    elif "audio_url" in request["input"]:
+        submit_generation(request, "again" in values, report)
     else:
-        report.errors += missing.errors
+        submit_detection(request, report)
 
 
-def submit_detection(request: Json, service: Service, report: Report) -> None:
+def submit_detection(request: Json, report: Report) -> None:
     """Send a detection, keep its answer in detection.json and tell its boxes."""
     path = evidence_path("detection.json")
     check_writable(path)  # before it is billed
+    service = settings(report)
+    if not service:
+        return
     answer = deliver(service, DETECTION_PATH, request, lambda: None)
     output = answer["output"]
     record = {"saved_at": timestamp(), "request": request, "response": answer}
@@ -1471,22 +1472,12 @@ def submit_detection(request: Json, service: Service, report: Report) -> None:
     report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
 
 
-def submit_generation(
-    request: Json,
-    service: Service | None,
-    again: bool,
-    report: Report,
-    missing: Report,
-) -> None:
+def submit_generation(request: Json, again: bool, report: Report) -> None:
     """Send a generation, unless its task is known or may exist, and keep its task in task.json.
 
-    task.json is written ahead, so that neither a kill nor a second submit pays twice. What is
-    `missing` to send counts only if there is something to send.
+    task.json is written ahead, so that neither a kill nor a second submit pays twice.
     """
     path = evidence_path("task.json")
-    if not service and not os.path.exists(path):
-        report.errors += missing.errors
-        return
     record = {"saved_at": timestamp(), "request": request, "response": None}
     with Holding():
         earlier = kept("task.json")
@@ -1494,8 +1485,8 @@ def submit_generation(
         if known:
             report.facts.update(task_path=path, **known, already_submitted=True)
             return
+        service = settings(report)
         if not service:
-            report.errors += missing.errors
             return
         moves = set_aside(earlier)
         try:
