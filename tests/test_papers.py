@@ -79,6 +79,7 @@ class Papers(Case):
         self.assertIn(f"`{line}`", README)
         record = {"saved_at": "2026-01-01T00:00:00Z", "request": REQUEST, "response": None}
         (evidence / "task.json").write_text(json.dumps(record))
+        os.environ["DASHSCOPE_API_KEY"] = KEY
         (line,) = self.call("submit").stderr.splitlines()
         self.assertIn(f"`{line}`", README)
 

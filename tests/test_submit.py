@@ -91,6 +91,23 @@ class Generation(ServiceCase):
                 self.assertEqual(result.line["task_status"], status)
         self.assertEqual(len(service.posts), 1)
 
+    def test_a_link_that_has_expired_since_does_not_hide_its_task(self):
+        service = self.serve()
+        now = int(time.time())
+        link = f"{IMAGE_URL}?Expires={now + 1000}&Signature=s3cret"
+        self.write("request.json", {**REQUEST, "input": {**REQUEST["input"], "image_url": link}})
+        first = self.call("submit")
+        self.assertEqual([w["field"] for w in first.line["warnings"]], ["image_url"])
+        with mock.patch.object(emo, "time", lambda: now + 2000):
+            result = self.call("submit")
+            self.assertEqual((result.code, result.stderr), (0, ""), result)
+            self.assertIs(result.line["already_submitted"], True)
+            result = self.call("submit", "--again")
+            self.assertEqual((result.code, result.fields), (2, ["image_url"]), result)
+            self.assertNotIn("s3cret", str(result))
+        self.assertEqual(len(service.posts), 1)
+        self.assertEqual(self.evidence(), ["request.json", "task.json"])
+
     def test_a_task_that_failed_was_cancelled_or_has_expired_gives_way(self):
         day = 24 * 3600
         for name, saved_at, status, again in (
@@ -169,6 +186,9 @@ class Generation(ServiceCase):
                 self.assertIn("--again", error["hint"])
                 self.assertEqual((EVIDENCE / "task.json").read_text(), content)
         self.write("task.json", self.record(sent, response=False))
+        with mock.patch.dict(os.environ, DASHSCOPE_API_KEY=""):
+            result = self.call("submit")
+        self.assertEqual((result.code, result.fields), (UNKNOWN, ["api_key", "service"]), result)
         self.assertEqual(self.call("submit", "--again").code, 0)
         self.assertIn("task-unanswered-20260101000000000000.json", self.evidence())
 

@@ -1440,21 +1440,19 @@ def submit(values: Values, report: Report) -> None:
     """Send a prepared request, and keep what the service answers."""
     body = report.check(read_json, "file", values.get("file", evidence_path("request.json")))
     request = request_of(body, time(), report) if body else None
-    if report.errors or not request:
-        settings(report)  # what is wrong there is told at once, too
-    elif "audio_url" in request["input"]:
-        submit_generation(request, "again" in values, report)
-    else:
-        submit_detection(request, report)
+    service = settings(report)
+    # Without a clock, so that a link that has expired since does not hide the task it made.
+    lasting = request_of(body, float("-inf"), Report()) if body else None
+    if lasting and "audio_url" in lasting["input"]:
+        submit_generation(lasting, service, "again" in values, report)
+    elif request and service and not report.errors:
+        submit_detection(request, service, report)
 
 
-def submit_detection(request: Json, report: Report) -> None:
+def submit_detection(request: Json, service: Service, report: Report) -> None:
     """Send a detection, keep its answer in detection.json and tell its boxes."""
     path = evidence_path("detection.json")
     check_writable(path)  # before it is billed
-    service = settings(report)
-    if not service:
-        return
     answer = deliver(service, DETECTION_PATH, request, lambda: None)
     output = answer["output"]
     record = {"saved_at": timestamp(), "request": request, "response": answer}
@@ -1472,10 +1470,11 @@ def submit_detection(request: Json, report: Report) -> None:
     report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
 
 
-def submit_generation(request: Json, again: bool, report: Report) -> None:
+def submit_generation(request: Json, service: Service | None, again: bool, report: Report) -> None:
     """Send a generation, unless its task is known or may exist, and keep its task in task.json.
 
-    task.json is written ahead, so that neither a kill nor a second submit pays twice.
+    task.json is written ahead, so that neither a kill nor a second submit pays twice. What is wrong
+    already, such as an expired link or no key, counts only when there is something to send.
     """
     path = evidence_path("task.json")
     record = {"saved_at": timestamp(), "request": request, "response": None}
@@ -1483,10 +1482,11 @@ def submit_generation(request: Json, again: bool, report: Report) -> None:
         earlier = kept("task.json")
         known = known_task(earlier, request) if earlier is not None and not again else None
         if known:
+            report.errors.clear()
+            report.warnings.clear()
             report.facts.update(task_path=path, **known, already_submitted=True)
             return
-        service = settings(report)
-        if not service:
+        if report.errors or not service:
             return
         moves = set_aside(earlier)
         try:
@@ -1947,7 +1947,7 @@ def run(arguments: Sequence[str], report: Report) -> tuple[int, Json]:
         report.errors.append(Problem("arguments", "interrupted", hint, 130))
     if report.errors:
         errors = as_json(report.errors)
-        return report.errors[0].code, {"ok": False, "errors": errors, **report.facts}
+        return max(p.code for p in report.errors), {"ok": False, "errors": errors, **report.facts}
     return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
 
 
