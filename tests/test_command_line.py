@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from support import EXT_BBOX, FACE_BBOX, FIXTURES, IMAGE_URL, REQUEST, SCRIPT, Case, arguments, emo
 
@@ -343,6 +344,18 @@ class Input(Case):
             with self.subTest(path):
                 words = arguments(face_bbox=None, ext_bbox=None, detection=path)
                 self.refuse(self.run_script(*words), "detection")
+
+    @unittest.skipUnless(POSIX, "needs named pipes")
+    def test_a_pipe_that_stays_silent_does_not_hang(self):
+        fifo = str(self.folder / "fifo")
+        os.mkfifo(fifo)
+        silent = os.open(fifo, os.O_RDWR)
+        self.addCleanup(os.close, silent)
+        os.write(silent, b'{"output":')
+        with mock.patch.object(emo, "SILENCE", 0.2):
+            result = self.call(*arguments(face_bbox=None, ext_bbox=None, detection=fifo))
+        self.refuse(result, "detection")
+        self.assertIn("nothing has come", result.line["errors"][0]["message"])
 
     @unittest.skipUnless(os.path.exists("/bin/bash"), "needs bash")
     def test_a_process_substitution_is_read_to_its_end(self):

@@ -123,6 +123,7 @@ DOWNLOADS = 3  # tries
 REDIRECTS = 5  # that a download follows
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 DEEPEST = 100  # levels of an answer
+SILENCE = 60  # seconds that a pipe may keep quiet, so that one nobody writes to does not hang
 MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 
 REMEDIES = {
@@ -905,11 +906,22 @@ def parsed(data: bytes) -> tuple[Json | None, str]:
 
 def read_bytes(path: str, limit: int) -> bytes:
     """Return at most `limit` bytes of the file `path`, "-" for stdin; raises `OSError`."""
+    import select
+
     given = path != "-"
-    with open(path if given else 0, "rb", closefd=given, opener=open_at_once) as file:
+    data = b""
+    with open(path if given else 0, "rb", 0, closefd=given, opener=open_at_once) as file:
         if file.isatty():
             raise OSError("it is a terminal, and nothing here asks questions")
-        return file.read(limit)
+        while len(data) < limit:
+            # Windows can select sockets only.
+            if os.name == "posix" and not select.select([file], [], [], SILENCE)[0]:
+                raise OSError(f"nothing has come for {SILENCE} seconds")
+            chunk = file.read(limit - len(data))
+            if not chunk:
+                break
+            data += chunk
+    return data
 
 
 def open_at_once(path: str, flags: int) -> int:
