@@ -909,28 +909,25 @@ def read_bytes(path: str, limit: int) -> bytes:
     import select
 
     given = path != "-"
-    data = b""
+    data, waiting = b"", not given
     with open(path if given else 0, "rb", 0, closefd=given, opener=open_at_once) as file:
         if file.isatty():
             raise OSError("it is a terminal, and nothing here asks questions")
         while len(data) < limit:
             # Windows can select sockets only.
-            if os.name == "posix" and not select.select([file], [], [], SILENCE)[0]:
+            if waiting and os.name == "posix" and not select.select([file], [], [], SILENCE)[0]:
                 raise OSError(f"nothing has come for {SILENCE} seconds")
             chunk = file.read(limit - len(data))
-            if not chunk:
+            if chunk == b"":
                 break
-            data += chunk
+            waiting = chunk is None or not given
+            data += chunk or b""
     return data
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open as `os.open` does, without waiting for a named pipe that nobody writes to."""
-    if not hasattr(os, "O_NONBLOCK"):
-        return os.open(path, flags)
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    os.set_blocking(descriptor, True)
-    return descriptor
+    """Open as `os.open` does, but wait neither for a pipe's writer nor for what it writes."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def check_writable(path: str) -> str:
