@@ -229,13 +229,11 @@ def service_text(text: object) -> str:
     return printable(re.sub(r"\S*//\S*", lambda link: shown(link[0]), str(text)), 500)
 
 
-# --- 3. Validation: text in, value or report out ----------------------------------------------
+# --- 3. Validation: text in, value or problems out ----------------------------------------------
 
 
 def check_given(field: str, text: str | None, wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
-    if text and text.isascii():
-        return text
     if not text:
         message = "is missing" if text is None else "has no value"
         raise Problem(field, message, f"Give {wanted}.")
@@ -249,9 +247,10 @@ def check_given(field: str, text: str | None, wanted: str) -> str:
 def check_choice(field: str, text: str | None, choices: Sequence[str]) -> str:
     """Return `text`, one of `choices`; raises `Problem`."""
     wanted = f"one of {', '.join(choices)}"
-    if check_given(field, text, wanted) in choices:
-        return str(text)
-    raise Problem(field, f"{shown(str(text))} is not known", f"Give {wanted}.")
+    text = check_given(field, text, wanted)
+    if text in choices:
+        return text
+    raise Problem(field, f"{shown(text)} is not known", f"Give {wanted}.")
 
 
 def check_model(text: str | None, stage: str, others: Sequence[str]) -> str:
@@ -423,12 +422,10 @@ def check_host(field: str, host: str) -> str:
         raise Problem(field, "the link has no host", "Write https://, the host, the path.")
     if host.startswith("["):
         return check_ipv6(field, host)
-    too_long = Problem(field, "the host is longer than 253 characters", "Correct the host.")
-    if len(host) > 253:
-        raise too_long
-    name = host.lower() if host.isascii() else idna_form(field, host)
+    # What is too long is not converted: the codec takes a time that grows with the square.
+    name = host.lower() if host.isascii() or len(host) > 253 else idna_form(field, host)
     if len(name) > 253:
-        raise too_long
+        raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
     labels = name.split(".")
     if labels[-1] == "" and len(labels) > 1:
         labels.pop()  # the root's own label, as in "example.com."
@@ -716,9 +713,13 @@ def check_seconds(field: str, text: str, least: float) -> float:
     raise Problem(field, f"{shown(text)} is not {wanted}", f"Give {wanted}.")
 
 
+def is_visible_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def check_task_id(text: str) -> str:
     """Return a task's id, which goes into a path of the service; raises `Problem`."""
-    if text.strip(".") and text.isascii() and text.isprintable() and " " not in text:
+    if text.strip(".") and is_visible_ascii(text):
         return text
     hint = "Copy task_id from the line that submit printed, or from task.json."
     raise Problem("task_id", f"{shown(text)} is not the id of a task", hint)
@@ -729,7 +730,7 @@ def check_key(text: str) -> str:
     both = f"DASHSCOPE_API_KEY, or dashscope_api_key in {CREDENTIALS}"
     if not text:
         raise Problem("api_key", "there is no API key", f"Put a Beijing key into {both}.")
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not is_visible_ascii(text):
         message = "the API key has more than visible ASCII characters"
         raise Problem("api_key", message, f"Correct it in {both}.")
     return text
@@ -746,10 +747,10 @@ def check_base_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        usable = host != "" and parts.port != 0 and text.isascii() and text.isprintable()
+        usable = host != "" and parts.port != 0 and is_visible_ascii(text)
     except ValueError:
         usable = False
-    if not usable or " " in text or "@" in text or "?" in text or "#" in text:
+    if not usable or "@" in text or "?" in text or "#" in text:
         raise Problem("base_url", f"{shown(text)} is not the base of a service", hint)
     loopback = host in ("localhost", "::1") or re.fullmatch(r"127\.[0-9.]+", host)
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
