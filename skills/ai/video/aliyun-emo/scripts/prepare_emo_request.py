@@ -1300,13 +1300,16 @@ def no_answer(error: Exception) -> NoAnswer:
 
 
 def refused(status: int, answer: Json) -> Problem:
-    """Return the `Problem` for an HTTP status with which the service said no."""
+    """Return the `Problem` for an HTTP status, or an unreadable answer, that ends a request.
+
+    Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
+    """
     if status < 300:
         return Problem("service", f"HTTP {status}: the answer is unreadable", "Try again later.", 4)
     if status < 400:
         hint = "Set DASHSCOPE_BASE_URL to where the service is: the API key does not follow."
         return Problem("service", f"HTTP {status}: it redirects elsewhere", hint, 3)
-    return refusal("service", f"HTTP {status}", answer, 3)
+    return refusal("service", f"HTTP {status}", answer, 4 if status == 429 or status >= 500 else 3)
 
 
 def deliver(service: Service, path: str, body: Json, undo: Callable[[], None]) -> Json:
@@ -1330,12 +1333,11 @@ def deliver(service: Service, path: str, body: Json, undo: Callable[[], None]) -
                 return answer
             taken, again = status < 300 or status >= 500, status == 429
             problem = refused(status, answer)
-            problem.code = 4 if taken or again else 3
-        if taken and path == GENERATION_PATH:
+        if path == DETECTION_PATH:
+            again = problem.code == 4
+        elif taken:
             problem.message += "; a task may have been made"
             problem.hint = LOOK_FIRST
-        elif problem.code == 4 and path == DETECTION_PATH:
-            again = True
         if wanted is not None and pause is not None:
             pause = wanted
         if not again or pause is None or monotonic() + pause > started + RESEND_TIME:
@@ -1692,14 +1694,15 @@ def poll(
     """
     from urllib.parse import quote
 
+    path = TASK_PATH + quote(task_id, safe="")
     started = monotonic()
-    pause, answered, trouble = interval, False, ""
+    pause, answered = interval, False
     while True:
         elapsed = monotonic() - started
         wanted = None
         try:
             left = max(timeout - elapsed, SHORTEST_INTERVAL) if timeout else float("inf")
-            status, document, wanted = ask(service, TASK_PATH + quote(task_id, safe=""), None, left)
+            status, document, wanted = ask(service, path, None, left)
         except NoAnswer as error:
             trouble = f"no answer: {error}"
         else:
@@ -1712,7 +1715,7 @@ def poll(
         elapsed = monotonic() - started
         if trouble:
             progress.show(f"{trouble}; waiting", f", {elapsed:.0f} s")
-            pause = min(max(pause * 2, interval), max(LONGEST_PAUSE, interval))
+            pause = min(pause * 2, max(LONGEST_PAUSE, interval))
             if wanted is not None:
                 pause = max(interval, wanted)
         else:
