@@ -39,6 +39,7 @@ TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from http.client import HTTPResponse
+    from ipaddress import IPv4Address, IPv6Address
     from typing import Any, NoReturn, TypeVar
 
     Value = TypeVar("Value")
@@ -84,13 +85,13 @@ LIFETIMES = (
 PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "test", "invalid")
 # What is not global unicast (IANA IPv4 and IPv6 special-purpose address registries). The standard
 # library's is_global has changed between Python versions, and counts multicast as global.
-NOT_PUBLIC_IPV4 = (
+NOT_PUBLIC = (
     "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24"
     " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24"
     " 224.0.0.0/4 240.0.0.0/4"
+    # All but 2000::/3, and the special blocks within it.
+    " ::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
 ).split()
-PUBLIC_IPV6 = "2000::/3"
-NOT_PUBLIC_IPV6 = "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
 # What IDNA 2008 takes (RFC 5892, 2.1 and 2.6): letters, marks and digits, and the zero of dates,
 IDNA_2008_CATEGORIES = ("Ll", "Lo", "Lm", "Mn", "Mc", "Nd")
 IDNA_2008_EXCEPTION = "\u3007"
@@ -505,8 +506,7 @@ def check_ipv4(field: str, host: str, labels: Sequence[str]) -> str:
     import ipaddress
 
     address = ipaddress.IPv4Address(value)
-    if any(address in ipaddress.IPv4Network(block) for block in NOT_PUBLIC_IPV4):
-        raise not_public(field, host, f"is the address {address}, which is not public")
+    check_address(field, host, address)
     return str(address)
 
 
@@ -521,11 +521,16 @@ def check_ipv6(field: str, host: str) -> str:
     except ValueError:
         message = f"the host {shown(host)} is no IPv6 address"
         raise Problem(field, message, "Check the link.") from None
-    if address not in ipaddress.IPv6Network(PUBLIC_IPV6) or any(
-        address in ipaddress.IPv6Network(block) for block in NOT_PUBLIC_IPV6
-    ):
-        raise not_public(field, host, f"is the address {address}, which is not public")
+    check_address(field, host, address)
     return host.lower()
+
+
+def check_address(field: str, host: str, address: IPv4Address | IPv6Address) -> None:
+    """Raise `Problem` for an `address` that is not global unicast."""
+    from ipaddress import ip_network
+
+    if any(address in ip_network(block) for block in NOT_PUBLIC):
+        raise not_public(field, host, f"is the address {address}, which is not public")
 
 
 def check_format(field: str, path: str) -> None:
