@@ -74,6 +74,13 @@ class ServiceCase(Case):
     def evidence(self):
         return sorted(path.name for path in EVIDENCE.iterdir())
 
+    def clear(self, *kept):
+        """Remove the evidence, except the files `kept`, and forget the time that has passed."""
+        for path in EVIDENCE.iterdir():
+            if path.name not in kept:
+                path.unlink()
+        self.clock.slept.clear()
+
     def assert_no_key(self, *results):
         """Assert that the key is in no output and in no file."""
         for result in results:

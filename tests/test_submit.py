@@ -35,7 +35,14 @@ UNKNOWN = 4  # the exit code when it is not known what happened
 class Generation(ServiceCase):
     def setUp(self):
         super().setUp()
+        self.start_over()
+
+    def start_over(self, task=None):
+        """Leave nothing but the request, and the record of a `task` if there is one."""
+        self.clear()
         self.write("request.json", REQUEST)
+        if task:
+            self.write("task.json", task)
 
     def record(self, saved_at=None, task_id=TASK_ID, request=REQUEST, response=True):
         answer = fixture("task-created")
@@ -120,10 +127,7 @@ class Generation(ServiceCase):
             ("of no known time", "yesterday", None, False),
         ):
             with self.subTest(name):
-                for path in EVIDENCE.iterdir():
-                    path.unlink()
-                self.write("request.json", REQUEST)
-                self.write("task.json", self.record(saved_at, task_id="old"))
+                self.start_over(self.record(saved_at, task_id="old"))
                 (EVIDENCE / "video.mp4").write_bytes(b"old")
                 task_id, status = status if isinstance(status, tuple) else ("old", status)
                 if status:
@@ -261,15 +265,11 @@ class Generation(ServiceCase):
         ):
             for before in (None, self.record(task_id="old", request={"model": "other"})):
                 with self.subTest(f"{name}, {'before' if before else 'new'}"):
-                    for path in EVIDENCE.iterdir():
-                        path.unlink()
-                    self.write("request.json", REQUEST)
+                    self.start_over(before)
                     if before:
-                        self.write("task.json", before)
                         self.write("response.json", {"task_id": "old", "task_status": "RUNNING"})
                     there = {name: (EVIDENCE / name).read_bytes() for name in self.evidence()}
                     service = self.serve(video_synthesis=list(script))
-                    self.clock.slept.clear()
                     with self.patience(script):
                         result = self.call("submit")
                     self.assertEqual((result.code, len(service.posts)), (code, posts), result)
@@ -350,11 +350,7 @@ class Generation(ServiceCase):
     def test_two_at_once_send_one(self):
         for before in (None, self.record(task_id="old", request={"model": "other"})):
             with self.subTest(before is None):
-                for path in EVIDENCE.iterdir():
-                    path.unlink()
-                self.write("request.json", REQUEST)
-                if before:
-                    self.write("task.json", before)
+                self.start_over(before)
 
                 others_ended = threading.Event()
 
@@ -404,9 +400,7 @@ class Generation(ServiceCase):
             (fails("error-429", 429, Retry_After="20"), ["request.json"]),  # not taken for certain
         ):
             with self.subTest(left):
-                for path in EVIDENCE.iterdir():
-                    path.unlink()
-                self.write("request.json", REQUEST)
+                self.start_over()
                 service = self.serve(video_synthesis=[answer])
                 process = self.start("submit")
                 self.until(lambda service=service: service.posts)
@@ -425,11 +419,7 @@ class Generation(ServiceCase):
         for room, posts, code in ((10, 0, 1), (ahead - 1, 0, 1), (ahead + 10, 1, 1)):
             for before in (None, self.record(task_id="old", request={"model": "other"})):
                 with self.subTest(f"{room} {before is None}"):
-                    for path in EVIDENCE.iterdir():
-                        path.unlink()
-                    self.write("request.json", REQUEST)
-                    if before:
-                        self.write("task.json", before)
+                    self.start_over(before)
                     there = self.evidence()
                     service = self.serve()
                     result = self.run_with_room(room, "submit")
@@ -585,9 +575,8 @@ class Detection(ServiceCase):
             ("another shape", [says({"output": {"check_pass": "yes"}})], 5, 4),
         ):
             with self.subTest(name):
-                (EVIDENCE / "detection.json").unlink() if "detection.json" in self.evidence() else 0
+                self.clear("detect_request.json")
                 service = self.serve(face_detect=list(script))
-                self.clock.slept.clear()
                 with self.patience(script):
                     result = self.call("submit", self.FILE)
                 self.assertEqual((result.code, len(service.posts)), (code, posts), result)
@@ -670,7 +659,7 @@ class Settings(ServiceCase):
             (None, "sk-bro\nken", None, None),
         ):
             with self.subTest(f"{content!r} {environment!r} {profile!r}"):
-                file.unlink() if file.exists() else None
+                file.unlink(missing_ok=True)
                 if content is not None:
                     file.write_bytes(content.encode())
                 for name, value in (

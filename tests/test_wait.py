@@ -42,12 +42,6 @@ class WaitCase(ServiceCase):
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
-    def clear(self):
-        for path in EVIDENCE.iterdir():
-            if path.name != "task.json":
-                path.unlink()
-        self.clock.slept.clear()
-
 
 class Polls(WaitCase):
     def test_a_task_that_succeeds_ends_with_its_video(self):
@@ -123,7 +117,7 @@ class Polls(WaitCase):
             ("no link", [says(nowhere)], 4, "no video_url"),
         ):
             with self.subTest(name):
-                self.clear()
+                self.clear("task.json")
                 self.serve(tasks=list(script))
                 result = self.call("wait", "--timeout", "100")
                 self.assertEqual((result.code, result.fields), (code, ["service"]), result)
@@ -190,7 +184,7 @@ class Polls(WaitCase):
     def test_a_timeout_of_0_asks_once(self):
         for script, code in (([status_of("RUNNING")], 5), ([raw(500, b"")], 4), ([succeeded()], 0)):
             with self.subTest(code):
-                self.clear()
+                self.clear("task.json")
                 service = self.serve(tasks=script)
                 self.assertEqual(self.call("wait", "--timeout", "0").code, code)
                 self.assertEqual((len(service.polls), self.clock.slept), (1, []))
@@ -327,7 +321,7 @@ class Videos(WaitCase):
             ("stall", [stall], 3, 4),
         ):
             with self.subTest(name):
-                self.clear()
+                self.clear("task.json")
                 service = self.serve(tasks=[succeeded()], video_mp4=list(script))
                 with self.patience(script):
                     result = self.call("wait")
@@ -359,14 +353,14 @@ class Videos(WaitCase):
         secret.write_text("s3cret")
         for location in (secret.as_uri(), "ftp://127.0.0.1/x", "data:,x", "/moved", "", "http://["):
             with self.subTest(location):
-                self.clear()
+                self.clear("task.json")
                 self.serve(moved=[raw(302, b"", Location=location)], tasks=[succeeded("/moved")])
                 result = self.call("wait")
                 self.assertEqual(result.code, 4, result)
                 self.assertNotIn("video.mp4", self.evidence())
         for link in (secret.as_uri(), "data:,x", "http://127.0.0.1:1/ x", "http://é/"):
             with self.subTest(link):
-                self.clear()
+                self.clear("task.json")
                 self.serve(tasks=[succeeded(link.replace("data:", "data://"))])
                 self.assertEqual(self.call("wait").code, 4)
 
