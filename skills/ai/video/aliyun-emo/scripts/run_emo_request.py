@@ -1,0 +1,1367 @@
+#!/usr/bin/env python3
+"""Run a prepared EMO request: send it once, wait for its task, and bring the answer home.
+
+    $ python3 run_emo_request.py output/aliyun-emo/detect_request.json
+    {"ok": true, "detection_path": "output/aliyun-emo/detection.json", "check_pass": true, ...}
+    $ python3 run_emo_request.py output/aliyun-emo/request.json
+    paying for 3f9a12c07b1e: portrait.png, speech.mp3; 512x512, active
+    {"ok": true, "state": "made", "task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
+
+The second costs money. Run the same command until it ends with 0: killed, interrupted or out of
+time, it goes on where it was, and pays once. Without a file it tells what there is:
+
+    $ python3 run_emo_request.py
+    {"ok": true, "tasks": [{"task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
+
+Each paid task has a folder of its own, named for what was asked for. Whoever makes the folder
+sends the request, and everybody else finds it there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from errno import ENOSPC
+from time import monotonic, sleep, time
+
+try:
+    from prepare_emo_request import (
+        DETECTION_MODEL,
+        DETECTION_MODEL_ON_WIRE,
+        EXIT_CODES,
+        MAX_JSON,
+        PORTRAIT_REMEDY,
+        VIDEO_SIZES,
+        Problem,
+        Program,
+        Report,
+        check_detection,
+        check_writable,
+        evidence_path,
+        instant,
+        move,
+        output_path,
+        printable,
+        ratio_of,
+        read_json,
+        refusal_problem,
+        replace_file,
+        request_name,
+        request_of,
+        run_command_line,
+        service_text,
+        shown,
+        sync_folder,
+        temporary_name,
+        timestamp,
+        write_json,
+    )
+except ImportError:
+    message = "prepare_emo_request.py of the same version is not beside this program"
+    hint = "Copy the whole folder scripts, and start the program without -I."
+    error = {"field": "arguments", "message": message, "hint": hint}
+    print(json.dumps({"ok": False, "errors": [error]}))
+    print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+    sys.exit(2)
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from email.message import Message
+    from http.client import HTTPConnection, HTTPResponse
+    from socket import socket
+    from threading import Event, Timer
+    from types import FrameType
+    from typing import Any, NoReturn
+    from urllib.parse import SplitResult
+    from urllib.request import OpenerDirector
+
+    from prepare_emo_request import Json, Values
+
+    Service = tuple[str, str]  # base URL and API key
+
+# --- 1. Contract: the facts of the service ------------------------------------------------------
+
+BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
+DETECTION_PATH = "/services/aigc/image2video/face-detect"
+GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
+TASK_PATH = "/tasks/"
+CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
+
+UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
+FAILED = ("FAILED", "CANCELED")
+SUCCEEDED = "SUCCEEDED"
+GONE = "UNKNOWN"  # no such task, or older than this:
+TASK_LIFETIME = 24 * 3600  # seconds, of tasks and of the links of videos
+SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
+BUSY = 429  # HTTP: certainly not taken
+TRANSIENT = (408, 425, BUSY)  # HTTP: another time the answer may be another one
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
+PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
+RESEND_TIME = 30  # seconds within which they must start
+LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
+GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
+DOWNLOADS = 3  # tries
+REDIRECTS = 5  # that a download follows
+MAX_VIDEO = 512 * 1024 * 1024  # bytes
+SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
+DEEPEST = 100  # levels of an answer
+HEARTBEAT = 60  # seconds between two lines of progress at most
+AT_WORK = 120  # seconds for which another run may be sending what it has claimed
+STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
+
+PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
+STATES = ("sending", "unclear", "made", "refused")
+LOOK_FIRST = (
+    "Look at the account's tasks in the console: --task ID goes on with one that is there, --again "
+    "pays for one."
+)
+
+# --- 2. Validation: text in, value or problems out ----------------------------------------------
+
+
+def check_seconds(field: str, text: str, least: float) -> float:
+    """Return `text` as seconds, from `least` to a day, after which a task is gone."""
+    number = text.replace(".", "", 1)
+    seconds_given = float(text) if number.isascii() and number.isdigit() else -1
+    if least <= seconds_given <= TASK_LIFETIME:
+        return seconds_given
+    wanted = f"a number of seconds from {least:g} to {TASK_LIFETIME}"
+    raise Problem(field, f"{shown(text)} is not {wanted}", f"Give {wanted}.")
+
+
+def is_visible_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def check_task_id(text: str) -> str:
+    """Return a task's id, which goes into a path of the service; raises `Problem`."""
+    if text.strip(".") and is_visible_ascii(text):
+        return text
+    hint = "Copy task_id from the line that was printed, or from task.json."
+    raise Problem("task", f"{shown(text)} is not the id of a task", hint)
+
+
+def check_key(text: str) -> str:
+    """Return the API key; raises `Problem`, which never shows it."""
+    both = f"DASHSCOPE_API_KEY, or dashscope_api_key in {CREDENTIALS}"
+    if not text:
+        raise Problem("api_key", "there is no API key", f"Put a Beijing key into {both}.")
+    if text[0] in "'\"\u2018\u201c" or text[-1] in "'\"\u2019\u201d":
+        message = "the API key still has its quotes"
+        raise Problem("api_key", message, f"Take the quotes out of {both}.")
+    if not is_visible_ascii(text):
+        message = "the API key has more than visible ASCII characters"
+        raise Problem("api_key", message, f"Correct it in {both}.")
+    return text
+
+
+def check_base_url(text: str) -> str:
+    """Return the service's base URL without a slash at its end; raises `Problem`.
+
+    The key goes there, so only https, and plain http where it does not leave this machine.
+    """
+    from urllib.parse import urlsplit
+
+    hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.port != 0 and is_visible_ascii(text)
+    except ValueError:
+        usable = False
+    if not usable or "@" in text or "?" in text or "#" in text:
+        raise Problem("base_url", f"{shown(text)} is not the base of a service", hint)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts)):
+        raise Problem("base_url", f"{shown(text)} would send the API key unprotected", hint)
+    return text.rstrip("/")
+
+
+def is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))
+
+
+# --- 3. Requests: what is sent, and the normal form of what comes back ---------------------------
+
+
+def body_to_send(request: Json) -> Json:
+    """Return the body of a prepared `request`; the detection model has another name over the wire.
+
+    (Contract, section 1.)
+    """
+    wire = {DETECTION_MODEL: DETECTION_MODEL_ON_WIRE}
+    return {**request, "model": wire.get(request["model"], request["model"])}
+
+
+def task_answer(task_id: str, answer: Json) -> Json:
+    """Return the normalized form of the service's `answer` about a task, for response.json."""
+    output = answer["output"]
+    results = output.get("results")
+    video_url = results.get("video_url") if isinstance(results, dict) else None
+    values = {
+        "task_id": task_id,
+        "task_status": output["task_status"],
+        "video_url": video_url or output.get("video_url"),
+        "code": output.get("code"),
+        "message": output.get("message"),
+        "submit_time": output.get("submit_time"),
+        "scheduled_time": output.get("scheduled_time"),
+        "end_time": output.get("end_time"),
+        "usage": answer.get("usage"),
+        "request_id": answer.get("request_id"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def output_of(answer: object) -> Json:
+    """Return the `output` of an answer, {} where there is none."""
+    output = answer.get("output") if isinstance(answer, dict) else None
+    return output if isinstance(output, dict) else {}
+
+
+def text_in(document: Json, name: str) -> str:
+    """Return the text that `document` has by this name, or ""."""
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def state_of(path: str, status: int, answer: object) -> str:
+    """Return what an answer to a POST at `path` means: a word of `STATES`, or "not taken"."""
+    if status < 300 and path == GENERATION_PATH:
+        return "made" if text_in(output_of(answer), "task_id") else "unclear"
+    if status < 300:
+        return "made" if isinstance(output_of(answer).get("check_pass"), bool) else "unclear"
+    if status == BUSY:
+        return "not taken"
+    return "unclear" if status >= 500 or status == 408 else "refused"
+
+
+def file_name(link: str) -> str:
+    """Return the name of the file behind `link`, or its host, as a message may show it."""
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(link)
+    return printable(unquote(parts.path.rpartition("/")[2]) or parts.netloc, 80)
+
+
+# --- 4. Files: a folder for each task ------------------------------------------------------------
+
+
+def kept_json(path: str) -> Json:
+    """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
+    try:
+        with open(path, "rb") as file:
+            document = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+class Task:
+    """A task's folder: its `record` is task.json, and its `answer` response.json, as last seen."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.is_new = False  # made by this run
+        self.record = kept_json(self.path("task.json"))
+        self.answer = kept_json(self.path("response.json"))
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    @property
+    def state(self) -> str:
+        state = self.record.get("state")
+        return state if state in STATES else "sending"
+
+    @property
+    def task_id(self) -> str:
+        made = output_of(self.record.get("response"))
+        return text_in(self.answer, "task_id") or text_in(made, "task_id")
+
+    @property
+    def status(self) -> str:
+        """The last status that is known, or ""."""
+        if self.video_path:
+            return SUCCEEDED
+        made = output_of(self.record.get("response"))
+        return text_in(self.answer, "task_status") or text_in(made, "task_status")
+
+    @property
+    def video_url(self) -> str:
+        return text_in(self.answer, "video_url")
+
+    @property
+    def video_path(self) -> str | None:
+        """The path of the video, which is there whole or not at all."""
+        path = self.path("video.mp4")
+        return path if os.path.isfile(path) else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since its request was sent."""
+        saved_at = instant(text_in(self.record, "saved_at"))
+        if saved_at is None:
+            try:
+                return time() - os.stat(self.folder).st_mtime
+            except OSError:  # removed just now
+                return 0
+        return time() - saved_at
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end is known, so that the service need not be asked."""
+        fetched = self.video_path or self.video_url
+        return self.status in FAILED or (self.status == SUCCEEDED and bool(fetched))
+
+    def write(self, **changes: Any) -> None:
+        """Change the record, synced; raises `OSError`."""
+        self.record = {**self.record, **changes}
+        write_json(self.path("task.json"), self.record, sync=True)
+
+    def remove(self) -> None:
+        """Remove the folder at once, for a request that certainly never left."""
+        import shutil
+
+        aside = os.path.join(os.path.dirname(self.folder), temporary_name())
+        move(self.folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def tell(self, report: Report) -> None:
+        """Put what is known into the line for stdout."""
+        response_path = self.path("response.json")
+        report.facts.update(
+            state=self.state,
+            task_path=self.path("task.json"),
+            task_id=self.task_id or None,
+            task_status=self.status or None,
+            already_submitted=not self.is_new,
+            video_url=self.video_url or None,
+            video_path=self.video_path,
+            response_path=response_path if os.path.exists(response_path) else None,
+        )
+
+
+def attempts(tasks: str, name: str) -> list[tuple[int, Task]]:
+    """Return the folders for the request `name` with their numbers, the oldest first."""
+    found = []
+    for entry in os.listdir(tasks) if os.path.isdir(tasks) else []:
+        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]{{0,8}}))?", entry)
+        if match:
+            found.append((int(match[1] or 1), Task(os.path.join(tasks, entry))))
+    return sorted(found, key=lambda attempt: attempt[0])
+
+
+def claim(tasks: str, name: str, number: int) -> Task | None:
+    """Return the new folder of an attempt, or None when another process has just made it."""
+    os.makedirs(tasks, exist_ok=True)
+    folder = os.path.join(tasks, name if number == 1 else f"{name}-{number}")
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return None
+    task = Task(folder)
+    task.is_new = True
+    return task
+
+
+def folder_of_id(tasks: str, task_id: str) -> str:
+    """Return the folder of a task that was made elsewhere; its id cannot lead anywhere else.
+
+    Capitals count in an id, and not in the names of every file system.
+    """
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,99}", task_id):
+        import hashlib
+
+        task_id = "-" + hashlib.sha256(task_id.encode()).hexdigest()
+    return os.path.join(tasks, f"id-{task_id}")
+
+
+def all_tasks(tasks: str) -> list[Task]:
+    """Return all tasks, the newest first."""
+    names = os.listdir(tasks) if os.path.isdir(tasks) else []
+    folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
+    found = [Task(folder) for folder in folders if os.path.isdir(folder)]
+    return sorted(found, key=lambda task: (task.age, task.folder))
+
+
+def append_snapshot(task: Task, answer: object) -> None:
+    """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
+    line = json.dumps({"polled_at": timestamp(), "response": answer}).encode() + b"\n"
+    path = task.path("polls.jsonl")
+    try:
+        with open(path, "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            written = file.write(line)
+            if written != len(line):
+                if os.fstat(file.fileno()).st_size == size + written:
+                    file.truncate(size)
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+    except OSError as error:
+        error.filename = path
+        raise
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed runs left half written below `folder`, when it is older than a day."""
+    import contextlib
+    import shutil
+
+    for place, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(place, name)
+            if re.fullmatch(r"\.emo-\d+-[0-9a-f]+\.tmp", name):
+                with contextlib.suppress(OSError):  # another run is at it, or a later one will be
+                    if time() - os.lstat(path).st_mtime > STALE:
+                        (shutil.rmtree if name in folders else os.unlink)(path)
+
+
+# --- 5. Service: the only chapter that opens a socket ---------------------------------------------
+
+
+class NoAnswer(Exception):
+    """There is no answer; `again` tells whether it does no harm to ask again at once."""
+
+    def __init__(self, reason: str, again: bool) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
+class Answer:
+    """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`."""
+
+    def __init__(self, status: int, document: object, retry_after: float | None) -> None:
+        self.status, self.document, self.retry_after = status, document, retry_after
+
+
+class Flight:
+    """A request on its way, and what comes back.
+
+    `left` tells whether its first byte was handed to the connection to the service. With a
+    generation money has left, so the first interrupt waits for the answer, until `land`.
+    """
+
+    def __init__(self) -> None:
+        self.left = self.was_cut = self.is_over = False
+        self.interrupted = 0  # the number of the signal
+        self.connection: HTTPConnection | None = None
+        self.socket: socket | None = None
+        self.timer: Timer | None = None
+
+    def send(
+        self, url: str, data: bytes | None, headers: Values, seconds: float, read_seconds: float
+    ) -> HTTPResponse:
+        """Return the response of `url`, whatever its status; a redirect is not followed.
+
+        Connects within `seconds`; `limit` is then set to `read_seconds`. Raises `NoAnswer`.
+        """
+        from http.client import HTTPException
+        from urllib.error import URLError
+        from urllib.parse import urlsplit
+        from urllib.request import ProxyHandler, Request, getproxies, proxy_bypass
+
+        self.left = self.was_cut = False
+        self.connection = self.socket = None
+        self.limit(seconds)
+        variable = ""
+        try:
+            parts = urlsplit(url)
+            # Plain http to this machine takes no proxy: the key would leave it unprotected.
+            direct = parts.scheme == "http" and is_loopback(parts)
+            proxies = {} if direct or proxy_bypass(parts.netloc) else getproxies()
+            proxy = proxies.get(parts.scheme, "")
+            variable = f"{parts.scheme}_proxy" if proxy else ""
+            if "://" in proxy and not proxy.lower().startswith("http"):
+                raise URLError("only http proxies are supported")
+            opener = opener_for(self, read_seconds)
+            opener.add_handler(ProxyHandler(proxies))
+            response: HTTPResponse = opener.open(Request(url, data, headers), timeout=seconds)
+            return response
+        except (OSError, HTTPException, ValueError) as error:
+            self.limit(None)
+            cause = error.reason if isinstance(error, URLError) else error
+            reason = "it took too long" if self.was_cut else reason_of(cause)
+            if variable and not self.left:
+                reason += f", by way of the proxy that {variable} names"
+            raise NoAnswer(reason, not self.left and is_momentary(cause)) from None
+
+    def limit(self, seconds: float | None) -> None:
+        """Cut the connection after `seconds` from now, in place of what was set before.
+
+        A socket's own time-out is for one read, and a byte now and then would never end.
+        """
+        import threading
+
+        if self.timer:
+            self.timer.cancel()
+        self.timer = None
+        if seconds is not None:
+            self.timer = threading.Timer(seconds, self.cut)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def cut(self) -> None:
+        import contextlib
+        import socket
+
+        self.was_cut = True
+        line = self.socket or (self.connection and self.connection.sock)
+        if line:
+            with contextlib.suppress(OSError):  # it may be closed already
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+    def interrupt(self, number: int, _: FrameType | None) -> None:
+        """Handle the signal `number`."""
+        if self.left and not self.interrupted:
+            self.interrupted = number
+            self.limit(GRACE)
+        elif not self.is_over:
+            raise KeyboardInterrupt(128 + number)
+
+    def land(self) -> None:
+        """End what began when it `left`; an interrupt that waited for this comes now."""
+        self.left = False
+        if self.interrupted:
+            raise KeyboardInterrupt(128 + self.interrupted)
+
+
+def opener_for(flight: Flight, read_seconds: float) -> OpenerDirector:
+    """Return what opens http and https URLs, and nothing else, and tells `flight` how far it is.
+
+    Not build_opener(): it opens file:, ftp: and data: as well, and follows redirects to them.
+    """
+    from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+    from urllib.request import AbstractHTTPHandler, OpenerDirector, Request, UnknownHandler
+
+    class Response(HTTPResponse):
+        def begin(self) -> None:
+            """Read the head of the answer; a status that begins with 1 only announces it."""
+            super().begin()
+            while 100 <= self.status < 200:
+                self.headers = self.msg = None  # type: ignore[assignment]
+                super().begin()
+
+    class Connecting(HTTPConnection):
+        response_class = Response
+
+        def connect(self) -> None:
+            flight.connection = self
+            super().connect()  # by way of a proxy, and with TLS
+            self.sock.settimeout(min(READ_TIMEOUT, read_seconds))
+            flight.socket = self.sock
+            flight.limit(read_seconds)
+            flight.left = True
+
+    class Secure(Connecting, HTTPSConnection):
+        pass
+
+    class Handler(AbstractHTTPHandler):
+        http_request = https_request = AbstractHTTPHandler.do_request_
+
+        def http_open(self, request: Request) -> HTTPResponse:
+            return self.do_open(Connecting, request)
+
+        def https_open(self, request: Request) -> HTTPResponse:
+            return self.do_open(Secure, request)
+
+    opener = OpenerDirector()
+    opener.add_handler(Handler())
+    opener.add_handler(UnknownHandler())
+    return opener
+
+
+def reason_of(error: object) -> str:
+    """Return what `error` of a connection means, for people."""
+    import socket
+
+    for kind, words in (
+        (str, str(error)),
+        (socket.timeout, "it took too long"),
+        (ConnectionRefusedError, "the connection was refused"),
+        (ConnectionResetError, "the connection was reset"),
+        (socket.gaierror, "the name of the host did not resolve"),
+        (OSError, str(getattr(error, "strerror", None) or error)),
+        (ValueError, "the URL, or the proxy, is no URL"),
+    ):
+        if isinstance(error, kind):
+            return printable(words, 200)
+    return "what came back is cut short, or is not HTTP"
+
+
+def is_momentary(error: object) -> bool:
+    """Whether `error` of a connection may be over a second later."""
+    import socket
+
+    return isinstance(error, (ConnectionRefusedError, socket.gaierror))
+
+
+def find_key() -> str:
+    """Return the API key; raises `Problem`."""
+    return check_key(os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file())
+
+
+def key_in_file() -> str:
+    """Return the API key of the credentials file, or "" where there is none; raises `Problem`."""
+    import configparser
+
+    parser = configparser.RawConfigParser()
+    try:
+        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, configparser.Error):  # its message may show the key
+        hint = "Mend the file, or set DASHSCOPE_API_KEY."
+        raise Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    return parser.get(profile, "dashscope_api_key", fallback="").strip()
+
+
+def ask(service: Service, path: str, body: Json | None, seconds: float, flight: Flight) -> Answer:
+    """Return the answer of the service, the base URL and the key; raises `NoAnswer`.
+
+    Connects within `seconds`. So many are left for the answer to a GET, too; that to a POST, which
+    may be worth money, always has its time.
+    """
+    base, key = service
+    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    if path == GENERATION_PATH:
+        headers["X-DashScope-Async"] = "enable"
+    data = None if body is None else json.dumps(body).encode()
+    read_seconds = READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
+    response = flight.send(base + path, data, headers, min(CONNECT_TIMEOUT, seconds), read_seconds)
+    try:
+        document = document_of(body_of(response, MAX_JSON + len(key)), key)
+        return Answer(response.status, document, retry_after(response.headers))
+    finally:
+        response.close()
+        flight.limit(None)
+
+
+def body_of(response: HTTPResponse, limit: int) -> bytes:
+    """Return what has come of the body of `response`, at most about `limit` bytes."""
+    from http.client import HTTPException
+
+    data = b""
+    try:
+        while len(data) < limit:
+            chunk = response.read1(65536)
+            if not chunk:
+                break
+            data += chunk
+    except (OSError, HTTPException):
+        return data  # cut short: evidence all the same
+    return data
+
+
+def document_of(data: bytes, key: str) -> object:
+    """Return an answer's JSON value, else its text, or None for nothing, without the API key."""
+    if len(data) <= MAX_JSON:
+        try:
+            return masked(json.loads(data), key)
+        except (ValueError, RecursionError):  # no JSON, or so deep that it could not be written
+            pass
+    text = data.decode("utf-8", "replace").replace(key, "***")
+    return text[:MAX_JSON] or None
+
+
+def masked(value: Any, key: str, depth: int = 0) -> Any:
+    """Return a JSON `value` in which the API key is not, if the service has echoed it.
+
+    Raises `RecursionError` where it is nested so deep that it could not be written again.
+    """
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, list):
+        return [masked(item, key, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {masked(k, key): masked(item, key, depth + 1) for k, item in value.items()}
+    return value
+
+
+def retry_after(headers: Message) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as a number or until a date."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def deliver(
+    service: Service, path: str, body: Json, deadline: float, flight: Flight, progress: Progress
+) -> tuple[str, Answer | None, str]:
+    """Send `body` until it is taken or refused; return the state, the answer, or why there is none.
+
+    The state is a word of `STATES`, or "not taken". What was certainly not taken is sent again for
+    a while; so is a detection, which makes nothing, where there is no answer or a momentary one.
+    """
+    is_detection = path == DETECTION_PATH
+    last_start = min(monotonic() + RESEND_TIME, deadline)
+    for pause in (*PAUSES, None):
+        answer, reason, wanted = None, "", None
+        try:
+            answer = ask(service, path, body, seconds_until(deadline), flight)
+        except NoAnswer as error:
+            reason = str(error)
+            state = "unclear" if flight.left else "not taken"
+            again = error.again or is_detection
+        else:
+            state, wanted = state_of(path, answer.status, answer.document), answer.retry_after
+            momentary = is_detection and state == "unclear" and answer.status >= 400
+            again = state == "not taken" or momentary
+        wait = pause if wanted is None or pause is None else wanted
+        if not again or wait is None or monotonic() + wait > last_start:
+            break
+        flight.land()
+        progress.show(f"{reason or f'HTTP {answer and answer.status}'}; sending it again")
+        sleep(wait)
+    return state, answer, reason
+
+
+def seconds_until(deadline: float) -> float:
+    return max(deadline - monotonic(), SHORTEST_INTERVAL)
+
+
+def answer_problem(answer: Answer | None, reason: str = "") -> Problem:
+    """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all.
+
+    Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
+    """
+    if answer is None:
+        hint = "Check the network, the proxy variables and DASHSCOPE_BASE_URL, and try again."
+        return Problem("service", f"no answer: {reason}", hint, 4)
+    status, said, hint = answer.status, answer.document, "Try again later."
+    code = 4 if status < 300 or status >= 500 or status in TRANSIENT else 3
+    if 300 <= status < 400:
+        hint = "Set DASHSCOPE_BASE_URL to where the service is: the API key does not follow."
+        return Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
+    if isinstance(said, dict) and ("code" in said or "message" in said):
+        return refusal_problem("service", f"HTTP {status}", said, code)
+    if status == 404:
+        hint = f"Check DASHSCOPE_BASE_URL; without it the service is at {BASE_URL}."
+    return Problem("service", f"HTTP {status}: not as expected: {words_of(said)}", hint, code)
+
+
+def words_of(said: object) -> str:
+    """Return what the service said, for people."""
+    text = said if isinstance(said, str) else json.dumps(said)
+    return "nothing" if said is None else service_text(text)
+
+
+def video_chunks(url: str, progress: Progress) -> Iterator[bytes]:
+    """Yield the video at `url`, following redirects; raises `NoAnswer`. The key is not sent."""
+    from urllib.parse import quote, urljoin
+
+    for _ in range(REDIRECTS + 1):
+        # Redirects have spaces and letters in them that no request line may have.
+        url = quote(url, PRINTING, errors="surrogateescape")
+        flight = Flight()
+        response = flight.send(url, None, {}, CONNECT_TIMEOUT, READ_TIMEOUT)
+        try:
+            if response.status == 200:
+                yield from checked_chunks(response, flight, progress)
+                return
+            if response.status not in (301, 302, 303, 307, 308):
+                again = response.status >= 500 or response.status in TRANSIENT
+                raise NoAnswer(f"HTTP {response.status}", again)
+            location = response.headers.get("Location", "")
+            # http.client reads headers as Latin-1, and servers write UTF-8.
+            url = urljoin(url, location.encode("latin-1").decode("utf-8", "surrogateescape"))
+        except ValueError:
+            raise NoAnswer("it redirects to what is no URL", False) from None
+        finally:
+            response.close()
+            flight.limit(None)
+    raise NoAnswer("it redirects too often", False)
+
+
+def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -> Iterator[bytes]:
+    """Yield the body of `response` if it is a video, whole and not too slow; raises `NoAnswer`.
+
+    The first box of a video is "ftyp" (ISO/IEC 14496-12, section 4.3).
+    """
+    announced = response.headers.get("Content-Length", "")
+    total = int(announced) if announced.isascii() and announced.isdigit() else None
+    of = f" of {total / 1e6:.1f}" if total else ""
+    size, timely, head = 0, -1, b""
+    while True:
+        if size > timely:  # what a minute should bring has to come within the next one
+            timely = size + SLOWEST * SLOW_TIME
+            flight.limit(SLOW_TIME)
+        chunk = next_chunk(response, flight)
+        size += len(chunk)
+        head += chunk[: 8 - len(head)]
+        if head[4:8] != b"ftyp"[: max(0, len(head) - 4)] or (not chunk and len(head) < 8):
+            raise NoAnswer(f"what came is no video: {service_text(head.decode("latin-1"))}", False)
+        if size > MAX_VIDEO:
+            raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB", False)
+        if not chunk:
+            break
+        progress.show("downloading", f" {size / 1e6:.1f}{of} MB")
+        yield chunk
+    if total not in (None, size):
+        raise NoAnswer(f"it is cut short: {size} of {total} bytes", True)
+
+
+def next_chunk(response: HTTPResponse, flight: Flight) -> bytes:
+    """Return the next bytes of a download, none at its end; raises `NoAnswer`."""
+    from http.client import HTTPException
+
+    reason = f"it is slower than {SLOWEST} bytes a second"
+    try:
+        chunk = response.read1(65536)
+    except (OSError, HTTPException) as error:
+        raise NoAnswer(reason if flight.was_cut else reason_of(error), True) from None
+    if flight.was_cut:
+        raise NoAnswer(reason, True)
+    return chunk
+
+
+# --- 6. Commands: one function each --------------------------------------------------------------
+
+
+class Run:
+    """What a run was asked for (`values`, by option), its clock, and what it reports to."""
+
+    def __init__(self, values: Values, report: Report, flight: Flight) -> None:
+        self.values, self.report, self.flight = values, report, flight
+        self.progress = Progress()
+        interval, timeout = values.get("interval", "5"), values.get("timeout", "1800")
+        self.interval = report.check(check_seconds, "interval", interval, SHORTEST_INTERVAL) or 0.0
+        seconds = report.check(check_seconds, "timeout", timeout, 0)
+        self.asks_once = not seconds
+        self.deadline = monotonic() + seconds if seconds else float("inf")
+        base = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
+        self.base = report.check(check_base_url, base) or ""
+
+
+def run_file(values: Values, report: Report, flight: Flight) -> None:
+    """Run the request in FILE, go on with a task by its id, or tell what there is."""
+    if "file" not in values and "task" not in values:
+        for field in values:
+            report.error(field, "has nothing to do without FILE", "Give FILE, or take it away.")
+        return None if report.errors else tell_tasks(report)
+    run = Run(values, report, flight)
+    try:
+        return follow_id(run) if "task" in values else run_request(run)
+    finally:
+        flight.is_over = True
+        run.progress.end()
+
+
+def tell_tasks(report: Report) -> None:
+    """Tell all tasks that are on disk, the newest first, their links without the query."""
+    rows = []
+    folder = os.path.join(evidence_path(""), "tasks")
+    for task in all_tasks(folder):
+        request = task.record.get("request")
+        given = request.get("input") if isinstance(request, dict) else None
+        links = given if isinstance(given, dict) else {}
+        row = {
+            "task_path": task.path("task.json"),
+            "task_id": task.task_id or None,
+            "task_status": task.status or None,
+            "state": task.state,
+            "saved_at": task.record.get("saved_at"),
+        }
+        for field in ("image_url", "audio_url"):
+            link = links.get(field)
+            row[field] = link.partition("?")[0] if isinstance(link, str) else None
+        rows.append({**row, "video_path": task.video_path})
+    report.facts["tasks"] = rows
+    report.done = f"tasks in {printable(folder, 200)}: {len(rows)}"
+
+
+def run_request(run: Run) -> None:
+    """Run the request in FILE, a detection or a generation."""
+    report, links = run.report, Report()
+    path = run.values["file"]
+    body = report.check(read_request, path)
+    request = request_of(body, time(), links) if body else None
+    if not request or report.errors:
+        report.errors += [] if request else links.errors
+        report.check(find_key)
+        return
+    desk = desk_of(path)
+    if "dry_run" not in run.values:
+        sweep(desk)
+    if "audio_url" not in request["input"]:
+        run_detection(run, request, links, desk)
+    elif "output" in run.values:
+        report.error("output", "is of a detection only", "A generation has a folder of its own.")
+    else:
+        run_generation(run, request, links, os.path.join(desk, "tasks"))
+
+
+def read_request(path: str) -> Json:
+    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
+    if path not in ("", "-") and not os.path.exists(path):
+        hint = "Run prepare_emo_request.py first, and go on only when it ends with 0."
+        raise Problem("file", f"there is no {shown(path)}", hint)
+    return read_json("file", path)
+
+
+def desk_of(path: str) -> str:
+    """Return the folder of evidence that a prepared file belongs to."""
+    folder = os.path.dirname(path)
+    if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
+        return folder
+    return evidence_path("")
+
+
+def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
+    """Send a detection, keep its answer and tell its boxes."""
+    report = run.report
+    report.errors += links.errors
+    report.warnings += links.warnings
+    path = report.check(output_path, run.values, os.path.join(desk, "detection.json"))
+    key = report.check(find_key)
+    if report.errors or not path or not key:
+        return
+    check_writable(path)  # before it is billed
+    body = body_to_send(request)
+    if "dry_run" in run.values:
+        report.facts.update(detection_path=None, would_send=True, request=body)
+        report.done = "all is well; nothing was sent"
+        return
+    service = (run.base, key)
+    sent = deliver(service, DETECTION_PATH, body, run.deadline, run.flight, run.progress)
+    state, answer, _ = sent
+    if answer is None or answer.status >= 300:
+        raise answer_problem(*sent[1:])
+    record = {"saved_at": timestamp(), "request": body, "response": answer.document}
+    output = output_of(answer.document)
+    report.facts.update(detection_path=path, check_pass=output.get("check_pass"))
+    write_json(path, record)
+    if state != "made" or not isinstance(answer.document, dict):
+        raise answer_problem(answer)
+    if not output["check_pass"]:
+        request_id = {k: v for k, v in answer.document.items() if k == "request_id"}
+        what, said = "the portrait did not pass", {**output, **request_id}
+        raise refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
+    boxes = check_detection(record, None, report)
+    for problem in report.errors:
+        problem.code = 3
+    if boxes:
+        face_bbox, ext_bbox = boxes
+        report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
+        report.done = "the portrait passed"
+
+
+def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
+    """Go on with the task of a generation, or send it where there is none that stands."""
+    report = run.report
+    name = request_name(request, run.base)
+    task = None
+    while not task:
+        found = attempts(tasks, name)
+        standing = [task for _, task in found if task.state != "refused"]
+        if standing and not gives_way(standing[-1], run.values):
+            warn_of_other_links(standing[-1], request, report)
+            return follow(run, standing[-1])
+        report.errors += links.errors
+        key = report.check(find_key)
+        if report.errors or not key:
+            return None
+        if "dry_run" in run.values:
+            report.warnings += links.warnings
+            return tell_would_send(request, report)
+        task = claim(tasks, name, found[-1][0] + 1 if found else 1)
+    report.warnings += links.warnings
+    send(run, task, key or "", request)
+    return None if report.errors else follow(run, task)
+
+
+def gives_way(task: Task, values: Values) -> bool:
+    """Whether --again is given and pays for another attempt beside this one.
+
+    Not while its end, or its video, is still to be had: the same command, run again, goes on with
+    what it has paid for.
+    """
+    if "again" not in values:
+        return False
+    if task.state != "made":
+        return task.state == "unclear" or abs(task.age) >= AT_WORK
+    has_video = task.video_path or "no_download" in values
+    is_complete = task.status == SUCCEEDED and has_video
+    return task.age > TASK_LIFETIME or task.status in FAILED or bool(is_complete)
+
+
+def warn_of_other_links(task: Task, request: Json, report: Report) -> None:
+    """Warn where the links of `request` are not to the letter those that `task` was made with."""
+    recorded = task.record.get("request")
+    before = recorded.get("input") if isinstance(recorded, dict) else None
+    for field in ("image_url", "audio_url"):
+        if isinstance(before, dict) and before.get(field) != request["input"][field]:
+            message = "the link was signed anew since its task was sent; it is the same request"
+            report.warn(field, message, "If the file behind it has changed, --again pays for it.")
+
+
+def tell_would_send(request: Json, report: Report) -> None:
+    """Tell that a generation would be sent, and paid for."""
+    keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
+    report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
+    report.facts.update(already_submitted=False, would_send=True, request=body_to_send(request))
+    report.done = "all is well; nothing was sent, and a run without --dry-run costs money"
+
+
+def send(run: Run, task: Task, key: str, request: Json) -> None:
+    """Send a generation, once, and keep what becomes of it in the folder of its `task`."""
+    body = body_to_send(request)
+    links = request["input"]
+    names = [file_name(links["image_url"]), file_name(links["audio_url"])]
+    size = VIDEO_SIZES[ratio_of(links["ext_bbox"]) or ""]
+    style_level = request["parameters"]["style_level"]
+    sent = None
+    try:
+        task.write(
+            saved_at=timestamp(),
+            title=" + ".join(name.rpartition(".")[0] or name for name in names),
+            state="sending",
+            request=request,
+            sent=body,
+            http_status=None,
+            response=None,
+        )
+        sync_folder(os.path.dirname(task.folder))
+        name = os.path.basename(task.folder)
+        run.progress.say(f"paying for {name}: {', '.join(names)}; {size}, {style_level}")
+        service = (run.base, key)
+        sent = deliver(service, GENERATION_PATH, body, run.deadline, run.flight, run.progress)
+        settle(run, task, *sent[:2])
+    except BaseException:
+        if not sent:
+            settle(run, task, "unclear" if run.flight.left else "not taken", None)
+        raise
+    run.flight.land()
+    if sent[0] != "made":
+        problem = answer_problem(*sent[1:])
+        if sent[0] == "unclear":
+            problem.message += "; a task may have been made"
+            problem.hint = LOOK_FIRST
+        raise problem
+
+
+def settle(run: Run, task: Task, state: str, answer: Answer | None) -> None:
+    """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
+    if state == "not taken":
+        return task.remove()
+    status, said = (answer.status, answer.document) if answer else (None, None)
+    try:
+        task.write(saved_at=timestamp(), state=state, http_status=status, response=said)
+    except OSError as error:
+        run.report.errors.append(unsaved_problem(task, error))
+    return task.tell(run.report)
+
+
+def unsaved_problem(task: Task, error: OSError) -> Problem:
+    """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
+    place = f"{shown(task.path('task.json'))} cannot be written: {error.strerror}"
+    if task.state != "made":
+        return Problem("output", place, "Make room, then look whether the account has a task.", 1)
+    task_id = printable(task.task_id, 200)
+    hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
+    return Problem("output", f"task {task_id} was made, and {place}", hint, 1)
+
+
+def follow_id(run: Run) -> None:
+    """Go on with the task whose id is given, of this folder or made elsewhere."""
+    report = run.report
+    task_id = report.check(check_task_id, run.values["task"])
+    if "file" in run.values:
+        report.error("task", "stands for FILE, which is there as well", "Give one of the two.")
+    for field in ("dry_run", "no_wait", "again", "output"):
+        if field in run.values:
+            report.error(field, "has nothing to do with --task", "Take it away, or give FILE.")
+    if report.errors or not task_id:
+        return
+    sweep(evidence_path(""))
+    tasks = os.path.join(evidence_path(""), "tasks")
+    task = next((task for task in all_tasks(tasks) if task.task_id == task_id), None)
+    if not task:
+        find_key()
+        task = Task(folder_of_id(tasks, task_id))
+        nothing = dict.fromkeys(("title", "state", "request", "sent", "http_status", "response"))
+        task.write(**{"saved_at": timestamp(), **nothing, "state": "made"})
+        keep_answer(task, {"task_id": task_id})
+    follow(run, task)
+
+
+def follow(run: Run, task: Task) -> None:
+    """Go on with `task` until its end is known and its video is here; tell what is known."""
+    report, values = run.report, run.values
+    task.tell(report)
+    if "dry_run" in values:
+        report.facts["would_send"] = False
+    report.next = (__file__, values["file"]) if "file" in values else ()
+    if task.state != "made":
+        raise may_exist_problem(task, values)
+    if not task.has_ended:
+        if task.age > TASK_LIFETIME:
+            raise gone_problem("its end is not known here")
+        report.done = "the task is made; the same command, run again, fetches its video"
+        if "no_wait" in values:
+            return
+        key = find_key()
+        if "dry_run" in values:
+            return
+        poll_to_the_end(run, task, key)
+    conclude(run, task)
+
+
+def conclude(run: Run, task: Task) -> None:
+    """Bring home the video of a task that has ended; raises `Problem` where there is none."""
+    if task.status in FAILED:
+        problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
+        problem.hint += " --again pays for another task."
+        raise problem
+    if not task.video_path and "no_download" not in run.values:
+        if task.age > TASK_LIFETIME:
+            raise gone_problem("its video was not fetched in time")
+        if "no_wait" in run.values or "dry_run" in run.values:
+            return
+        download(task, run.progress)
+        task.tell(run.report)
+    if task.video_path:
+        run.report.done, run.report.next = f"the video is {printable(task.video_path, 200)}", ()
+    else:
+        run.report.done = "the video is made; its link is good for 24 hours"
+
+
+def may_exist_problem(task: Task, values: Values) -> Problem:
+    """Return the `Problem` of a request of which it is not known whether it made a task."""
+    sent = printable(str(task.record.get("saved_at", "an unknown time")), 40)
+    if task.state == "unclear":
+        words = words_of(task.record.get("response"))
+        message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
+    else:
+        message = f"a request was sent at {sent} and its answer is not known: a task may exist"
+    if "again" in values and task.state == "sending":
+        hint = f"Another run may be at it just now: --again pays after {AT_WORK} seconds."
+        return Problem("service", message, hint, 4)
+    return Problem("service", message, LOOK_FIRST, 4)
+
+
+def gone_problem(what: str) -> Problem:
+    """Return the `Problem` of a task that the service does not know, or not any more."""
+    hint = "Tasks are forgotten after 24 hours. --again pays for another; check the id and the key."
+    return Problem("service", f"the task is gone: {what}", hint, 3)
+
+
+def poll_to_the_end(run: Run, task: Task, key: str) -> None:
+    """Ask for `task` until it has ended, keeping all on the way; raises `Problem`.
+
+    Polls that fail are waited out with growing pauses.
+    """
+    answered, pause = False, run.interval
+    while True:
+        trouble, wanted = poll(run, task, key)
+        if trouble:
+            pause = min(pause * 2, max(LONGEST_PAUSE, run.interval))
+            pause = pause if wanted is None else max(run.interval, wanted)
+        elif task.status == SUCCEEDED or task.status in FAILED:
+            return
+        else:
+            answered, pause = True, run.interval
+        if run.asks_once or monotonic() + pause >= run.deadline:
+            raise out_of_time_problem(answered, trouble)
+        sleep(pause)
+
+
+def out_of_time_problem(answered: bool, trouble: str) -> Problem:
+    hint = "Run the same command again: it goes on where it was."
+    if answered:
+        return Problem("service", "the task has not ended within --timeout", hint, 5)
+    return Problem("service", trouble, f"{hint} Check the network and the proxy variables.", 4)
+
+
+def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
+    """Ask once for `task`; return what went wrong, "" for nothing, and the pause asked for.
+
+    Raises `Problem` where the service says no, or knows no such task.
+    """
+    from urllib.parse import quote
+
+    path = TASK_PATH + quote(task.task_id, safe="", errors="surrogatepass")
+    trouble, wanted = "", None
+    try:
+        answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
+    except NoAnswer as error:
+        trouble = f"no answer: {error}"
+    else:
+        said, wanted = answer.document, answer.retry_after
+        if said is not None:
+            append_snapshot(task, said)
+        if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
+            raise answer_problem(answer)
+        word = text_in(output_of(said), "task_status")
+        if answer.status >= 300 or not isinstance(said, dict) or not word:
+            trouble = f"HTTP {answer.status}, not to be read as a status"
+        else:
+            keep_status(run, task, task_answer(task.task_id, said))
+    run.progress.show(trouble or printable(word, 40))
+    return trouble, wanted
+
+
+def keep_status(run: Run, task: Task, answer: Json) -> None:
+    """Keep the normalized `answer` about `task`; raises `Problem` when it is gone."""
+    word = answer["task_status"]
+    if word == GONE:
+        if task.status in ("", GONE):
+            keep_answer(task, answer)
+            task.tell(run.report)
+        raise gone_problem("the service knows no such task")
+    earlier = Task(task.folder).answer
+    if earlier.get("task_status") in (SUCCEEDED, *FAILED) and word in UNFINISHED:
+        answer = earlier  # of another run, to which a later answer has come sooner
+    keep_answer(task, answer)
+    task.tell(run.report)
+    if word not in (*UNFINISHED, *FAILED, SUCCEEDED) and not run.report.warnings:
+        message = f"{shown(word)} is a status that is not known; taken as not finished"
+        run.report.warn("service", message, "Look at references/api.md.")
+
+
+def keep_answer(task: Task, answer: Json) -> None:
+    """Write the normalized `answer` about `task`, with its video if that is here."""
+    task.answer = {**answer, **({"video_path": "video.mp4"} if task.video_path else {})}
+    write_json(task.path("response.json"), task.answer)
+
+
+def download(task: Task, progress: Progress) -> None:
+    """Save the video of `task` in its folder, whole or not at all; raises `Problem`."""
+    url = task.video_url
+    if not url:
+        message = "the task has finished, and the answer has no video_url"
+        raise Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
+    for pause in (*PAUSES[: DOWNLOADS - 1], None):
+        try:
+            replace_file(task.path("video.mp4"), video_chunks(url, progress))
+            break
+        except NoAnswer as error:
+            if pause is None or not error.again:
+                message = f"the video could not be downloaded: {error}"
+                hint = "Run again; until then response.json has the link, for 24 hours."
+                raise Problem("service", message, hint, 4) from None
+            sleep(pause)
+    keep_answer(task, task.answer)
+
+
+class Progress:
+    """What a run shows on stderr while it goes on.
+
+    At a terminal one line that changes; elsewhere a line for each change, and at least one a
+    minute, so that whoever watches sees that it lives.
+    """
+
+    def __init__(self) -> None:
+        self.what = self.detail = ""
+        self.started = self.shown_at = monotonic()
+        self.ended: Event | None = None
+
+    def say(self, line: str) -> None:
+        """Show a whole `line`."""
+        self.write(f"{line}\n")
+
+    def show(self, what: str, detail: str = "") -> None:
+        """Show that `what` goes on, with a `detail` that changes all the time."""
+        changed, self.what, self.detail = what != self.what, what, detail
+        if not self.ended:
+            self.begin()
+        if sys.stderr and sys.stderr.isatty():
+            self.write(f"\r{what}{detail}{self.elapsed()}".ljust(79))
+        elif changed:
+            self.write(f"{what}\n")
+
+    def begin(self) -> None:
+        import threading
+
+        self.ended = threading.Event()
+        threading.Thread(target=self.beat, args=(self.ended,), daemon=True).start()
+
+    def beat(self, ended: Event) -> None:
+        """Show a line whenever there was none for a while, until `ended`."""
+        while not ended.wait(max(0.0, HEARTBEAT - (monotonic() - self.shown_at))):
+            if monotonic() - self.shown_at >= HEARTBEAT:
+                self.write(f"{self.what}{self.detail}{self.elapsed()}\n")
+
+    def elapsed(self) -> str:
+        return f", {monotonic() - self.started:.0f} s"
+
+    def write(self, text: str) -> None:
+        import contextlib
+
+        self.shown_at = monotonic()
+        with contextlib.suppress(OSError, AttributeError):  # nobody looks, or there is no stderr
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        if self.ended:
+            self.ended.set()
+            if sys.stderr and sys.stderr.isatty():
+                self.write("\n")
+
+
+# --- 7. Command line -----------------------------------------------------------------------------
+
+OPTIONS = {  # field: commands, metavar ("" for a flag), help
+    "file": ("", "FILE", "the prepared request; - is stdin; without it, all tasks are told"),
+    "dry_run": ("", "", "check everything, tell what would be sent, send nothing"),
+    "no_wait": ("", "", "end when the task is made; run again for its video"),
+    "again": ("", "", "pay for one more task, once the last has ended"),
+    "task": ("", "ID", "go on with this task instead of FILE's"),
+    "interval": ("", "SECONDS", "between two polls (default: 5)"),
+    "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
+    "no_download": ("", "", "leave the video where it is, for 24 hours"),
+    "output": ("", "FILE", "of a detection: where its answer goes, not detection.json"),
+}
+CODES = {
+    **EXIT_CODES,
+    2: "the input is wrong; nothing was sent",
+    3: "the service said no: request refused, portrait not passed, task failed or gone",
+    4: "the service could not be reached, or what happened is not known",
+    5: "the task has not ended within --timeout: run the same command again",
+    130: "interrupted (143: by SIGTERM): run the same command again",
+}
+
+
+def main(argv: Sequence[str] | None = None, flight: Flight | None = None) -> int:
+    """Run the command line `argv`, by default this process's; return the exit code.
+
+    `flight` is the one that handles the signals of this process, if any does.
+    """
+
+    def command(values: Values, report: Report) -> None:
+        run_file(values, report, flight or Flight())
+
+    what = "send a prepared request once, wait for its answer or its video, and keep all of it"
+    commands = {"": (command, what, "output/aliyun-emo/request.json --timeout 900")}
+    return run_command_line(Program(commands, OPTIONS, CODES, "file"), argv)
+
+
+def script() -> NoReturn:
+    """Run this process's command line and end the process."""
+    import signal
+
+    flight = Flight()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, flight.interrupt)
+    os._exit(main(flight=flight))
+
+
+if __name__ == "__main__":
+    script()
