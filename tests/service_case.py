@@ -1,5 +1,6 @@
-"""What the tests of `submit` and `wait` share: a service, a clock, and a look at the evidence."""
+"""What the tests of run_emo_request.py share: a service, a clock, and a look at the evidence."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,15 +11,38 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, Service, drip, stall
-from support import SCRIPT, Case, emo
+from service import KEY, Service, drip, stall, video_of
+from support import REQUEST, RUN, SCRIPTS, Case, Result, run
 
 EVIDENCE = Path("output/aliyun-emo")
-TASK_ID = "a8532587-fa8c-4ef8-82be-0c46b17950d1"
+TASKS = EVIDENCE / "tasks"
+FILE = os.path.join("output", "aliyun-emo", "request.json")
+DAY = 24 * 3600
+KEYS = [
+    *("state", "task_path", "task_id", "task_status", "already_submitted"),
+    *("video_url", "video_path", "response_path"),
+]
+POSIX = os.name == "posix"
+
+
+def other(**values):
+    """Return another request: `values` replace input's, or the style."""
+    style = values.pop("style_level", "active")
+    return {
+        **REQUEST,
+        "input": {**REQUEST["input"], **values},
+        "parameters": {"style_level": style},
+    }
+
+
+def utc(moment):
+    """Return seconds since 1970 as a record has them."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def listen():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Clock:
@@ -33,32 +57,36 @@ class Clock:
     def monotonic(self):
         return time.monotonic() + sum(self.slept)
 
+    def time(self):
+        return time.time() + sum(self.slept)
+
 
 class ServiceCase(Case):
     def setUp(self):
         super().setUp()
         EVIDENCE.mkdir(parents=True)
         self.clock = Clock()
-        for name in ("sleep", "monotonic"):
-            patch = mock.patch.object(emo, name, getattr(self.clock, name))
+        self.services = contextlib.ExitStack()
+        self.addCleanup(self.services.close)
+        for name in ("sleep", "monotonic", "time"):
+            patch = mock.patch.object(run, name, getattr(self.clock, name))
             patch.start()
             self.addCleanup(patch.stop)
         os.environ["DASHSCOPE_API_KEY"] = KEY
+        self.refuse_connections()
         os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder / "home")
 
     def serve(self, **script):
-        """Return a service that is there until the test ends, and point the program to it."""
-        service = self.enterContext(Service(**script)) if hasattr(self, "enterContext") else None
-        if service is None:
-            service = Service(**script).__enter__()
-            self.addCleanup(service.__exit__)
+        """Return a service that is there until the next one, and point the program to it."""
+        self.services.close()
+        service = self.services.enter_context(Service(**script))
         os.environ["DASHSCOPE_BASE_URL"] = service.base_url
         return service
 
     def patience(self, script):
         """Wait for an answer half a second where the `script` has one that never comes."""
         seconds = 0.5 if stall in script or drip in script else 20
-        return mock.patch.multiple(emo, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+        return mock.patch.multiple(run, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
 
     def refuse_connections(self):
         with socket.socket() as closed:
@@ -66,41 +94,130 @@ class ServiceCase(Case):
             os.environ["DASHSCOPE_BASE_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
 
     def write(self, name, document):
-        (EVIDENCE / name).write_text(json.dumps(document), encoding="utf-8")
+        """Write a JSON file of the evidence; return its path as one types it."""
+        path = EVIDENCE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return str(path)
 
-    def read(self, name):
-        return json.loads((EVIDENCE / name).read_text("utf-8"))
+    def go(self, *words, file=FILE, **options):
+        """Return the `Result` of run_emo_request.py with the request and `words`."""
+        return self.call_run(file, *words, **options)
 
-    def evidence(self):
-        return sorted(path.name for path in EVIDENCE.iterdir())
+    # A look at the evidence
 
-    def clear(self, *kept):
-        """Remove the evidence, except the files `kept`, and forget the time that has passed."""
-        for path in EVIDENCE.iterdir():
-            if path.name not in kept:
-                path.unlink()
+    def folders(self):
+        """Return the names of what is in tasks/, the oldest attempt of a request first."""
+        return sorted(path.name for path in TASKS.iterdir()) if TASKS.exists() else []
+
+    def kept(self, name="task.json", folder=None):
+        """Return a JSON file of a task, of the only one where no folder is given."""
+        return json.loads(self.place(folder).joinpath(name).read_text("utf-8"))
+
+    def place(self, folder=None):
+        if folder is None:
+            (folder,) = self.folders()
+        return TASKS / folder
+
+    def states(self):
+        """Return the state of each attempt, the oldest first."""
+        return [self.kept(folder=folder)["state"] for folder in self.folders()]
+
+    def snapshots(self, folder=None):
+        path = self.place(folder) / "polls.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def age(self, seconds, folder=None):
+        """Make a task older: as if it had been sent so many seconds earlier."""
+        record = self.kept(folder=folder)
+        record["saved_at"] = utc(time.time() - seconds)
+        self.place(folder).joinpath("task.json").write_text(json.dumps(record))
+
+    def clear(self):
+        """Remove all tasks, and forget the time that has passed."""
+        import shutil
+
+        shutil.rmtree(TASKS, ignore_errors=True)
         self.clock.slept.clear()
+
+    # What must hold
+
+    def ends(self, result, code, *fields):
+        """Assert the exit code and the fields of the errors, and that the line has its form."""
+        self.assertEqual(result.code, code, result)
+        self.assertIs(result.line["ok"], code == 0, result)
+        if fields:
+            self.assertEqual(result.fields, list(fields), result)
+        for error in result.line.get("errors", []):
+            self.assertEqual(list(error), ["field", "message", "hint"])
+            self.assertTrue(error["message"] and error["hint"], error)
+            self.assertTrue((error["message"] + error["hint"]).isprintable(), error)
+        self.assertNotIn("Traceback", result.stderr)
+        self.assert_no_key(result)
+        return result
+
+    def ends_with_video(self, result):
+        """Assert that the run ended with the video of its own task."""
+        self.ends(result, 0)
+        line = result.line
+        self.assertEqual(Path(line["video_path"]).read_bytes(), video_of(line["task_id"]))
+        return line
+
+    def assert_all_videos_are_their_own(self):
+        for folder in self.folders():
+            path = TASKS / folder / "video.mp4"
+            if path.exists():
+                task_id = self.kept(folder=folder)["response"]["output"]["task_id"]
+                self.assertEqual(path.read_bytes(), video_of(task_id), folder)
 
     def assert_no_key(self, *results):
         """Assert that the key is in no output and in no file."""
         for result in results:
             self.assertNotIn(KEY, str(result))
         for path in self.folder.rglob("*"):
-            if path.is_file():
+            if path.is_file() and path.stat().st_size < 100_000:
                 self.assertNotIn(KEY.encode(), path.read_bytes(), path)
 
-    def start(self, *words):
-        """Start a process that an interrupt reaches, also where this one ignores it."""
+    def assert_no_temporary_files(self):
+        self.assertEqual([name for name in self.files() if ".tmp" in name], [])
+
+    # Processes
+
+    def start(self, *words, code="", **constants):
+        """Start a process that signals reach, also where this one ignores them.
+
+        `constants` of the program are changed in it, and `code` is executed before it starts.
+        """
+        command = [str(RUN)]
+        if constants or code:
+            changes = "".join(f"run.{name} = {value!r}\n" for name, value in constants.items())
+            command = ["-c", f"import run_emo_request as run\n{changes}{code}\nrun.script()"]
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *words],
+            [sys.executable, *command, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=listen if os.name == "posix" else None,
+            env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+            preexec_fn=listen if POSIX else None,
         )
-        self.addCleanup(process.kill)
+        self.addCleanup(self.stop, process)
         return process
+
+    def stop(self, process):
+        process.kill()
+        process.communicate(timeout=30)
+
+    def end_of(self, process):
+        """Return the `Result` of a process that was started."""
+        stdout, stderr = process.communicate(timeout=60)
+        return Result(process.returncode, stdout.decode(), stderr.decode(errors="replace"))
+
+    def quiet(self, service):
+        """Wait until the service has seen all that processes that have ended sent to it."""
+        with socket.create_connection(service.server_address):
+            pass  # connections come in order: when this one is done with, so are the others
+        self.until(lambda: not service.lines)
 
     def until(self, happened):
         for _ in range(3000):
@@ -108,3 +225,11 @@ class ServiceCase(Case):
                 return
             time.sleep(0.01)
         self.fail("it did not happen")
+
+
+class GenerationCase(ServiceCase):
+    """A test that has a request to run."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("request.json", REQUEST)

@@ -1,7 +1,6 @@
-"""What the tests share: the program as a module, as a call and as a process."""
+"""What the tests share: the programs as modules, as calls and as processes."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -13,12 +12,13 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = ROOT / "skills/ai/video/aliyun-emo/scripts/prepare_emo_request.py"
+SCRIPTS = ROOT / "skills/ai/video/aliyun-emo/scripts"
+SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
-spec = importlib.util.spec_from_file_location("prepare_emo_request", SCRIPT)
-emo = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(emo)
+sys.path.insert(0, str(SCRIPTS))
+import prepare_emo_request as emo  # noqa: E402
+import run_emo_request as run  # noqa: E402
 
 IMAGE_URL = "https://example.com/portrait.png"
 AUDIO_URL = "https://example.com/speech.mp3"
@@ -65,6 +65,13 @@ class Result:
         return f"exit {self.code}\n{self.stdout}{self.stderr}"
 
 
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
 class Case(unittest.TestCase):
     """A test in a folder of its own, where `OUTPUT_DIR` is unset."""
 
@@ -84,35 +91,43 @@ class Case(unittest.TestCase):
             if name.lower().endswith("_proxy") or name.startswith(("OUTPUT_DIR", "DASHSCOPE_")):
                 del os.environ[name]
 
-    def call(self, *words):
+    def call(self, *words, main=emo.main, terminal=False):
         """Return the `Result` of the command line `words` in this process."""
-        stdout, stderr = io.StringIO(), io.StringIO()
+        stdout, stderr = io.StringIO(), Terminal() if terminal else io.StringIO()
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            code = emo.main(list(words))
+            code = main(list(words))
         return Result(code, stdout.getvalue(), stderr.getvalue())
 
-    def run_script(self, *words, stdin=subprocess.DEVNULL, input=None, **environment):
-        """Return the `Result` of the command line `words` as a process of its own."""
+    def call_run(self, *words, **options):
+        """Return the `Result` of run_emo_request.py with `words` in this process."""
+        return self.call(*words, main=run.main, **options)
+
+    def run_script(
+        self, *words, script=SCRIPT, python=(), stdin=subprocess.DEVNULL, input=None, **environment
+    ):
+        """Return the `Result` of a `script` with `words` as a process of its own."""
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), *words],
+            [sys.executable, *python, str(script), *words],
             stdin=None if input is not None else stdin,
             input=input,
             capture_output=True,
             env={**os.environ, **environment},
-            timeout=20,
+            timeout=60,
         )
         stdout = done.stdout.decode("ascii").replace("\r\n", "\n")
         return Result(done.returncode, stdout, done.stderr.decode(errors="replace"))
 
-    def run_with_room(self, room, *words):
+    def run_with_room(self, room, *words, script=SCRIPT):
         """Return the `Result` of a process whose files may have at most `room` bytes."""
         import resource
 
         done = subprocess.run(
-            [sys.executable, "-B", str(SCRIPT), *words],
+            [sys.executable, "-B", str(script), *words],
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            timeout=60,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
@@ -134,3 +149,16 @@ class Case(unittest.TestCase):
             self.assertTrue(error["message"] and error["hint"], error)
         self.assertEqual(len(result.stderr.splitlines()), len(fields), result)
         self.assertNotIn("request.json", " ".join(self.files()))
+
+
+@contextlib.contextmanager
+def without_root():
+    """Within, a process of root has the permissions of nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)

@@ -1,6 +1,7 @@
 """Boxes and the other values: what is taken, what is refused, and from where."""
 
 import json
+import time
 import unittest
 
 from support import (
@@ -14,10 +15,11 @@ from support import (
     arguments,
     emo,
 )
+from test_signers import signed
 
 PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
 FAILED = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
-EXPIRED = IMAGE_URL + "?Expires=1&Signature=s3cret"
+EXPIRED = IMAGE_URL + "?OSSAccessKeyId=k&Expires=1&Signature=s3cret"
 
 
 class Boxes(Case):
@@ -27,22 +29,50 @@ class Boxes(Case):
         "[302,286,610,593]": [302, 286, 610, 593],
         "[\n  302,\n  286,\n  610,\n  593\n]": [302, 286, 610, 593],
         " \n302,286,610,593\r\n": [302, 286, 610, 593],
+        "302, 286, 610, 593": [302, 286, 610, 593],
+        "302 286 610 593": [302, 286, 610, 593],
+        "302\n286\n610\n593": [302, 286, 610, 593],
+        "302 ,\t286 , 610,593": [302, 286, 610, 593],
+        "(302, 286, 610, 593)": [302, 286, 610, 593],
+        "(302 286 610 593)": [302, 286, 610, 593],
+        "[ 302, 286, 610, 593 ]": [302, 286, 610, 593],
+        f"302, 286, 610,{186 * ' '}593": [302, 286, 610, 593],
         "0,0,7000,7000": [0, 0, 7000, 7000],
     }
     REFUSED = {  # words of the message: texts
         "has no value": ["", " ", "\n"],
         "is not four numbers": [
-            *("1", "1,2,3", "1,2,3,4,5", "1 2 3 4", "1;2;3;4", "[]", "[1,2,3]", "1x2x3x4", "null"),
+            *(
+                "1",
+                "1,2,3",
+                "1,2,3,4,5",
+                "1 2 3",
+                "1 2 3 4 5",
+                "1;2;3;4",
+                "()",
+                "[]",
+                f"1,2,30,40{300 * ' '}5",
+                "[1,2,3]",
+                "1x2x3x4",
+                "null",
+            ),
             *("１，２，３，４", "[[1,2,3,4],[5,6,7,8]]", "x1=1", "{", "--", "-", "-1"),
         ],
         "not a whole number": [
             *("1_0,2,30,40", "+3,2,30,40", "３,2,30,40", "1.0,2,30,40", "1e3,2,30,40", ",2,30,40"),
-            *("1,2,30,", "0x1,2,30,40", "1, 2, 30, 40", "1,2 ,30,40", "01,2,30,40", "-0,2,30,40"),
+            *("1,2,30,", "0x1,2,30,40", "01,2,30,40", "-0,2,30,40", "1 -2 30 40", "1 2 30 4.0"),
             *("[-1,2,30,40]", "-5,2,30,40", "1,-2,30,40", "--5,2,30,40", "-x,2,30,40", "-,2,3,4"),
             *("7001,2,7002,40", "1,2,30,99999999999", f"{'9' * 5000},2,30,40", "nan,2,30,40"),
-            *("[1,2,30,40", "1,2,30,40]", "(1,2,30,40)", "[1.0,2,30,40]", "[true,2,30,40]"),
+            *(
+                "[1,2,30,40",
+                "1,2,30,40]",
+                "(1,2,30,40]",
+                "{1,2,30,40}",
+                "[1.0,2,30,40]",
+                "[true,2,30,40]",
+            ),
             *('["1",2,30,40]', "x1,y1,x2,y2", "1,2,30,40\0", "1,2,30,4\u200b0", "1,2,30,40;"),
-            *("[\u00a01,2,30,40]", "1,2,30,٤٠", "1,\n2,30,40", "²,2,30,40"),
+            *("[\u00a01,2,30,40]", "1,2,30,٤٠", "1 2 30 ４０", "²,2,30,40"),
         ],
         "has no area": [
             "5,2,5,40",
@@ -229,6 +259,9 @@ class Detections(Case):
             "and other keys": self.saved(saved_at="2026-01-01T00:00:00Z", note=[None]),
             "without its request": {"response": PASSED},
             "without a request": {"request": None, "response": PASSED},
+            "its output alone": PASSED["output"],
+            "its output alone, UTF-16": json.dumps(PASSED["output"]).encode("utf-16"),
+            "its output in the kept file": self.saved(answer=PASSED["output"]),
             "UTF-8 with a mark": text.encode("utf-8-sig"),
             "UTF-16 as PowerShell writes it": text.encode("utf-16"),
             "UTF-16, big end first": b"\xfe\xff" + text.encode("utf-16-be"),
@@ -290,6 +323,9 @@ class Detections(Case):
             (self.boxes(face_bbox=EXT_BBOX, ext_bbox=FACE_BBOX), "swapped?"),
             ({"request": {}, "response": PASSED}, "no input.image_url"),
             ({"request": [1], "response": PASSED}, "no input.image_url"),
+            (FAILED["output"], "did not pass"),
+            ({**PASSED["output"], "check_pass": "true"}, "check_pass"),
+            ({**PASSED["output"], "ext_bbox": None}, "ext_bbox: is missing"),
             ({"request": {"input": {"image_url": 1}}, "response": PASSED}, "no input.image_url"),
         ):
             with self.subTest(str(content)[:60]):
@@ -316,6 +352,7 @@ class Detections(Case):
     def test_an_answer_that_did_not_pass_shows_code_message_and_remedy(self):
         error = json.loads((FIXTURES / "error-401.json").read_text("utf-8"))
         secret = "cannot fetch https://me:s3cret@example.com/a.png?Signature=s3cret now \x1b[2J"
+        long = 240 * "x\n" + "https://me:s3crets3crets3cret@example.com/a.png"
         for answer, words, hint in (
             (FAILED, "InvalidFile.FacePose: The pose of the detected face", "from the front"),
             (error, "InvalidApiKey: No API-key provided", "Beijing"),
@@ -333,6 +370,7 @@ class Detections(Case):
             (self.boxes(check_pass=False, code=["x"], message={"a": 1}), "['x']", "one person"),
             (self.boxes(check_pass=False, code="c", message=secret), "now \\x1b[2J", "one person"),
             (self.boxes(check_pass=False, code="c", message="\ud800"), "\\ud800", "one person"),
+            (self.boxes(check_pass=False, code="c", message=long), "c: x\\nx", "one person"),
         ):
             for content in (answer, self.saved(answer=answer)):
                 with self.subTest(words):
@@ -349,18 +387,64 @@ class Detections(Case):
                 self.assertEqual(result.line["errors"][0]["hint"], emo.REMEDIES[code])
 
     def test_the_picture_must_be_the_one_that_was_detected(self):
+        sas = IMAGE_URL + "?sv=2022-11-02&sp=r&st=2020-01-01&se={}-01-01&sr=b&sig={}"
+        cos = "q-sign-algorithm=sha1&q-ak=a&q-sign-time=1;{0}&q-key-time=1;{0}&q-signature=s{0}"
+        oss = IMAGE_URL + "?OSSAccessKeyId=k&Expires={}&Signature=s3cret"
+        v4 = "X-Amz-Algorithm=A&X-Amz-Credential=c&X-Amz-Date=20{}0101T000000Z&X-Amz-Expires=60"
+        v4 = f"{IMAGE_URL}?x-id=GetObject&{v4}&X-Amz-SignedHeaders=host&X-Amz-Signature=s3cret"
+        later = 9999999999
         for detected, given, outcome in (
             (IMAGE_URL, IMAGE_URL, None),
             ("HTTPS://EXAMPLE.com/portrait.png#x", IMAGE_URL, None),
             ("https://example.com/ü.png", "https://example.com/%C3%BC.png", None),
             (IMAGE_URL + "?v=1", IMAGE_URL + "?v=1", None),
-            (IMAGE_URL + "?v=1", IMAGE_URL + "?v=2", "signed anew"),
-            (EXPIRED, IMAGE_URL + "?Expires=9999999999&Signature=s3cret", "signed anew"),
-            (IMAGE_URL + "?v=1", IMAGE_URL, "signed anew"),
+            ("https://example.com:443/portrait.png", IMAGE_URL, None),
+            (IMAGE_URL, "https://example.com:443/portrait.png", None),
+            ("http://example.com:80/a.png", "http://example.com/a.png", None),
+            ("https://example.com/%70ortrait%2Epng", IMAGE_URL, None),
+            (IMAGE_URL, "https://example.com/portr%61it.png", None),
+            ("https://example.com/a%7Eb%2Dc%5Fd%39.png", "https://example.com/a~b-c_d9.png", None),
+            (IMAGE_URL + "?n=%41", IMAGE_URL + "?n=A", None),
+            (oss.format(later), oss.format(later), None),
+            (oss.format(1), oss.format(later), "signed anew"),
+            (oss.format(1), IMAGE_URL, "signed anew"),
+            (IMAGE_URL, oss.format(later), "signed anew"),
+            (oss.format(1) + "&v=1", oss.format(later).replace("?", "?v=1&"), "signed anew"),
+            (oss.format(1) + "&security-token=a", oss.format(later), "signed anew"),
+            (oss.format(1), IMAGE_URL + "?Policy=p&Signature=s&Key-Pair-Id=k", "signed anew"),
+            (v4.format(20) + "&X-Amz-Security-Token=a", v4.format(98), "signed anew"),
+            (v4.format(20).lower(), v4.lower().format(98), "signed anew"),
+            (f"{IMAGE_URL}?{cos.format(2)}", f"{IMAGE_URL}?{cos.format(later)}", "signed anew"),
+            (sas.format(2021, "a"), sas.format(2999, "b"), "signed anew"),
+            (
+                sas.format(2021, "a") + "&spr=https&sip=1.2.3.4",
+                sas.format(2999, "b"),
+                "signed anew",
+            ),
+            (IMAGE_URL + "?e=1&token=a:b", f"{IMAGE_URL}?e={later}&token=a:c", "signed anew"),
+            (EXPIRED, EXPIRED.replace("Expires=1", "Expires=9999999999"), "signed anew"),
+            (oss.format(1) + "&v=1", oss.format(later), "another picture"),
+            (v4.format(20), v4.format(98).replace("GetObject", "Other"), "another picture"),
+            (oss.format(1) + "&sp=r", oss.format(later) + "&sp=w", "another picture"),
+            (IMAGE_URL + "?v=1", IMAGE_URL + "?v=2", "another picture"),
+            (IMAGE_URL + "?v=1", IMAGE_URL, "another picture"),
+            (IMAGE_URL + "?sp=r", IMAGE_URL + "?sp=w", "another picture"),
+            (IMAGE_URL + "?security-token=1", IMAGE_URL, "another picture"),
+            (IMAGE_URL + "?token=1", IMAGE_URL + "?token=2", "another picture"),
+            (IMAGE_URL + "?a=1&b=2", IMAGE_URL + "?b=2&a=1", "another picture"),
+            (IMAGE_URL + "?n=%2F", IMAGE_URL + "?n=/", "another picture"),
+            ("https://example.com/a%2Fb.png", "https://example.com/a/b.png", "another picture"),
+            ("https://example.com/a%2Bb.png", "https://example.com/a+b.png", "another picture"),
+            ("https://example.com/a%2541.png", "https://example.com/a%41.png", "another picture"),
             ("http://example.com/portrait.png", IMAGE_URL, "another picture"),
+            ("http://example.com:443/portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com:80/portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com:4443/portrait.png", IMAGE_URL, "another picture"),
+            ("https://www.example.com/portrait.png", IMAGE_URL, "another picture"),
             ("https://example.org/portrait.png", IMAGE_URL, "another picture"),
             ("https://example.com:444/portrait.png", IMAGE_URL, "another picture"),
             ("https://example.com/Portrait.png", IMAGE_URL, "another picture"),
+            ("https://example.com//portrait.png", IMAGE_URL, "another picture"),
             ("https://example.com/portrait.png/", IMAGE_URL, "another picture"),
             ("portrait.png", IMAGE_URL, "another picture"),
             ("", IMAGE_URL, "another picture"),
@@ -378,6 +462,91 @@ class Detections(Case):
                 self.assertEqual(
                     [outcome in message for message in warnings], [True] * bool(outcome)
                 )
+
+    def test_what_a_signature_brings_along_belongs_to_it_on_a_signed_link_alone(self):
+        for signer, names in {
+            "Alibaba OSS V1": "security-token",
+            "Alibaba OSS V2": "x-oss-additional-headers",
+            "Alibaba OSS V4": "x-oss-security-token x-oss-additional-headers",
+            "AWS V4": "X-Amz-Security-Token X-Amz-SignedHeaders",
+            "Google Cloud Storage V4": "X-Goog-SignedHeaders",
+            "Volcano TOS": "X-Tos-Security-Token X-Tos-SignedHeaders",
+            "Tencent COS": "x-cos-security-token q-key-time q-header-list q-url-param-list",
+            "Azure SAS": "sp sr ss srt st sip spr skoid sktid skt ske sks skv",
+        }.items():
+            for name in names.split():
+                query = signed(signer, 10**9).split("&")
+                base = "&".join(pair for pair in query if not pair.startswith(f"{name}="))
+                for start, outcome in ((f"?{base}&", "signed anew"), ("?", "another picture")):
+                    with self.subTest(f"{signer} {name} {outcome}"):
+                        links = [f"{IMAGE_URL}{start}{name}={value}" for value in "12"]
+                        kept = self.saved(links[0])
+                        result = self.prepare(kept, "--dry-run", image_url=links[1])
+                        said = result.line.get("errors") or result.line["warnings"]
+                        self.assertEqual([outcome in p["message"] for p in said], [True])
+                        self.assertEqual(result.code, 2 * (outcome == "another picture"))
+
+    def test_the_ratio_that_was_asked_for_is_that_of_the_boxes(self):
+        tall = self.boxes(face_bbox=[100, 100, 200, 200], ext_bbox=[0, 0, 300, 400])
+        for ratio, answer, agrees in (
+            ("1:1", PASSED, True),
+            ("3:4", tall, True),
+            ("3:4", self.boxes(face_bbox=[1, 1, 2, 2], ext_bbox=[0, 0, 3, 4]), True),
+            ("1:1", self.boxes(face_bbox=[1, 1, 2, 2], ext_bbox=[0, 0, 3, 4]), True),
+            ("3:4", PASSED, False),
+            ("1:1", tall, False),
+            ("4:3", PASSED, False),
+            ("11", PASSED, False),
+            (1, PASSED, False),
+            (["1:1"], PASSED, False),
+            ({"1:1": 1}, PASSED, False),
+            (None, PASSED, True),
+        ):
+            for given in (IMAGE_URL, "nonsense"):
+                with self.subTest(f"{ratio} {given}"):
+                    kept = self.saved(answer=answer)
+                    kept["request"]["parameters"] = {"ratio": ratio}
+                    result = self.prepare(kept, "--dry-run", image_url=given)
+                    wrong = ["image_url"] * (given != IMAGE_URL) + ["detection"] * (not agrees)
+                    if not wrong:
+                        self.assertEqual((result.code, result.line["warnings"]), (0, []), result)
+                        continue
+                    self.refuse(result, *wrong)
+                    if not agrees:
+                        self.assertIn("ext_bbox", result.line["errors"][-1]["message"])
+        for parameters in (None, {}, [], "1:1", {"style_level": "calm"}):
+            with self.subTest(parameters):
+                kept = self.saved()
+                kept["request"]["parameters"] = parameters
+                self.assertEqual(self.prepare(kept, "--dry-run").code, 0)
+
+    def test_a_megabyte_of_text_in_an_answer_takes_no_time_and_is_not_shown(self):
+        for unit in ("x", "a/", "//", "https://a@b?", " ", "\n", "é", "&a=", "%41", "\x1b"):
+            long = unit * (1_000_000 // len(json.dumps(unit)[1:-1]))
+            failed = {"check_pass": False, "code": "c", "message": "m"}
+            for name, content in {
+                "code": {"output": {**failed, "code": long}},
+                "message": {"output": {**failed, "message": long}},
+                "code of an error": {"code": long, "message": "m"},
+                "request_id": {"code": "c", "message": "m", "request_id": long},
+                "a box": self.boxes(ext_bbox=long),
+                "a corner": self.boxes(ext_bbox=[long, 9, 840, 778]),
+                "check_pass": self.boxes(check_pass=long),
+                "a key": {long: 1},
+                "a key of the output": {"output": {long: 1}},
+                "a list": {"output": {**failed, "code": [long], "message": {long: long}}},
+                "the link": self.saved(long),
+                "the ratio": {
+                    "request": {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": long}},
+                    "response": PASSED,
+                },
+            }.items():
+                with self.subTest(f"{name} {unit!r}"):
+                    start = time.perf_counter()
+                    result = self.prepare(content)
+                    self.assertLess(time.perf_counter() - start, 0.5)
+                    self.refuse(result, "detection")
+                    self.assertLess(len(str(result)), 5000)
 
     def test_a_wrong_picture_and_a_wrong_answer_are_both_told(self):
         result = self.prepare(self.saved(answer=FAILED), image_url="https://example.com/other.png")

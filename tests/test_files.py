@@ -1,6 +1,5 @@
 """Files: where they go, and what is there when the disk, a signal or another run interferes."""
 
-import contextlib
 import json
 import os
 import stat
@@ -9,7 +8,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, arguments
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, arguments, without_root
 
 POSIX = os.name == "posix"
 BYTES = json.dumps(REQUEST, indent=2).encode() + b"\n"
@@ -216,19 +215,6 @@ class Replacing(Case):
 
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
-
-
-@contextlib.contextmanager
-def without_root():
-    """Within, a process of root has the permissions of nobody."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
 
 
 if __name__ == "__main__":

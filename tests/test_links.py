@@ -1,6 +1,5 @@
 """Links: which are refused, with which message, and what is written for the others."""
 
-import time
 import unittest
 
 from support import IMAGE_URL, Case, arguments, emo
@@ -35,13 +34,11 @@ PUBLIC = {  # a link: as it is written
     ),
     "https://example.com/a//b/../c.png": "https://example.com/a//b/../c.png",
     "https://example.com/a@b.png": "https://example.com/a@b.png",
-    # Not ASCII
-    "https://例子.测试网.cn/头像.png?名=值": (
-        "https://xn--fsqu00a.xn--0zwm89av8i.cn/%E5%A4%B4%E5%83%8F.png?%E5%90%8D=%E5%80%BC"
+    # Not ASCII, but for the host
+    "https://example.cn/头像.png?名=值": (
+        "https://example.cn/%E5%A4%B4%E5%83%8F.png?%E5%90%8D=%E5%80%BC"
     ),
-    "https://MÜNCHEN.de/ü%20x.png": "https://xn--mnchen-3ya.de/%C3%BC%20x.png",
-    "https://二〇二六.com/": "https://xn--w6jt23gba260a.com/",
-    "https://ｅｘａｍｐｌｅ。com/a.png": "https://example.com/a.png",
+    "https://EXAMPLE.de/ü%20x.png": "https://example.de/%C3%BC%20x.png",
     "https://example.com/\u202e.png": "https://example.com/%E2%80%AE.png",
     # Addresses
     "https://8.8.8.8/a.png": "https://8.8.8.8/a.png",
@@ -90,7 +87,6 @@ REFUSED = {  # words of the message: links
         "-",
         "{image_url}",
         "[portrait](https://example.com/portrait.png)",
-        "'https://example.com/portrait.png'",
         "<https://example.com/portrait.png>",
     ],
     "has no host": [
@@ -162,11 +158,7 @@ REFUSED = {  # words of the message: links
         "https://./a.png",
     ],
     "longer than 63": ["https://" + "a" * 64 + ".com/a.png"],
-    "longer than 253": [
-        "https://" + "a." * 126 + "com/a.png",
-        "https://" + "ü." * 40 + "com/a.png",
-        "https://" + "ü" * 100_000 + ".com/a.png",
-    ],
+    "longer than 253": ["https://" + "a." * 126 + "com/a.png"],
     "more than letters, digits and _": [
         "https://-a.com/a.png",
         "https://a-.com/a.png",
@@ -176,13 +168,11 @@ REFUSED = {  # words of the message: links
         "https://${HOST}.com/a.png",
         "https://<host>.com/a.png",
         "https://example.com,example.org/a.png",
-        "https://℀.com/a.png",
     ],
     "has no dot": [
         "http://localhost/a.png",
         "http://LOCALHOST:8000/a.png",
         "http://localhost./a.png",
-        "http://ⓛocalhost/a.png",
         "http://portraits/a.png",
         "http://local/a.png",
     ],
@@ -196,18 +186,13 @@ REFUSED = {  # words of the message: links
         "http://home.arpa/a.png",
         "http://a.test/a.png",
         "http://a.invalid/a.png",
-        "http://a.b.ｔｅｓｔ/a.png",
+        *("http://localhost.localdomain/a.png", "http://nas.corp/a.png", "http://NAS.Home/a.png"),
+        *("http://a.example/a.png", "http://abcdefghij234567.onion/a.png", "http://a.b.alt/"),
     ],
     "which is not public": [
         *("http://127.0.0.1/", "http://127.1/", "http://2130706433/", "http://0x7f.1/"),
         *("http://0177.0.0.1/", "http://0x7F000001/", "http://017700000001/", "http://127.0.0.1./"),
-        *(
-            "http://１２７.０.０.１/",
-            "http://127。0。0。1/",
-            "http://①②⑦.1/",
-            "http://0/",
-            "http://0x/",
-        ),
+        *("http://0/", "http://0x/"),
         *("http://0.0.0.0/", "http://10.1.2.3/", "http://172.16.0.1/", "http://172.31.255.255/"),
         *("http://192.168.1.1:8080/", "http://169.254.169.254/", "http://100.64.0.1/"),
         *("http://100.100.100.200/", "http://100.127.255.255/", "http://192.0.0.8/"),
@@ -244,24 +229,188 @@ REFUSED = {  # words of the message: links
         *("http://[::g]/", "http://[::1/", "http://[127.0.0.1]/", "http://[v1.a]/", "http://[]/"),
         *("http://[2400:3200::1%25eth0]/", "http://[2400:3200::1%eth0]/", "http://[a]b]/"),
     ],
-    "IDNA versions differ": [
-        *("https://straße.de/", "https://STRAẞE.de/", "https://βόλος.com/", "https://☃.com/"),
-        *(
-            "https://i❤.ws/",
-            "https://a\u200db.com/",
-            "https://a\u200cb.com/",
-            "https://a\u00adb.com/",
-        ),
-        *("https://exam\u200bple.com/", "https://\U0001f600.com/", "https://\u0640\u0628.com/"),
-        *("https://℻.com/", "https://a\U000e0101.com/", "https://a⒈com/", "https://a․com/"),
+}
+
+NOT_ASCII = {  # a host: the form that the hint has, "" for none
+    "例子.测试网.cn": "xn--fsqu00a.xn--0zwm89av8i.cn",
+    "MÜNCHEN.de": "xn--mnchen-3ya.de",
+    "二〇二六.com": "xn--w6jt23gba260a.com",
+    "ｅｘａｍｐｌｅ。com": "example.com",
+    "exam\u200bple.com": "example.com",
+    "a․com": "a.com",
+    "оss.example.com": "xn--ss-emc.example.com",
+    "straße.de": "strasse.de",
+    "βόλος.com": "xn--nxasmq6b.com",
+    "☃.com": "xn--n3h.com",
+    "i❤.ws": "xn--i-7iq.ws",
+    "a\u200db.com": "ab.com",
+    "a\u00adb.com": "ab.com",
+    "\U0001f600.com": "xn--e28h.com",
+    "ⓛocalhost": "localhost",
+    "a.b.ｔｅｓｔ": "a.b.test",
+    "１２７.０.０.１": "127.0.0.1",
+    "a\U000e0101.com": "xn--a-hg21m.com",
+    "℀.com": "",
+    "\u202eexample.com": "",
+    "xn--ü.com": "",
+    "ü..com": "",
+    "ü" * 64 + ".com": "",
+    "ü." * 40 + "com": "",
+    "ü" * 100_000 + ".com": "",
+    "ü." * 50_000 + "com": "",
+}
+
+INTERNAL = {  # a host: the one that the hint gives
+    "b.oss-cn-beijing-internal.aliyuncs.com": "b.oss-cn-beijing.aliyuncs.com",
+    "B.OSS-CN-Beijing-Internal.Aliyuncs.com.": "b.oss-cn-beijing.aliyuncs.com",
+    "oss-cn-shanghai-internal.aliyuncs.com": "oss-cn-shanghai.aliyuncs.com",
+    "my-internal.oss-cn-beijing-internal.aliyuncs.com": ("my-internal.oss-cn-beijing.aliyuncs.com"),
+    "b.s3.oss-cn-hangzhou-internal.aliyuncs.com": "b.s3.oss-cn-hangzhou.aliyuncs.com",
+    "b-125.cos-internal.ap-beijing.tencentcos.cn": "b-125.cos.ap-beijing.tencentcos.cn",
+    "b-125.cos-internal.accelerate.tencentcos.cn": "b-125.cos.accelerate.tencentcos.cn",
+    "cos-internal.ap-beijing.tencentcos.cn": "cos.ap-beijing.tencentcos.cn",
+    "b-125.cos-internal.ap-beijing.myqcloud.com": "b-125.cos.ap-beijing.myqcloud.com",
+    "cos-internal.ap-beijing.myqcloud.com": "cos.ap-beijing.myqcloud.com",
+    "b.tos-cn-beijing.ivolces.com": "b.tos-cn-beijing.volces.com",
+    "tos-s3-cn-beijing.ivolces.com": "tos-s3-cn-beijing.volces.com",
+}
+
+OUTSIDE = """
+example.com a.example.com example.net corp.com home.com corp.example.com onion.ly alt.com
+localdomain.com my.homes mycorp.homely.com internal.com
+b.oss-cn-beijing.aliyuncs.com my-internal.oss-cn-beijing.aliyuncs.com
+internal.oss-cn-beijing.aliyuncs.com b.oss-internals.aliyuncs.com
+b.internal-oss.aliyuncs.com b.oss-accelerate.aliyuncs.com
+b.oss-cn-beijing-internal.example.com b.oss-cn-beijing-internal.notaliyuncs.com
+b.oss-cn-beijing-internal.aliyuncs.com.cn b.oss-cn-beijing-internal.aliyuncs.example.com
+cos-internal-125.cos.ap-beijing.myqcloud.com b-125.cos.ap-beijing.tencentcos.cn
+b-125.my-cos-internal.tencentcos.cn cos-internal.example.com
+b.tos-cn-beijing.volces.com b.notivolces.com ivolces.com.cn
+""".split()
+
+ONE_MISTAKE = {  # words of the message, words of the hint: links
+    ("lost its end", "quotes"): [
+        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=x",
+        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "https://acct.blob.core.windows.net/c/a.png?sv=2022-11-02",
     ],
-    "has no IDNA form": [
-        "https://\u202eexample.com/",
-        "https://xn--ü.com/",
-        "https://" + "ü" * 64 + ".com/",
-        "https://ü..com/",
+    ("&amp;", "&"): [
+        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&amp;X-Amz-Date=1",
+        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s",
+        "https://example.com/render?w=1&amp;h=2",
+        "https://example.com/render?w=1&h=2&amp;x-oss-process=style/a",
+    ],
+    ("a backslash", ""): [
+        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
+        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\&Expires=1\\&Signature=s",
+    ],
+    ("604800", "anew"): [
+        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=A&X-Amz-Credential=c"
+        "&X-Amz-Date=20251231T000000Z&X-Amz-Expires=604801&X-Amz-SignedHeaders=host"
+        "&X-Amz-Signature=s",
+    ],
+    ("quotes", ""): [
+        *("'https://example.com/a.png'", '"https://example.com/a.png"', "'https://example.com/a"),
+        *('"https://example.com/a.png', "“https://example.com/a.png”", "‘https://example.com/a’"),
+        *(
+            "'https://example.com/a?OSSAccessKeyId=k",
+            "'https://github.com/a/b/blob/c.png",
+            "„https://example.com/a.png“",
+            "”https://example.com/a.png”",
+            "'https://example.com/a?b=1",
+        ),
+        *("'oss://bucket/a.png'", '"/home/me/a.png"', "“portrait.png”", "'", '"'),
+    ],
+    ("page", "raw"): [
+        "https://github.com/octocat/portraits/blob/main/a.png",
+        "https://github.com/octocat/portraits/blob/main/img/a%20b.png?raw=false",
+        "https://GitHub.com/octocat/portraits/blob/main/a.png?plain=1",
+        "https://github.com/octocat/portraits/blob/main/a.png#L1",
+        "https://gitee.com/someone/repo/blob/master/a.png",
+        "https://huggingface.co/someone/model/blob/main/a.png",
+    ],
+    ("page", "dl=1"): [
+        "https://www.dropbox.com/s/abc123/a.png",
+        "https://www.dropbox.com/s/abc123/a.png?dl=0",
+        "https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=0",
+        "https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&dl=10",
+    ],
+    ("page", ""): [
+        "https://example.com/a.html",
+        "https://example.com/a/index.htm?x=1",
+        "https://example.com/INDEX.HTML",
+        "https://example.com/portrait.png.html",
+        "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/view?usp=sharing",
+        "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview",
+        "https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view",
+        "https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view",
+        "https://pan.baidu.com/s/1aBcDeFg?pwd=abcd",
+        "https://pan.baidu.com/share/init?surl=aBcDeFg",
+        "https://www.alipan.com/s/aBcDeFg",
+        "https://www.aliyundrive.com/s/aBcDeFg/folder/61",
+        "https://1drv.ms/i/s!AaBbCc",
+        "https://1drv.ms/u/c/abc/EaBc?e=xyz",
+        "https://onedrive.live.com/?cid=4B1&id=4B1%21105",
+        "https://onedrive.live.com?cid=4B1&id=4B1%21105",
+        "https://onedrive.live.com/redir?resid=4B1!105",
+        "https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A",
     ],
 }
+
+NO_PAGE = """
+https://example.com/a.xhtml https://example.com/html https://example.com/a.html/
+https://example.com/a.html.png https://example.com/a.png?page=index.html https://example.html/a
+https://example.com/blob/main/a.png https://example.com/octocat/portraits/blob/main/a.png
+https://github.com/octocat/portraits/blob/main/a.png?raw=true
+https://github.com/octocat/portraits/blob/main/a.png?x=1&raw=true
+https://github.com/octocat/portraits/raw/main/a.png
+https://github.com/octocat/portraits/raw/main/blob/a.png
+https://github.com/octocat/blob/raw/main/a.png
+https://github.com/octocat/portraits/releases/download/v1/a.png
+https://github.com/user-attachments/assets/5b1a2c3d-0000-4000-8000-000000000000
+https://raw.githubusercontent.com/octocat/portraits/main/blob/a.png
+https://gitee.com/someone/repo/raw/master/a.png
+https://gitee.com/someone/repo/blob/master/a.png?raw=true
+https://huggingface.co/someone/model/resolve/main/a.png?download=true
+https://huggingface.co/someone/model/blob/main/a.png?raw=true
+https://drive.google.com/uc?export=download&id=1AbCdEfGhIjKlMnOp
+https://drive.google.com/thumbnail?id=1AbCdEfGhIjKlMnOp&sz=w1000
+https://drive.usercontent.google.com/download?id=1AbCdEfGhIjKlMnOp&export=download
+https://lh3.googleusercontent.com/d/1AbCdEfGhIjKlMnOp
+https://www.dropbox.com/s/abc123/a.png?dl=1 https://www.dropbox.com/s/abc123/a.png?raw=1
+https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=1
+https://dl.dropboxusercontent.com/s/abc123/a.png
+https://d.pcs.baidu.com/file/5b1a?fid=1 https://pan.baidu.com.example.com/s/1a
+https://onedrive.live.com/download?cid=4B1&resid=4B1%21105
+https://onedrive.live.com/download.aspx?cid=4B1&resid=4B1%21105
+""".split()
+
+CONVERTED = """
+a.gif?x-oss-process=image/format,jpg a.heic?x-oss-process=image/format,png
+a.heic?x-oss-process=image/auto-orient,1/resize,w_800/format,jpg/quality,q_90
+a.HEIC?x-oss-process=image%2Fresize%2Cw_800%2Fformat%2Cjpg
+a.tiff?x-oss-process=image/format,webp a.avif?v=1&x-oss-process=image/format,bmp
+a.svg?x-oss-process=image/format,jpeg&v=1
+a.heic?x-tos-process=image/format,jpg a.gif?x-tos-process=image/resize,w_800/format,png
+a.gif?x-image-process=image/format,jpg a.heic?x-image-process=image/resize,m_lfit,h_800/format,png
+a.heic?imageMogr2/format/png a.gif?imageMogr2/auto-orient/thumbnail/800x/format/jpg/quality/90
+a.gif?imageMogr2/format/jpg|imageslim a.gif?imageMogr2/thumbnail/!50p/format/webp
+a.gif?v=1&imageMogr2/format/png a.gif?imageslim|imageMogr2/format/png
+a.gif?imageView2/2/w/800/format/jpg a.heif?imageView2/0/format/png
+a.mp4?x-oss-process=video/snapshot,t_1000,f_jpg,w_800,h_0,m_fast
+a.mov?x-oss-process=video/snapshot,f_jpg a.mp4?x-oss-process=video/snapshot,t_7000,f_png
+a.jpg?x-oss-process=image/resize,w_800 a.png?imageView2/2/w/800
+""".split()
+
+NOT_CONVERTED = """
+a.gif?x-oss-process=image/resize,w_800 a.heic?x-oss-process=image/format,avif
+a.heic?x-oss-process=image/format,heic a.gif?x-oss-process=image/format,gif
+a.gif?x-oss-process=image/format,jpgx a.gif?format=jpg a.gif?format,jpg a.gif?to=image/format,jpg
+a.gif?my-x-oss-process=image/format,jpg a.gif?imageView2/2/w/800 a.gif?imageMogr2/format/gif
+a.gif?imageMogr2/thumbnail/800x a.gif?x=imageMogr2/format/png
+a.mp4?x-oss-process=video/snapshot,t_1000 a.mp4?x-oss-process=video/info
+a.mp4 a.heic?v=1&format/jpg
+""".split()
 
 
 class Links(Case):
@@ -290,7 +439,7 @@ class Links(Case):
                 self.assertIn("Upload", error.hint)
 
     def test_all_faults_of_one_link_are_told_at_once(self):
-        _, errors, _ = check("http://me:pw@localhost:99999/a b%zz.gif?Expires=1")
+        _, errors, _ = check("http://me:pw@localhost:99999/a b%zz.gif?Expires=1&Signature=s")
         for words in (
             "white space",
             "user name",
@@ -303,6 +452,62 @@ class Links(Case):
             with self.subTest(words):
                 self.assertEqual(len([e for e in errors if words in e.message]), 1)
         self.assertEqual(len(errors), 7)
+
+    def test_a_link_with_one_mistake_gets_one_message_and_its_hint(self):
+        for (words, advice), texts in ONE_MISTAKE.items():
+            for text in texts:
+                with self.subTest(text):
+                    link, (error,), _ = check(text)
+                    self.assertIsNone(link)
+                    self.assertIn(words, error.message)
+                    self.assertNotIn("local path", error.message)
+                    self.assertIn(advice, error.hint)
+
+    def test_an_internal_endpoint_is_refused_and_the_hint_gives_the_public_one(self):
+        for host, public in INTERNAL.items():
+            with self.subTest(host):
+                link, (error,), _ = check(f"https://{host}/a.png")
+                self.assertIsNone(link)
+                self.assertIn("internal endpoint", error.message)
+                self.assertIn(f" {public} ", error.hint)
+
+    def test_a_host_that_only_looks_internal_or_private_is_taken(self):
+        for host in OUTSIDE:
+            with self.subTest(host):
+                link = f"https://{host}/a.png"
+                self.assertEqual(check(link), (link, [], []))
+
+    def test_a_host_that_is_not_ascii_is_refused_and_the_hint_has_its_form(self):
+        for host, form in NOT_ASCII.items():
+            with self.subTest(host[:40]):
+                link, (error,), _ = check(f"https://{host}/a.png")
+                self.assertIsNone(link)
+                self.assertIn("is not ASCII", error.message)
+                self.assertEqual("if that is the host you mean" in error.hint, bool(form))
+                self.assertIn(f" {form}, " if form else "", error.hint)
+                self.assertLess(len(error.hint), 400)
+
+    def test_a_page_that_shows_a_recording_is_refused_too(self):
+        for link in ("https://github.com/a/b/blob/main/c.mp3", "https://pan.baidu.com/s/1a"):
+            with self.subTest(link):
+                _, (error,), _ = check(link, "audio_url")
+                self.assertIn("page", error.message)
+
+    def test_what_only_looks_like_a_page_is_taken(self):
+        for link in NO_PAGE:
+            with self.subTest(link):
+                self.assertEqual(check(link), (link, [], []))
+
+    def test_amp_that_is_no_separator_is_taken(self):
+        for query in ("q=a&amp;", "q=Tom&amp;Jerry", "q=AT%26amp;T=1", "amp;x=1", "q=&amplitude=1"):
+            with self.subTest(query):
+                link = f"{IMAGE_URL}?{query}"
+                self.assertEqual(check(link), (link, [], []))
+
+    def test_quotes_within_a_link_are_its_own(self):
+        for link in (IMAGE_URL + "'", "https://example.com/it's.png", IMAGE_URL + '?q="a"'):
+            with self.subTest(link):
+                self.assertEqual(check(link), (link, [], []))
 
     def test_a_fragment_is_dropped_with_a_warning(self):
         for text in (IMAGE_URL + "#face", IMAGE_URL + "#", IMAGE_URL + "#?Expires=1"):
@@ -330,7 +535,7 @@ class Formats(Case):
 
     def test_what_the_service_takes_is_taken(self):
         for field, extensions in self.TAKEN.items():
-            for extension in [*extensions.split(), "php", "html", "7", "x" * 300, "", "mp", "%2F"]:
+            for extension in [*extensions.split(), "php", "xhtml", "7", "x" * 300, "", "mp", "%2F"]:
                 with self.subTest(f"{field} {extension}"):
                     self.assertEqual(self.messages(field, extension), [])
 
@@ -341,105 +546,30 @@ class Formats(Case):
                     (message,) = self.messages(field, extension)
                     self.assertIn("is not taken", message)
 
+    def test_an_extension_is_not_judged_where_the_picture_is_converted(self):
+        for end in CONVERTED:
+            with self.subTest(end):
+                link = f"https://example.com/{end}"
+                self.assertEqual(check(link), (link, [], []))
+
+    def test_an_extension_is_judged_where_it_is_not_converted_to_what_is_taken(self):
+        for end in NOT_CONVERTED:
+            with self.subTest(end):
+                link, (error,), _ = check(f"https://example.com/{end}")
+                self.assertIsNone(link)
+                self.assertIn("is not taken", error.message)
+
+    def test_no_conversion_makes_a_recording_of_a_picture(self):
+        link = "https://example.com/a.gif?x-oss-process=image/format,jpg"
+        _, (error,), _ = check(link, "audio_url")
+        self.assertIn("swapped?", error.message)
+
     def test_a_picture_for_the_audio_and_the_reverse_ask_whether_they_are_swapped(self):
         for field, extensions in self.SWAPPED.items():
             for extension in extensions.split():
                 with self.subTest(f"{field} {extension}"):
                     (message,) = self.messages(field, extension)
                     self.assertIn("swapped?", message)
-
-
-class Expiry(Case):
-    """Signed links, as in the contract's table, around 2026-01-01T00:00:00Z."""
-
-    def query(self, signer, at):
-        """Return the query with which `signer` signs a link until the second `at`."""
-        start = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at - 600))
-        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-        return {
-            "OSS V1": f"OSSAccessKeyId=k&Expires={at}&Signature=a%2Bb%3D",
-            "CloudFront": f"Key-Pair-Id=k&Signature=s&Expires={at}",
-            "OSS V4": f"x-oss-date={start}&x-oss-expires=600&x-oss-signature=s",
-            "AWS V4": f"X-Amz-Expires=600&X-Amz-Date={start}&X-Amz-Signature=s",
-            "GCS V4": f"X-Goog-Date={start}&X-Goog-Expires=600&X-Goog-Signature=s",
-            "COS": f"q-sign-algorithm=sha1&q-sign-time={at - 600};{at}&q-signature=s",
-            "COS, escaped": f"q-sign-time={at - 600}%3B{at}&q-signature=s",
-            "Azure": f"sv=2022-11-02&se={end}&sig=s",
-            "Azure, escaped": f"sv=2022-11-02&se={end.replace(':', '%3A')}&sig=s",
-            "two, of which the earlier counts": f"Expires={at + 10**6}&se={end}",
-        }[signer]
-
-    SIGNERS = (
-        "OSS V1",
-        "CloudFront",
-        "OSS V4",
-        "AWS V4",
-        "GCS V4",
-        "COS",
-        "COS, escaped",
-        "Azure",
-        "Azure, escaped",
-        "two, of which the earlier counts",
-    )
-
-    def test_an_expired_link_is_refused_and_one_that_expires_within_an_hour_warned_of(self):
-        for signer in self.SIGNERS:
-            for seconds, refused, warned in (
-                (-86400, True, False),
-                (0, True, False),
-                (1, False, True),
-                (3600, False, True),
-                (3601, False, False),
-                (10**8, False, False),
-            ):
-                with self.subTest(f"{signer} {seconds}"):
-                    text = f"{IMAGE_URL}?{self.query(signer, NOW + seconds)}"
-                    link, errors, warnings = check(text)
-                    self.assertEqual(link, None if refused else text)
-                    self.assertEqual(len(errors), refused)
-                    self.assertEqual(len(warnings), warned)
-                    for problem in errors + warnings:
-                        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW + seconds))
-                        self.assertIn(at, problem.message)
-
-    def test_azure_dates_come_in_several_lengths(self):
-        for se in (
-            "2025-12-31",
-            "2025-12-31T23:59Z",
-            "2025-12-31T23:59:59.9999999Z",
-            "2025-12-31T23:59:59%2B00:00",
-        ):
-            with self.subTest(se):
-                self.assertEqual(len(check(f"{IMAGE_URL}?se={se}&sig=s")[1]), 1)
-
-    def test_what_tells_no_time_is_let_through(self):
-        for query in (
-            "Expires=",
-            "Expires=never",
-            "Expires=-1",
-            "Expires=1e3",
-            "Expires=" + "9" * 5000,
-            "Expires=Thu, 01 Jan 1970".replace(" ", "%20"),
-            "expires=60",
-            "se=1",
-            "se=2025-13-01T00:00:00Z",
-            "se=0000-01-01",
-            "X-Amz-Date=20200101T000000Z",
-            "X-Amz-Date=now&X-Amz-Expires=1",
-            "X-Amz-Date=20200101T000000Z&X-Amz-Expires=",
-            "q-sign-time=1",
-            "x-oss-date=２０２００１０１T000000Z&x-oss-expires=1",
-            "&&=&%",
-        ):
-            with self.subTest(query[:40]):
-                _, errors, warnings = check(f"{IMAGE_URL}?{query}")
-                self.assertEqual((errors, warnings), ([], []))
-
-    def test_the_process_knows_what_time_it_is(self):
-        for at, code in ((time.time() - 60, 2), (time.time() + 86400, 0)):
-            with self.subTest(code):
-                link = f"{IMAGE_URL}?Expires={int(at)}&Signature=s3cret"
-                self.assertEqual(self.call(*arguments(image_url=link), "--dry-run").code, code)
 
 
 if __name__ == "__main__":

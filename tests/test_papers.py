@@ -3,14 +3,25 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import unittest
 from pathlib import Path
-from unittest import mock
 
-from service import KEY, VIDEO, Service
-from support import AUDIO_URL, FIXTURES, IMAGE_URL, REQUEST, ROOT, SCRIPT, Case, arguments, emo
+from service import KEY, Service, video_of
+from support import (
+    FIXTURES,
+    IMAGE_URL,
+    REQUEST,
+    ROOT,
+    SCRIPT,
+    SCRIPTS,
+    Case,
+    arguments,
+    emo,
+    run,
+)
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -42,49 +53,99 @@ class Papers(Case):
         printed = self.call(*arguments()).stdout.split(', "ratio"')[0].replace("\\\\", "/")
         self.assertIn(printed, emo.__doc__)
 
-    def test_the_table_of_options_is_complete(self):
-        for field, (names, metavar, _) in emo.OPTIONS.items():
-            option = metavar if field in emo.POSITIONALS else emo.option(field)
-            with self.subTest(option):
-                (row,) = re.findall(rf"^\| `{option}[ `].*$", README, re.M)
-                cells = [cell.strip() for cell in row.split("|")]
-                taken = [cell == "x" for cell in cells[2:6]]
-                self.assertEqual(taken, [command in names for command in emo.COMMANDS])
-                self.assertIn(option, MANUAL)
+    def test_the_tables_of_options_are_complete(self):
+        for field, (names, _, _) in emo.PREPARE[1].items():
+            with self.subTest(field):
+                rows = re.findall(rf"^\| `{emo.option(field)}[ `].*$", README, re.M)
+                (cells,) = ([cell.strip() for cell in row.split("|")] for row in rows[:1])
+                taken = [cell == "x" for cell in cells[2:4]]
+                self.assertEqual(taken, [command in names for command in emo.PREPARE[0]])
+                self.assertIn(emo.option(field), MANUAL)
+        table = README.split("| `run_emo_request.py` |")[1].split("\n\n")[0]
+        for field, (_, metavar, _) in run.OPTIONS.items():
+            with self.subTest(field):
+                name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
+                self.assertIn(f"\n| `{name}` |", table)
+                self.assertIn(f"`{name}`" if field != "file" else name, MANUAL)
+
+    MISTAKES = {  # what somebody did: the words of the command
+        "a local file": arguments(image_url="./portrait.png"),
+        "a private link": arguments(image_url="https://192.168.1.5/portrait.png"),
+        "a link inside a cloud": arguments(
+            image_url="https://b.oss-cn-beijing-internal.aliyuncs.com/portrait.png"
+        ),
+        "an expired link": arguments(
+            audio_url="https://example.com/a.mp3?Expires=1735689600&OSSAccessKeyId=x&Signature=x"
+        ),
+        "a link cut at its `&`": arguments(
+            image_url="https://b.oss-cn-beijing.aliyuncs.com/portrait.png?OSSAccessKeyId=x"
+        ),
+        "perhaps cut at its `&`": arguments(
+            image_url="https://b.oss-cn-beijing.aliyuncs.com/portrait.png?Expires=9999999999"
+        ),
+        "signed for too long": arguments(
+            image_url="https://b.example.com/portrait.png?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+            "&X-Amz-Credential=x&X-Amz-Date=20260101T000000Z&X-Amz-Expires=31536000"
+            "&X-Amz-Signature=x"
+        ),
+        "copied out of HTML": arguments(image_url="https://example.com/portrait.png?a=1&amp;b=2"),
+        "a page instead of the file": arguments(
+            image_url="https://github.com/me/pictures/blob/main/portrait.png"
+        ),
+        "quotes that were kept": arguments(image_url="'https://example.com/portrait.png'"),
+        "a host that is not ASCII": arguments(image_url="https://bücher.example.com/portrait.png"),
+        "picture and audio mixed up": arguments(image_url="https://example.com/speech.mp3"),
+        "boxes mixed up": arguments(face_bbox="71,9,840,778", ext_bbox="302,286,610,593"),
+        "a box of another ratio": arguments(ext_bbox="71,9,471,309", face_bbox="80,10,200,200"),
+        "no box": arguments(ext_bbox="the whole picture"),
+        "the portrait did not pass": arguments(
+            face_bbox=None, ext_bbox=None, detection=str(FIXTURES / "detection-fail.json")
+        ),
+        "boxes of another detection": arguments(
+            face_bbox=None, ext_bbox=None, detection="other.json"
+        ),
+        "a misspelt option": [*arguments(), "--face_box", "1,2,3,4"],
+        "an old command": ["submit"],
+    }
+    ANSWER = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+    OTHER = {
+        "request": {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "3:4"}},
+        "response": ANSWER,
+    }
+
+    def mistakes(self):
+        """Yield what somebody did and the line on stderr."""
+        Path("other.json").write_text(json.dumps(self.OTHER))
+        for mistake, words in self.MISTAKES.items():
+            yield mistake, self.call(*words).stderr
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        file = "output/aliyun-emo/request.json"
+        self.call(*arguments())
+        yield "no key", self.call_run(file).stderr
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        yield "run before prepare", self.call_run("output/aliyun-emo/other.json").stderr
+        os.environ["DASHSCOPE_API_KEY"] = f'"{KEY}"'
+        yield "a key in quotes", self.call_run(file).stderr
+        folder = Path("output/aliyun-emo/tasks", emo.request_name(REQUEST, ""))
+        folder.mkdir(parents=True)
+        record = {"saved_at": "2026-01-01T00:00:00.000000Z", "request": REQUEST, "response": None}
+        (folder / "task.json").write_text(json.dumps(record))
+        yield "killed while it was sending", self.call_run(file).stderr
 
     def test_the_common_mistakes_print_what_the_readme_says(self):
-        os.environ["DASHSCOPE_API_KEY"] = KEY
-        for words in (
-            arguments(image_url="./portrait.png"),
-            arguments(image_url="https://192.168.1.5/portrait.png"),
-            arguments(audio_url="https://example.com/a.mp3?Expires=1735689600&Signature=x"),
-            arguments(image_url="https://example.com/speech.mp3"),
-            arguments(face_bbox="71,9,840,778", ext_bbox="302,286,610,593"),
-            arguments(ext_bbox="71,9,471,309", face_bbox="80,10,200,200"),
-            arguments(
-                face_bbox=None, ext_bbox=None, detection=str(FIXTURES / "detection-fail.json")
-            ),
-            [*arguments(), "--face_box", "1,2,3,4"],
-            ["wait"],
-        ):
-            with self.subTest(words):
-                (line,) = self.call(*words).stderr.splitlines()
-                self.assertIn(f"`{line}`", README)
-
-    def test_the_mistakes_with_a_service_print_what_the_readme_says(self):
-        evidence = self.folder / "output/aliyun-emo"
-        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
-        self.call(*arguments())
-        (line,) = self.call("submit").stderr.splitlines()
-        self.assertIn(f"`{line}`", README)
-        record = {"saved_at": "2026-01-01T00:00:00Z", "request": REQUEST, "response": None}
-        (evidence / "task.json").write_text(json.dumps(record))
-        os.environ["DASHSCOPE_API_KEY"] = KEY
-        (line,) = self.call("submit").stderr.splitlines()
-        self.assertIn(f"`{line}`", README)
+        rows = []
+        for mistake, stderr in self.mistakes():
+            (line,) = stderr.splitlines()
+            rows.append(f"| {mistake} | `{line}` |")
+        table = README.split("| mistake | stderr |\n|---|---|\n")[1].split("\n\n")[0]
+        self.assertEqual(table, "\n".join(rows))
 
     def test_the_exit_codes_are_told_in_each_paper(self):
-        for name, text in (("README", README), ("SKILL", MANUAL), ("--help", emo.EXIT_CODES)):
+        for name, text in (
+            ("README", README),
+            ("SKILL", MANUAL),
+            ("--help", self.call_run("--help").stdout),
+        ):
             for code in (0, 1, 2, 3, 4, 5, 130):
                 with self.subTest(f"{name} {code}"):
                     self.assertRegex(text, rf"(?m)^(\| {code} \||  {code}  )")
@@ -132,27 +193,51 @@ class Papers(Case):
         copy.write_bytes(SCRIPT.read_bytes())
         subprocess.run([sys.executable, "-m", "py_compile", str(copy)], check=True)
 
+    @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
     def test_the_whole_way_of_each_paper_ends_with_the_video(self):
         for name, text in (("README", README), ("SKILL", MANUAL)):
             with self.subTest(name), Service() as service:
-                os.environ.update(
-                    OUTPUT_DIR=str(self.folder / name),
-                    DASHSCOPE_BASE_URL=service.base_url,
-                    DASHSCOPE_API_KEY=KEY,
+                os.environ.update(DASHSCOPE_BASE_URL=service.base_url, DASHSCOPE_API_KEY=KEY)
+                blocks = [b for b in re.findall(r"```bash\n(.*?)```", text, re.S) if "run_emo" in b]
+                folder = self.folder / name
+                folder.mkdir()
+                script = "\n".join(blocks).replace("<folder of this file>/scripts", str(SCRIPTS))
+                script = script.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
+                script = script.replace("python3 ", f"{shlex.quote(sys.executable)} ")
+                done = subprocess.run(
+                    [
+                        "/bin/sh",
+                        "-c",
+                        script.replace("request.json\n", "request.json --interval 0.1\n"),
+                    ],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
                 )
-                values = {"$IMAGE_URL": IMAGE_URL, "$AUDIO_URL": AUDIO_URL}
-                lines = [line for line in commands(text) if line.startswith("python3 $EMO ")]
-                self.assertEqual(len(lines), 5)
-                for line in lines:
-                    words = line.partition("#")[0].replace('"', "").split()[2:]
-                    words = [values.get(word, word) for word in words]
-                    words = [word.replace("output/", f"{self.folder / name}/") for word in words]
-                    with mock.patch.object(emo, "sleep"):
-                        result = self.call(*words)
-                    self.assertEqual(result.code, 0, result)
+                self.assertEqual(done.returncode, 0, done)
+                self.assertEqual(
+                    [line for line in done.stdout.splitlines() if '"ok": false' in line], []
+                )
                 self.assertEqual(len(service.posts), 2)
-                video = self.folder / name / "aliyun-emo/video.mp4"
-                self.assertEqual(video.read_bytes(), VIDEO)
+                (video,) = folder.glob("output/aliyun-emo/tasks/*/video.mp4")
+                record = json.loads((video.parent / "task.json").read_text("utf-8"))
+                task_id = record["response"]["output"]["task_id"]
+                self.assertEqual(video.read_bytes(), video_of(task_id))
+
+    def test_each_block_of_the_manual_that_uses_the_folder_sets_it(self):
+        for block in re.findall(r"```bash\n(.*?)```", MANUAL, re.S):
+            with self.subTest(block):
+                uses = "$EMO" in block
+                self.assertEqual(block.startswith('EMO="<folder of this file>/scripts"\n'), uses)
+
+    def test_what_costs_money_stands_in_a_block_of_its_own(self):
+        for name, text in (("README", README), ("SKILL", MANUAL)):
+            with self.subTest(name):
+                blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
+                (before,) = (block for block in blocks if "detect --image-url" in block)
+                self.assertEqual(len(re.findall("python3 .*&&$", before, re.M)), 2)
+                self.assertNotIn("run_emo_request.py output/aliyun-emo/request.json", before)
 
     @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
     def test_the_line_of_the_development_section_starts_the_service(self):

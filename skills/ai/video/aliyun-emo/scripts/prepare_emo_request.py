@@ -30,11 +30,11 @@ import json
 import os
 import re
 import sys
-from time import sleep, time
+from time import gmtime, sleep, strftime, time
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from io import FileIO
     from ipaddress import IPv4Address, IPv6Address
     from typing import Any, NoReturn, TypeVar
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     Json = dict[str, Any]  # a JSON object
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
-    Command = Callable[[Values, "Report"], None]
+    Command = tuple[Callable[[Values, "Report"], None], str, str]
+    Program = tuple[dict[str, Command], dict[str, tuple[str, str, str]], dict[int, str]]
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -69,32 +70,51 @@ OTHER_FORMATS = {
 }
 KINDS = {"image_url": "picture", "audio_url": "recording"}
 
-SOON = 3600  # seconds: a link that expires within these may not outlive the queue
-# Signed links: the parameter that holds the start, and the one that holds the seconds from there.
-LIFETIMES = (
-    ("x-oss-date", "x-oss-expires"),
-    ("X-Amz-Date", "X-Amz-Expires"),
-    ("X-Goog-Date", "X-Goog-Expires"),
+# What makes a picture of another format, or of a film, one that is taken, while it is fetched:
+# Alibaba OSS and Volcano TOS; Qiniu and Tencent COS.
+CONVERSION = (
+    "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
+    "|image(Mogr2|View2)/([^&]*/)?format/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 )
+# Pages that show a file to people, by host: the path, what in a query gives the file itself.
+FORGE = ("/[^/]+/[^/]+/blob/", "raw=true", "Give the raw link, behind Raw or Download there.")
+DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
+PAGES = {
+    **dict.fromkeys(("github.com", "gitee.com", "huggingface.co"), FORGE),
+    **dict.fromkeys(("pan.baidu.com", "www.alipan.com", "www.aliyundrive.com", "1drv.ms"), DRIVE),
+    "drive.google.com": ("/(u/[0-9]+/)?file/", *DRIVE[1:]),
+    "onedrive.live.com": ("/(?!download)", *DRIVE[1:]),
+    "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
+}
 
-# How a signed link shows, a row a signer: its own names; the signature and what stands beside it.
-# "a|b" is one of two, in "a=b" the value begins as the pattern b says; x- names are in any case.
+SOON = 3600  # seconds: a link that expires within these may not outlive the queue
+LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a length
+# How a signed link shows, a row a signer: its own names; the signature and what stands beside it;
+# where its end stands. "a|b" is one of two, in "a=b" the value begins as the pattern b says, x-
+# names are in any case.
+V4 = "x-{0}-algorithm x-{0}-credential x-{0}-date x-{0}-expires", "x-{0}-signature"
 SIGNERS = (
-    ("OSSAccessKeyId", "Signature Expires"),  # Alibaba OSS V1
-    ("x-oss-signature-version=OSS2 x-oss-access-key-id", "x-oss-signature x-oss-expires"),
+    ("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
+    (
+        "x-oss-signature-version=OSS2 x-oss-access-key-id",
+        "x-oss-signature x-oss-expires",
+        "x-oss-expires",
+    ),
     (
         "x-oss-signature-version=OSS4- x-oss-credential x-oss-date",
         "x-oss-signature x-oss-expires",
+        "x-oss-date x-oss-expires",
     ),
-    ("AWSAccessKeyId", "Signature Expires"),  # AWS V2
-    ("x-amz-algorithm x-amz-credential x-amz-date x-amz-expires", "x-amz-signature"),
-    ("Key-Pair-Id", "Signature Expires|Policy"),  # CloudFront
-    ("GoogleAccessId", "Signature Expires"),
-    ("x-goog-algorithm x-goog-credential x-goog-date x-goog-expires", "x-goog-signature"),
-    ("x-tos-algorithm x-tos-credential x-tos-date x-tos-expires", "x-tos-signature"),
-    ("q-sign-algorithm q-ak q-sign-time", "q-signature"),  # Tencent COS
-    (r"sv=\d{4}-\d\d-\d\d$", "sig se|si"),  # Azure SAS
-    ("", "token=.*: e"),  # Qiniu
+    ("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
+    ("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
+    ("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
+    *(
+        (V4[0].format(v), V4[1].format(v), f"x-{v}-date x-{v}-expires")
+        for v in ("amz", "goog", "tos")
+    ),
+    ("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
+    (r"sv=\d{4}-\d\d-\d\d$", "sig se|si", "se"),  # Azure SAS
+    ("", "token=.*: e", "e"),  # Qiniu
 )
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
 BESIDE_A_SIGNATURE = frozenset(
@@ -105,8 +125,18 @@ BESIDE_A_SIGNATURE = frozenset(
 )
 BESIDE_AZURE = frozenset("sp sr ss srt st sip spr skoid sktid skt ske sks skv".split())
 
-# Names that mean nothing on the public internet (RFC 6761, RFC 6762, RFC 8375 and usage).
-PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "test", "invalid")
+# Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
+PRIVATE_NAMES = (
+    "localhost local localdomain internal lan corp home home.arpa test invalid example onion alt"
+).split()
+# Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
+# The first of several labels is the bucket's, which may be called anything.
+INTERNAL_NAMES = (
+    (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
+    (".tencentcos.cn", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
+    (".myqcloud.com", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
+    ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
+)
 # What is not global unicast (IANA IPv4 and IPv6 special-purpose address registries). The standard
 # library's is_global has changed between Python versions, and counts multicast as global.
 NOT_PUBLIC = (
@@ -116,15 +146,9 @@ NOT_PUBLIC = (
     # All but 2000::/3, and the special blocks within it.
     " ::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
 ).split()
-# What IDNA 2008 takes (RFC 5892, 2.1 and 2.6): letters, marks and digits, and the zero of dates,
-IDNA_2008_CATEGORIES = ("Ll", "Lo", "Lm", "Mn", "Mc", "Nd")
-IDNA_2008_EXCEPTION = "\u3007"
-# but of those not these, which IDNA 2003 maps or lets stand, nor a dot that a character maps to.
-NOT_THE_SAME_IN_IDNA_2008 = (
-    "[.\u00df\u03c2\u1e9e\u0640\u07fa\u1100-\u11ff\u17b4\u17b5\u180f\u20d0-\u20ff\u302e\u302f"
-    "\u3031-\u3035\u303b\U0001d165-\U0001d1ad\U000e0100-\U000e01ef]"
-)
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
+CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 NOT_IN_A_LINK = r"[\s\x00-\x1f\x7f-\x9f\\]"
 
 DETECTION_FIELDS = ("model", "image_url", "ratio")
@@ -148,6 +172,15 @@ REMEDIES = {
     "InvalidFile.FullFace": "Use a picture in which the face is whole and uncovered.",
     "InvalidFile.FacePose": "The face is turned or tilted too far: use a picture that is taken "
     "from the front.",
+    "InvalidFile.AudioLengthError": "The recording is too short or too long: under 60 seconds.",
+    "InvalidFile.Duration": "The recording is too short or too long: under 60 seconds.",
+    "InvalidFile.Size": "The file is too large: a recording is under 15 MB.",
+    "InvalidFile.Format": "Save the file anew, as jpg, png, wav or mp3.",
+    "InvalidFile.Openerror": "The file is broken, or of another format: save it anew.",
+    "InvalidURL.ConnectionRefused": "The link's host did not answer the service: try another host.",
+    "InvalidURL.Timeout": "The link's host did not answer the service: try another host.",
+    "InvalidParameter.DataInspection": "A file could not be downloaded or read: try its link from "
+    "another network.",
     "InvalidFile.FullBody": "For 1:1 show the whole head, for 3:4 the whole upper body, or detect "
     "with the other ratio.",
     "Throttling": "Too many requests: wait and try again.",
@@ -205,8 +238,9 @@ def shown(value: str) -> str:
     A link's query is a signature and what stands before an "@" a password, so both are left out,
     whatever option they were pasted to.
     """
-    head = re.split(r"[?#]|%3f|&\w+=", value, maxsplit=1, flags=re.IGNORECASE)[0]
-    cut = "?..." if head != value else ""
+    start = value[:1000]  # more is never shown, and may be a megabyte
+    head = re.split(r"[?#]|%3f|&\w+=", start, maxsplit=1, flags=re.IGNORECASE)[0]
+    cut = "?..." if head != start else ""
     if "@" in value:
         scheme = re.match("[a-z]*://|", head, re.IGNORECASE)
         host = head.rpartition("@")[2] if "@" in head else ""
@@ -233,7 +267,7 @@ def service_text(text: object) -> str:
     """Return words of the service as a message may show them: links in it lose their query."""
     words = str(text)
     if len(words) > 500:  # cut first, since the pattern takes a time that grows with the square
-        words = words[:500].rsplit(None, 1)[0] + "..."
+        words = re.sub(r"\S*//\S*$", "", words[:500]) + "..."  # half a link may hide its "@"
     return printable(re.sub(r"\S*//\S*", lambda link: shown(link[0]), words), 800)
 
 
@@ -280,17 +314,17 @@ def check_model(text: str | None, stage: str, others: Sequence[str]) -> str:
 
 
 def parse_box(field: str, text: str | None) -> Box:
-    """Return the box in `text`, "x1,y1,x2,y2" or the same as a JSON list; raises `Problem`."""
+    """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
-    if text[0] == "[" and text[-1] == "]":
-        numbers = [number.strip(" \t\r\n") for number in text[1:-1].split(",")]
-    else:
-        numbers = text.split(",")
+    inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
+    for space in "\t\r\n":
+        inner = inner.replace(space, " ")
+    parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
+    numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
         raise Problem(field, f"{shown(text)} is not four numbers with commas between", hint)
-    # int() also takes 1_0, +3 and digits of other scripts, and refuses thousands of digits.
-    bad = [n for n in numbers if not re.fullmatch("0|[1-9][0-9]{0,3}", n) or int(n) > MAX_SIDE]
+    bad = [number for number in numbers if not is_pixel(number)]
     if bad:
         given = ", ".join(map(shown, bad))
         raise Problem(field, f"{given}: not a whole number from 0 to {MAX_SIDE}", hint)
@@ -301,24 +335,31 @@ def parse_box(field: str, text: str | None) -> Box:
     return box
 
 
+def is_pixel(text: str) -> bool:
+    """Whether `text` is a plain whole number up to `MAX_SIDE`; int() also takes 1_0, +3 and 03."""
+    digits = is_number(text) and len(text) < 5 and (text[0] != "0" or text == "0")
+    return digits and int(text) <= MAX_SIDE
+
+
 def size_of(box: Sequence[int]) -> tuple[int, int]:
     """Return width and height of `box` in pixels."""
-    x1, y1, x2, y2 = box
-    return x2 - x1, y2 - y1
+    return box[2] - box[0], box[3] - box[1]
 
 
-def ratio_of(box: Sequence[int]) -> str | None:
-    """Return the service's ratio, "1:1" or "3:4", that `box` has, or None.
+def has_ratio(box: Sequence[int], ratio: str) -> bool:
+    """Whether `box` has the `ratio`, "p:q", but for the rounding of its corners.
 
-    Corners are whole pixels, so either side may be one pixel off the exact ratio p:q, which moves
+    They are whole pixels, so either side may be one pixel off the exact ratio, which moves
     w*q - h*p by at most p + q. The service's own 546x545 is 1:1.
     """
     width, height = size_of(box)
-    for ratio in VIDEO_SIZES:
-        p, q = map(int, ratio.split(":"))
-        if abs(width * q - height * p) <= p + q:
-            return ratio
-    return None
+    p, q = map(int, ratio.split(":"))
+    return abs(width * q - height * p) <= p + q
+
+
+def ratio_of(box: Sequence[int]) -> str | None:
+    """Return the service's ratio, "1:1" or "3:4", that `box` has, or None."""
+    return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
 def check_boxes(
@@ -366,7 +407,7 @@ def check_link(field: str, text: str | None, now: float, report: Report) -> str 
     if not text or not link:
         return None
     scheme, userinfo, host, port, path, query, fragment = link
-    found = re.search(NOT_IN_A_LINK, text)
+    found = None if is_plain(text) else re.search(NOT_IN_A_LINK, text)
     if found:
         control = "a backslash" if found[0] == "\\" else "a control character"
         name = "white space" if found[0].isspace() else control
@@ -376,27 +417,23 @@ def check_link(field: str, text: str | None, now: float, report: Report) -> str 
         message = f"{shown(text)} has a user name or password before the host"
         report.error(field, message, "Give a link that works without, for example a signed one.")
     public_host = report.check(check_host, field, host)
-    if port and not (re.fullmatch(":[0-9]{1,5}", port) and 0 < int(port[1:]) < 65536):
+    if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
         message = "the port is not a number from 1 to 65535"
         report.error(field, message, "Correct it, or leave it out with its colon.")
     bad_escape = re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path) if "%" in path else None
     if bad_escape:
         message = f"the path has a bad percent escape, {shown(bad_escape[0])}"
         report.error(field, message, "Write a percent sign of a file's name as %25.")
-    report.check(check_format, field, path)
+    report.check(check_page, field, host.lower(), path, query)
+    report.check(check_format, field, path, query)
+    if not found:  # a backslash before each & is one mistake, not two
+        report.check(check_signature, field, query)
     sound = len(report.errors) == before
-    expiry = expiry_of(query) if query else None
-    if expiry is not None and expiry <= now:
-        report.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
-    elif expiry is not None and expiry <= now + SOON:
-        message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
-        report.warn(field, message, "Sign it anew, for a day.")
+    check_age(field, query, now, report)
     if fragment:
         message = "the part from # on was dropped: no server ever gets it"
         report.warn(field, message, "Write a # of a file's name as %23.")
-    if not sound:
-        return None
-    return f"{scheme}://{public_host}{port}{escaped(path + query)}"
+    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
 def split_link(field: str, text: str) -> tuple[str, ...]:
@@ -405,26 +442,36 @@ def split_link(field: str, text: str) -> tuple[str, ...]:
     The optional ones are empty or have their punctuation. What no link may hold is left out, so
     that the rest can be checked as well. Raises `Problem` for what is no http(s) link at all.
     """
-    link = re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
-    found = re.match("([A-Za-z][A-Za-z0-9+-]+):(/*)([^/?#]*)([^?#]*)([^#]*)(.*)", link)
+    link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
+    scheme, _, rest = link.partition(":")
     upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
-    if not found:
+    if text[0] in QUOTES:
+        message = f"{shown(text.strip(QUOTES))} still has the quotes around it"
+        raise Problem(field, message, 'Take them off; in cmd.exe only " quotes.')
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", scheme) or scheme == link:
         message = f"{shown(text)} is a local path, or lacks https:// in front"
         raise Problem(field, message, upload)
-    scheme, slashes, authority, path, query, fragment = found.groups()
     scheme = scheme.lower()
     if scheme not in ("http", "https"):
         raise Problem(field, f"{shown(text)} is not an http or https link but {scheme}:", upload)
-    if slashes != "//":
+    if not rest.startswith("//") or rest.startswith("///"):
         raise Problem(field, f"{shown(text)} has no host", "Write https://, the host, the path.")
+    rest, mark, fragment = rest[2:].partition("#")
+    rest, question, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
     userinfo, at, host = authority.rpartition("@")
     end = host.find(":", host.find("]") + 1)
     host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
-    return scheme, userinfo + at, host, port, path, query, fragment
+    return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` is visible ASCII without a backslash."""
+    return text.isascii() and text.isprintable() and " " not in text and "\\" not in text
 
 
 def check_host(field: str, host: str) -> str:
-    """Return the public `host` in lower case and ASCII; raises `Problem`.
+    """Return the public `host` in lower case; raises `Problem`.
 
     An IPv4 address is read as browsers read it, in every spelling, and written as four decimals.
     """
@@ -432,8 +479,10 @@ def check_host(field: str, host: str) -> str:
         raise Problem(field, "the link has no host", "Write https://, the host, the path.")
     if host.startswith("["):
         return check_ipv6(field, host)
-    # What is too long is not converted: the codec takes a time that grows with the square.
-    name = host.lower() if host.isascii() or len(host) > 253 else idna_form(field, host)
+    if not host.isascii():
+        message = f"the host {shown(host)} is not ASCII"
+        raise Problem(field, message, ascii_hint(host))
+    name = host.lower()
     if len(name) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
     labels = name.split(".")
@@ -443,22 +492,35 @@ def check_host(field: str, host: str) -> str:
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
         return check_ipv4(field, host, labels)
     for label in labels:
-        fault = ""
-        if not label:
-            fault = "is empty"
-        elif len(label) > 63:
-            fault = "is longer than 63 characters"
-        elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
-            fault = "has more than letters, digits and _, with - only between them"
-        if fault:
-            message = f"the label {shown(label)} of the host {shown(host)} {fault}"
-            raise Problem(field, message, "Correct the host.")
+        check_label(field, host, label)
     if len(labels) == 1:
         raise not_public_problem(field, host, "has no dot: a name of this machine or network")
+    dotted = "." + ".".join(labels)
     for suffix in PRIVATE_NAMES:
-        if ("." + ".".join(labels)).endswith("." + suffix):
+        if dotted.endswith("." + suffix):
             raise not_public_problem(field, host, f"is private: .{suffix} is not on the internet")
+    for end, inside, outside in INTERNAL_NAMES:
+        public = re.sub(inside, outside, dotted[1:]) if dotted.endswith(end) else dotted[1:]
+        if public != dotted[1:]:
+            message = (
+                f"the host {shown(host)} is an internal endpoint: only its own cloud reaches it"
+            )
+            raise Problem(field, message, f"Give the link with {public} for the host.")
     return name
+
+
+def check_label(field: str, host: str, label: str) -> None:
+    """Raise `Problem` for a `label` that no name of a host can have."""
+    fault = ""
+    if not label:
+        fault = "is empty"
+    elif len(label) > 63:
+        fault = "is longer than 63 characters"
+    elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
+        fault = "has more than letters, digits and _, with - only between them"
+    if fault:
+        message = f"the label {shown(label)} of the host {shown(host)} {fault}"
+        raise Problem(field, message, "Correct the host.")
 
 
 def not_public_problem(field: str, host: str, why: str) -> Problem:
@@ -466,36 +528,15 @@ def not_public_problem(field: str, host: str, why: str) -> Problem:
     return Problem(field, f"the host {shown(host)} {why}", hint)
 
 
-def idna_form(field: str, host: str) -> str:
-    """Return the "xn--" form of a host that is not ASCII; raises `Problem`.
-
-    Python's codec is IDNA 2003, the internet has moved to IDNA 2008, and a host in which they
-    differ would be another host: its owner must say which.
-    """
-    from encodings.idna import nameprep
-    from unicodedata import category, normalize
-
-    try:
-        for label in re.split("[.\u3002\uff0e\uff61]", host):
-            if label.isascii():
-                continue
-            mapped = nameprep(label)
-            if (
-                mapped != normalize("NFKC", normalize("NFKC", label).casefold())
-                or re.search(NOT_THE_SAME_IN_IDNA_2008, label + mapped)
-                or any(
-                    c > "\x7f"
-                    and c != IDNA_2008_EXCEPTION
-                    and category(c) not in IDNA_2008_CATEGORIES
-                    for c in mapped
-                )
-            ):
-                message = f"the host {shown(host)} has a character in which IDNA versions differ"
-                raise Problem(field, message, "Give the host in its xn-- form.")
-        return host.encode("idna").decode("ascii").lower()
+def ascii_hint(host: str) -> str:
+    """Return what to do about a host that is not ASCII, with its form in ASCII where it has one."""
+    try:  # what is too long is not converted: the codec takes a time that grows with the square
+        form = host.encode("idna").decode().lower() if len(host) <= 253 else ""
     except UnicodeError:
-        message = f"the host {shown(host)} has no IDNA form"
-        raise Problem(field, message, "Check it, or give it in its xn-- form.") from None
+        form = ""
+    if form and len(form) <= 253 and set(form) <= LABEL_CHARACTERS | {"."}:
+        return f"Write it as {form}, if that is the host you mean."
+    return "Give the host in its xn-- form."
 
 
 def check_ipv4(field: str, host: str, labels: Sequence[str]) -> str:
@@ -542,18 +583,28 @@ def check_address(field: str, host: str, address: IPv4Address | IPv6Address) -> 
         raise not_public_problem(field, host, f"is the address {address}, which is not public")
 
 
-def check_format(field: str, path: str) -> None:
+def check_page(field: str, host: str, path: str, query: str) -> None:
+    """Raise `Problem` for a link of a page that shows the file to people."""
+    pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
+    shows = pattern and re.match(pattern, path or "/")
+    if shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query):
+        return
+    if shows or path.lower().endswith((".html", ".htm")):
+        message = f"{shown(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
+        raise Problem(field, message, hint)
+
+
+def check_format(field: str, path: str, query: str) -> None:
     """Raise `Problem` for an extension that names a format the service does not take.
 
-    No extension, or one that names no medium (".php"), says nothing: many links have none.
+    No extension, or one that names no medium (".php"), says nothing: many links have none. Nor
+    does one say anything of a picture that is converted on the way.
     """
-    name = path.rpartition("/")[2]
-    if "%" in name:
-        from urllib.parse import unquote
-
-        name = unquote(name)
+    name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
     if extension in FORMATS[field]:
+        return
+    if field == "image_url" and query and re.search(CONVERSION, unescaped(query[1:])):
         return
     for other, kind in KINDS.items():
         if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:
@@ -565,31 +616,130 @@ def check_format(field: str, path: str) -> None:
         raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
 
 
-def expiry_of(query: str) -> int | None:
-    """Return the second since 1970 at which a link with `query` stops working, or None.
-
-    Parameters: Alibaba OSS V1, AWS V2 and CloudFront; OSS V4, AWS V4 and Google V4; Tencent COS;
-    Azure SAS.
-    """
+def unescaped(text: str) -> str:
+    """Return `text` with the characters that its percent escapes stand for."""
+    if "%" not in text:
+        return text
     from urllib.parse import unquote
 
+    return unquote(text)
+
+
+# Signatures: what a link's query says of its signer (contract, "Signed links and when they expire")
+
+
+def query_values(query: str) -> Values:
+    """Return the first value of each name in `query`; names that begin with x- in lower case."""
     values: Values = {}
-    for pair in query[1:].split("&"):
+    for pair in query.lstrip("?").split("&") if query else []:
         name, _, value = pair.partition("=")
-        values.setdefault(unquote(name), unquote(value))
-    ends = [
-        seconds(values.get("Expires", "")),
-        seconds(values.get("q-sign-time", "").partition(";")[2]),
-        instant(values.get("se", "")),
-    ]
-    for date, lifetime in LIFETIMES:
-        start, length = instant(values.get(date, "")), seconds(values.get(lifetime, ""))
-        ends.append(None if start is None or length is None else start + length)
-    return min((end for end in ends if end is not None), default=None)
+        values.setdefault(parameter_name(name), unescaped(value))
+    return values
+
+
+def parameter_name(text: str) -> str:
+    name = unescaped(text)
+    return name.lower() if name[:2] in ("x-", "X-") else name
+
+
+def is_given(word: str, values: Values) -> bool:
+    """Whether a `word` of `SIGNERS` stands in the `values` of a query."""
+    names, _, pattern = word.partition("=")
+    found = [values[name] for name in names.split("|") if values.get(name)]
+    return any(re.match(pattern, value) for value in found)
+
+
+def missing_words(row: Sequence[str], values: Values) -> list[str]:
+    return [word for word in f"{row[0]} {row[1]}".split() if not is_given(word, values)]
+
+
+def check_signature(field: str, query: str) -> None:
+    """Raise `Problem` for a `query` whose signature can never work."""
+    if "&amp;" in query and re.search(r"&amp;[\w.-]+=", query):
+        message = "the link has &amp; in it, which is how a web page writes &"
+        raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
+    values = query_values(query)
+    for row in SIGNERS:
+        own, _, end = row
+        missing = [word.partition("=")[0] for word in missing_words(row, values)]
+        if missing and any(is_given(word, values) for word in own.split()):
+            message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
+            raise Problem(field, message, CUT_HINT)
+        length = seconds(values.get(end.partition(" ")[2], "")) if " " in end else None
+        if not missing and length is not None and length > LONGEST:
+            message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
+            raise Problem(field, message, "Sign it anew, for a day.")
+
+
+def check_age(field: str, query: str, now: float, report: Report) -> None:
+    """Report a signed link that has expired, or soon will."""
+    expiry = expiry_of(query)
+    if expiry is not None and expiry <= now:
+        report.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
+    elif expiry is not None and expiry <= now + SOON:
+        message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
+        report.warn(field, message, "Sign it anew, for a day.")
+    if query.startswith("?Expires=") and is_number(query[9:]) and len(query) == 19:
+        report.warn(field, "the link may have lost its end: its query is Expires alone", CUT_HINT)
+
+
+def expiry_of(query: str) -> int | None:
+    """Return the second since 1970 at which a signed link with `query` stops working, or None."""
+    values = query_values(query)
+    ends = [end for *row, end in SIGNERS if not missing_words(row, values)]
+    if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
+        ends.append("Expires")
+    return min((at for at in (end_of(end, values) for end in ends) if at is not None), default=None)
+
+
+def end_of(end: str, values: Values) -> int | None:
+    """Return the second since 1970 that the `values` of a query have where `end` says, or None."""
+    name, _, length_name = end.partition(" ")
+    text = values.get(name, "")
+    if length_name:
+        start, length = instant(text), seconds(values.get(length_name, ""))
+        return None if start is None or length is None else start + length
+    return instant(text) if name == "se" else seconds(text.rpartition(";")[2])
+
+
+def link_identity(link: str) -> tuple[str, str]:
+    """Return what makes a normalized `link` lead to its file, and apart from it the signature.
+
+    Left out are the scheme's default port, and how the escapes of characters that need none are
+    spelled (RFC 3986, 6.2.2 and 6.2.3).
+    """
+    link = re.sub("%([0-9A-Fa-f]{2})", plain_escape, link)
+    head, question, query = link.partition("?")
+    scheme, _, rest = head.partition("://")
+    host, _, path = rest.partition("/")
+    host = re.sub(":0*443$" if scheme == "https" else ":0*80$", "", host)
+    names: set[str] = set()
+    values = query_values(query)
+    for row in SIGNERS:
+        if not missing_words(row, values):
+            words = f"{row[0]} {row[1]}".split()
+            names |= {name for word in words for name in word.partition("=")[0].split("|")}
+            names |= BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE
+    pairs: tuple[list[str], list[str]] = ([], [])
+    for pair in query.split("&"):
+        pairs[parameter_name(pair.partition("=")[0]) in names].append(pair)
+    asked, signature = map("&".join, pairs)
+    question = question if asked or not signature else ""
+    return f"{scheme}://{host}/{path}{question}{asked}", signature
+
+
+def plain_escape(escape: re.Match[str]) -> str:
+    """Return the character of a percent `escape` that needs none, else the escape in capitals."""
+    character = chr(int(escape[1], 16))
+    return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()
+
+
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def seconds(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return int(text) if is_number(text) and len(text) < 19 else None
 
 
 def instant(text: str) -> int | None:
@@ -610,79 +760,7 @@ def instant(text: str) -> int | None:
 
 def utc(moment: int) -> str:
     """Return the second since 1970 as "2026-01-01T00:00:00Z"."""
-    from datetime import datetime, timedelta, timezone
-
-    # fromtimestamp() refuses times before 1970 on Windows.
-    moment_utc = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=moment)
-    return moment_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def timestamp() -> str:
-    """Return the time now as "2026-01-01T00:00:00.000000Z"."""
-    from datetime import datetime, timezone
-
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def query_values(query: str) -> Values:
-    """Return the first value of each name in `query`; names that begin with x- in lower case."""
-    from urllib.parse import unquote
-
-    values: Values = {}
-    for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        values.setdefault(parameter_name(name), unquote(value))
-    return values
-
-
-def parameter_name(text: str) -> str:
-    from urllib.parse import unquote
-
-    name = unquote(text)
-    return name.lower() if name[:2] in ("x-", "X-") else name
-
-
-def is_given(word: str, values: Values) -> bool:
-    """Whether a `word` of `SIGNERS` stands in the `values` of a query."""
-    names, _, pattern = word.partition("=")
-    found = [values[name] for name in names.split("|") if values.get(name)]
-    return any(re.match(pattern, value) for value in found)
-
-
-def signature_names(query: str) -> set[str]:
-    """Return the names of all parameters of `query` that belong to a whole signature."""
-    values = query_values(query)
-    names: set[str] = set()
-    for own, rest in SIGNERS:
-        words = f"{own} {rest}".split()
-        if all(is_given(word, values) for word in words):
-            names |= {name for word in words for name in word.partition("=")[0].split("|")}
-            names |= BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE
-    return names
-
-
-def link_identity(link: str) -> str:
-    """Return a normalized `link` without what does not make it lead to another file.
-
-    That is its signature, the scheme's default port, and how the escapes of characters that need
-    none are spelled (RFC 3986, 6.2.2 and 6.2.3).
-    """
-    link = re.sub("%([0-9A-Fa-f]{2})", plain_escape, link)
-    head, question, query = link.partition("?")
-    scheme, _, rest = head.partition("://")
-    host, _, path = rest.partition("/")
-    host = re.sub(":0*443$" if scheme == "https" else ":0*80$", "", host)
-    if question:
-        ours = signature_names(query)
-        pairs = [p for p in query.split("&") if parameter_name(p.partition("=")[0]) not in ours]
-        query = "?" + "&".join(pairs) if pairs or not ours else ""
-    return f"{scheme}://{host}/{path}{query}"
-
-
-def plain_escape(escape: re.Match[str]) -> str:
-    """Return the character of a percent `escape` that needs none, else the escape in capitals."""
-    character = chr(int(escape[1], 16))
-    return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(max(moment, 0)))  # Windows has no time before
 
 
 def escaped(text: str) -> str:
@@ -700,11 +778,12 @@ def escaped(text: str) -> str:
 def check_detection(saved: Json, image_url: str | None, report: Report) -> tuple[Box, Box] | None:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
-    `saved` is the service's answer, or {"request": ..., "response": the answer}; then the picture
-    of that request must be `image_url`, which is None when that is wrong itself.
+    `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer}; then
+    the picture of that request must be `image_url`, which is None when that is wrong itself.
     """
-    if image_url and saved.get("request") is not None and "response" in saved:
-        report.check(check_same_image, saved["request"], image_url, report)
+    request = saved.get("request") if "response" in saved else None
+    if image_url and request is not None:
+        report.check(check_same_image, member(request, "input"), image_url, report)
     output = report.check(passed_output, saved.get("response", saved))
     if not output:
         return None
@@ -713,7 +792,18 @@ def check_detection(saved: Json, image_url: str | None, report: Report) -> tuple
     hint = "Detect again, and keep the answer as it comes."
     for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
         mine += [Problem("detection", f"{p.field}: {p.message}", hint) for p in its]
+    ratio = member(request, "parameters").get("ratio")
+    if boxes and ratio and not any(r == ratio and has_ratio(boxes[1], r) for r in VIDEO_SIZES):
+        message = f"it asked for {shown(str(ratio))}, and ext_bbox is {ratio_of(boxes[1])}"
+        report.error("detection", message, "These boxes are not of this answer: detect again.")
+        return None
     return boxes
+
+
+def member(document: object, name: str) -> Json:
+    """Return the object that `document` has by this name, {} where there is none."""
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def passed_output(answer: object) -> Json:
@@ -721,7 +811,7 @@ def passed_output(answer: object) -> Json:
     hint = "Give the answer of the detection, whole and unchanged."
     if not isinstance(answer, dict):
         raise Problem("detection", "the answer is not a JSON object", hint)
-    output = answer.get("output")
+    output = answer if "check_pass" in answer else answer.get("output")
     if not isinstance(output, dict):
         if "code" not in answer:
             raise Problem("detection", "the file is no detection answer: it has no output", hint)
@@ -754,23 +844,23 @@ def box_text(output: Json, name: str) -> str | None:
     if box is None:
         return None
     numbers = box if isinstance(box, list) else [box]
-    return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in numbers)}]"
+    texts = [n[:200] if isinstance(n, str) else n for n in numbers[:5]]
+    return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in texts)}]"
 
 
-def check_same_image(request: object, image_url: str, report: Report) -> None:
-    """Raise `Problem` unless the detection's `request` has the picture of this call."""
-    body = request.get("input") if isinstance(request, dict) else None
-    detected = body.get("image_url") if isinstance(body, dict) else None
+def check_same_image(given: Json, image_url: str, report: Report) -> None:
+    """Raise `Problem` unless the picture of this call is that which a detection was `given`."""
+    detected = given.get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
         raise Problem("detection", message, "Give the file as it was saved, or the answer alone.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
-    before = Report()
-    then = check_link("image_url", detected, float("-inf"), before)
-    if not then or then.partition("?")[0] != image_url.partition("?")[0]:
+    then = check_link("image_url", detected, float("-inf"), Report()) or ""
+    its, mine = link_identity(then), link_identity(image_url)
+    if its[0] != mine[0]:
         message = f"it is of another picture: {shown(then or 'no link')}, not {shown(image_url)}"
         raise Problem("detection", message, "Detect this picture, or give the link detected.")
-    if then != image_url:
+    if its[1] != mine[1]:
         message = "the picture's link was signed anew since: is it the same picture?"
         report.warn("detection", message, "Detect it again if not.")
 
@@ -784,11 +874,10 @@ def detection_request(values: Values, now: float, report: Report) -> Json | None
     A link that is wrong for its age alone, and thus an error, is in the body all the same.
     """
     image_url = check_link("image_url", values.get("image_url"), now, report)
-    ratio = values.get("ratio", DEFAULT_RATIO)
-    ratio = report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES)) or ""
-    model = values.get("model", DETECTION_MODEL)
-    model = report.check(check_model, model, "a detection", [GENERATION_MODEL]) or ""
-    if not (image_url and ratio and model):
+    ratio, model = values.get("ratio", DEFAULT_RATIO), values.get("model", DETECTION_MODEL)
+    known = report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
+    fits = report.check(check_model, model, "a detection", [GENERATION_MODEL])
+    if not (image_url and known and fits):
         return None
     return {"model": model, "input": {"image_url": image_url}, "parameters": {"ratio": ratio}}
 
@@ -810,23 +899,15 @@ def generation_request(
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)
-    style_level = report.check(check_choice, "style_level", style_level, STYLE_LEVELS) or ""
+    known = report.check(check_choice, "style_level", style_level, STYLE_LEVELS)
     model = values.get("model", GENERATION_MODEL)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
-    model = report.check(check_model, model, "a generation", others) or ""
-    if not (image_url and audio_url and boxes and style_level and model):
+    fits = report.check(check_model, model, "a generation", others)
+    if not (image_url and audio_url and boxes and known and fits):
         return None
-    face_bbox, ext_bbox = boxes
-    return {
-        "model": model,
-        "input": {
-            "image_url": image_url,
-            "audio_url": audio_url,
-            "face_bbox": face_bbox,
-            "ext_bbox": ext_bbox,
-        },
-        "parameters": {"style_level": style_level},
-    }
+    links = {"image_url": image_url, "audio_url": audio_url}
+    given = {**links, "face_bbox": boxes[0], "ext_bbox": boxes[1]}
+    return {"model": model, "input": given, "parameters": {"style_level": style_level}}
 
 
 def request_of(body: Json, now: float, report: Report) -> Json | None:
@@ -856,10 +937,11 @@ def request_of(body: Json, now: float, report: Report) -> Json | None:
             values[name] = box_text(given, name) or ""
         else:
             values[name] = value.strip() if isinstance(value, str) else ""
-    if generation:
-        request = generation_request(values, None, now, report)
-    else:
-        request = detection_request(values, now, report)
+    request = (
+        generation_request(values, None, now, report)
+        if generation
+        else detection_request(values, now, report)
+    )
     return None if foreign else request
 
 
@@ -875,9 +957,9 @@ def request_name(request: Json, base_url: str) -> str:
 
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
     for field in FORMATS:
-        asked[field] = link_identity(asked[field])
+        asked[field], _ = link_identity(asked[field])
     host = urlsplit(base_url).hostname or ""
-    if not f".{host}".endswith(".aliyuncs.com"):
+    if host and not f".{host}".endswith(".aliyuncs.com"):
         asked["host"] = host
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -901,30 +983,18 @@ def read_json(field: str, path: str) -> Json:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or printable(str(error), 200)
         raise Problem(field, f"{name} cannot be read: {reason}", hint) from None
-    document, fault = parsed(data)
-    if document is None:
-        raise Problem(field, f"{name} {fault}", hint)
-    return document
-
-
-def parsed(data: bytes) -> tuple[Json | None, str]:
-    """Return the JSON object in `data`, or None and what is wrong with it.
-
-    UTF-8, UTF-16 or UTF-32, with or without a byte-order mark: shells write them all.
-    """
-    if len(data) > MAX_JSON:
-        return None, "is larger than 1 MiB"
-    if not data.strip():
-        return None, "is empty"
     try:
-        document = json.loads(data)
-    except RecursionError:
-        return None, "is nested too deep"
-    except ValueError as error:  # no JSON, no text, or a number of thousands of digits
-        return None, f"is not JSON: {printable(str(error), 200)}"
+        if len(data) > MAX_JSON:
+            raise ValueError("it is larger than 1 MiB")
+        if not data.strip():
+            raise ValueError("it is empty")
+        document = json.loads(data)  # in UTF-8, -16 or -32, with a mark or without
+    except (ValueError, RecursionError) as error:
+        reason = printable(str(error), 200) if isinstance(error, ValueError) else "nested too deep"
+        raise Problem(field, f"{name} is not JSON: {reason}", hint) from None
     if not isinstance(document, dict):
-        return None, "holds no JSON object"
-    return document, ""
+        raise Problem(field, f"{name} holds no JSON object", hint)
+    return document
 
 
 def read_bytes(path: str, limit: int) -> bytes:
@@ -990,7 +1060,7 @@ def check_writable(path: str) -> str:
         code = errno.EACCES
     else:
         return target
-    raise OSError(code, os.strerror(code))
+    raise OSError(code, os.strerror(code), path)
 
 
 def write_json(path: str, document: object, sync: bool = False) -> None:
@@ -1015,14 +1085,12 @@ def replace_file(path: str, chunks: Iterable[bytes], sync: bool = False) -> None
                 file.write(chunk)
             if sync:
                 file.flush()
-                with where_permitted():
-                    os.fsync(file.fileno())
+                if_offered(os.fsync, file.fileno())
         if os.path.exists(target):
-            with where_permitted():
-                os.chmod(temporary, os.stat(target).st_mode & 0o777)
+            if_offered(os.chmod, temporary, os.stat(target).st_mode & 0o777)
         move(temporary, target)
         if sync:
-            sync_folder(folder)
+            if_offered(sync_folder, folder)
     except BaseException as error:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
@@ -1046,27 +1114,28 @@ def move(source: str, target: str) -> None:
     return os.replace(source, target)
 
 
-class where_permitted:
-    """Within, what a file system does not offer (CIFS, FUSE) is done without."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        missing = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-        return isinstance(error, OSError) and error.errno in missing
+def if_offered(call: Callable[..., object], *arguments: Any) -> None:
+    """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
+    try:
+        call(*arguments)
+    except OSError as error:
+        if error.errno not in (
+            errno.EPERM,
+            errno.EACCES,
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.ENOSYS,
+        ):
+            raise
 
 
 def sync_folder(folder: str) -> None:
-    """Bring a folder's names to the disk, where the system can: Windows cannot open folders."""
-    if os.name != "posix":
-        return
-    with where_permitted():
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Bring a folder's names to the disk; raises `OSError`. Windows cannot open folders."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 # --- 6. Commands: one function each --------------------------------------------------------------
@@ -1143,25 +1212,9 @@ EXIT_CODES = {
 }
 
 
-class Program:
-    """A command line: its commands, their options, and what the exit codes mean.
-
-    `commands`: name, or "" for the only one: function, what it does, an example.
-    `options`: field: commands, metavar ("" for a flag), help; positional without "--".
-    """
-
-    def __init__(
-        self,
-        commands: Mapping[str, tuple[Command, str, str]],
-        options: Mapping[str, tuple[str, str, str]],
-        exit_codes: Mapping[int, str],
-        positional: str = "",
-    ) -> None:
-        self.commands, self.options, self.exit_codes = commands, options, exit_codes
-        self.positional = positional
-
-
-PREPARE = Program(
+# A program is its commands (name, or "" for the only one: function, what it does, an example), its
+# options (field, "file" without --: commands, metavar, "" for a flag, help) and its exit codes.
+PREPARE: Program = (
     {
         "prepare": (
             prepare,
@@ -1201,19 +1254,16 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser(program: Program, command: str, fields: Sequence[str]) -> Parser:
     """Return the parser of a `command` of `program`, whose options give `fields`."""
-    _, what, example = program.commands[command]
-    positional = program.positional if program.positional in fields else ""
-    words = {"prepare": "[prepare] ", "": ""}.get(command, f"{command} ")
-    words += "[options]" + (f" [{program.options[positional][1]}]" if positional else "")
-    description = f"{what[0].upper()}{what[1:]}."
-    if len(program.commands) > 1:
-        lines = [f"  {name:9}{what}" for name, (_, what, _) in program.commands.items()]
-        description += "\n\ncommands:\n" + "\n".join(lines)
+    all_commands, options, exit_codes = program
+    _, what, example = all_commands[command]
+    lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
+    commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
+    word = "[prepare] " if command == "prepare" else command and command + " "
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
-    codes = "\n".join(f"  {code}  {what}" for code, what in program.exit_codes.items())
+    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in exit_codes.items())
     parser = Parser(
-        usage=f"%(prog)s {words}",
-        description=description,
+        usage=f"%(prog)s {word}[options]{' [FILE]' if 'file' in fields else ''}",
+        description=f"{what[0].upper()}{what[1:]}.{commands}",
         epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
         f"exit codes:\n{codes}",
         # Without a width argparse asks shutil for it, at every option, and that imports a lot.
@@ -1221,8 +1271,8 @@ def build_parser(program: Program, command: str, fields: Sequence[str]) -> Parse
         allow_abbrev=False,
     )
     for field in fields:
-        _, metavar, text = program.options[field]
-        if field == positional:
+        _, metavar, text = options[field]
+        if field == "file":
             parser.add_argument(field, metavar=metavar, nargs="?", help=text)
         elif metavar:
             parser.add_argument(option(field), metavar=metavar, help=text)
@@ -1237,18 +1287,18 @@ def parse(program: Program, arguments: Sequence[str], report: Report) -> tuple[s
 
     Raises `Problem` when there is no such command, and `SystemExit` after --help and --version.
     """
-    command = next(iter(program.commands))
+    commands, options, _ = program
+    command = next(iter(commands))
     if command and arguments and not arguments[0].startswith("-"):
         command, *arguments = arguments
-    if command not in program.commands:
-        hint = f"The first word is {' or '.join(program.commands)}, or an option: see --help."
+    if command not in commands:
+        hint = f"The first word is {' or '.join(commands)}, or an option: see --help."
         if command in ("submit", "wait"):
             hint = "Use run_emo_request.py FILE, the program beside this one."
         raise Problem("arguments", f"{shown(command)} is not a command", hint)
-    fields = [name for name, (names, _, _) in program.options.items() if command in names.split()]
-    fields = fields if command else list(program.options)
-    report.options = [field for field in fields if field != program.positional]
-    words = joined(program, arguments, report)
+    fields = [name for name, (names, _, _) in options.items() if command in names]
+    report.options = [field for field in fields if field != "file"]
+    words = joined(options, arguments, report)
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
     report_unknown(unknown, report)
     values = {
@@ -1259,7 +1309,9 @@ def parse(program: Program, arguments: Sequence[str], report: Report) -> tuple[s
     return command, values
 
 
-def joined(program: Program, arguments: Sequence[str], report: Report) -> list[str]:
+def joined(
+    options: dict[str, tuple[str, str, str]], arguments: Sequence[str], report: Report
+) -> list[str]:
     """Return `arguments` with options and their values as one word, "--name=value".
 
     So a value may begin with a minus sign, and one that is missing is empty: both are for the
@@ -1271,11 +1323,14 @@ def joined(program: Program, arguments: Sequence[str], report: Report) -> list[s
     while waiting:
         word = waiting.pop(0)
         name, equals, _ = word.partition("=")
-        takes_value = name in fields and program.options[fields[name]][1] != ""
+        takes_value = name in fields and options[fields[name]][1] != ""
         if takes_value and not equals:
             after = waiting[0] if waiting else "-h"
             is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
             word += "=" + ("" if is_option else waiting.pop(0))
+        if fields.get(name) in ("face_bbox", "ext_bbox"):
+            while waiting and (waiting[0][:1] != "-" or waiting[0][1:2].isdigit()):
+                word += " " + waiting.pop(0)
         elif name in fields and equals and not takes_value:
             report.error(fields[name], "takes no value", f"Write {name} alone.")
             continue
@@ -1302,7 +1357,7 @@ def run(program: Program, arguments: Sequence[str], report: Report) -> tuple[int
     """Carry out a command line; return the exit code and the line for stdout."""
     try:
         command, values = parse(program, arguments, report)
-        program.commands[command][0](values, report)
+        program[0][command][0](values, report)
     except Problem as problem:
         report.errors.append(problem)
     except OSError as error:

@@ -35,13 +35,16 @@ try:
         PORTRAIT_REMEDY,
         VIDEO_SIZES,
         Problem,
-        Program,
         Report,
         check_detection,
         check_writable,
         evidence_path,
+        if_offered,
         instant,
+        link_identity,
+        member,
         move,
+        neighbour,
         output_path,
         printable,
         ratio_of,
@@ -55,7 +58,6 @@ try:
         shown,
         sync_folder,
         temporary_name,
-        timestamp,
         write_json,
     )
 except ImportError:
@@ -78,7 +80,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
     from urllib.request import OpenerDirector
 
-    from prepare_emo_request import Json, Values
+    from prepare_emo_request import Json, Program, Values
 
     Service = tuple[str, str]  # base URL and API key
 
@@ -139,7 +141,7 @@ def is_visible_ascii(text: str) -> bool:
 
 def check_task_id(text: str) -> str:
     """Return a task's id, which goes into a path of the service; raises `Problem`."""
-    if text.strip(".") and is_visible_ascii(text):
+    if text.strip(".") and is_visible_ascii(text) and "://" not in text:
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."
     raise Problem("task", f"{shown(text)} is not the id of a task", hint)
@@ -199,8 +201,7 @@ def body_to_send(request: Json) -> Json:
 def task_answer(task_id: str, answer: Json) -> Json:
     """Return the normalized form of the service's `answer` about a task, for response.json."""
     output = answer["output"]
-    results = output.get("results")
-    video_url = results.get("video_url") if isinstance(results, dict) else None
+    video_url = member(output, "results").get("video_url")
     values = {
         "task_id": task_id,
         "task_status": output["task_status"],
@@ -216,12 +217,6 @@ def task_answer(task_id: str, answer: Json) -> Json:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def output_of(answer: object) -> Json:
-    """Return the `output` of an answer, {} where there is none."""
-    output = answer.get("output") if isinstance(answer, dict) else None
-    return output if isinstance(output, dict) else {}
-
-
 def text_in(document: Json, name: str) -> str:
     """Return the text that `document` has by this name, or ""."""
     value = document.get(name)
@@ -231,12 +226,19 @@ def text_in(document: Json, name: str) -> str:
 def state_of(path: str, status: int, answer: object) -> str:
     """Return what an answer to a POST at `path` means: a word of `STATES`, or "not taken"."""
     if status < 300 and path == GENERATION_PATH:
-        return "made" if text_in(output_of(answer), "task_id") else "unclear"
+        return "made" if text_in(member(answer, "output"), "task_id") else "unclear"
     if status < 300:
-        return "made" if isinstance(output_of(answer).get("check_pass"), bool) else "unclear"
+        return "made" if isinstance(member(answer, "output").get("check_pass"), bool) else "unclear"
     if status == BUSY:
         return "not taken"
     return "unclear" if status >= 500 or status == 408 else "refused"
+
+
+def timestamp() -> str:
+    """Return the time now as "2026-01-01T00:00:00.000000Z"."""
+    from datetime import datetime, timezone
+
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def file_name(link: str) -> str:
@@ -279,7 +281,7 @@ class Task:
 
     @property
     def task_id(self) -> str:
-        made = output_of(self.record.get("response"))
+        made = member(self.record.get("response"), "output")
         return text_in(self.answer, "task_id") or text_in(made, "task_id")
 
     @property
@@ -287,7 +289,7 @@ class Task:
         """The last status that is known, or ""."""
         if self.video_path:
             return SUCCEEDED
-        made = output_of(self.record.get("response"))
+        made = member(self.record.get("response"), "output")
         return text_in(self.answer, "task_status") or text_in(made, "task_status")
 
     @property
@@ -486,7 +488,8 @@ class Flight:
             reason = "it took too long" if self.was_cut else reason_of(cause)
             if variable and not self.left:
                 reason += f", by way of the proxy that {variable} names"
-            raise NoAnswer(reason, not self.left and is_momentary(cause)) from None
+            again = data is None or (not self.left and is_momentary(cause))
+            raise NoAnswer(reason, again) from None
 
     def limit(self, seconds: float | None) -> None:
         """Cut the connection after `seconds` from now, in place of what was set before.
@@ -804,7 +807,7 @@ def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -
         size += len(chunk)
         head += chunk[: 8 - len(head)]
         if head[4:8] != b"ftyp"[: max(0, len(head) - 4)] or (not chunk and len(head) < 8):
-            raise NoAnswer(f"what came is no video: {service_text(head.decode("latin-1"))}", False)
+            raise NoAnswer(f"what came is no video: {service_text(head.decode('latin-1'))}", False)
         if size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB", False)
         if not chunk:
@@ -854,6 +857,8 @@ def run_file(values: Values, report: Report, flight: Flight) -> None:
             report.error(field, "has nothing to do without FILE", "Give FILE, or take it away.")
         return None if report.errors else tell_tasks(report)
     run = Run(values, report, flight)
+    file = values.get("file", "-")
+    report.next = (__file__, file) if file != "-" else ()
     try:
         return follow_id(run) if "task" in values else run_request(run)
     finally:
@@ -866,9 +871,7 @@ def tell_tasks(report: Report) -> None:
     rows = []
     folder = os.path.join(evidence_path(""), "tasks")
     for task in all_tasks(folder):
-        request = task.record.get("request")
-        given = request.get("input") if isinstance(request, dict) else None
-        links = given if isinstance(given, dict) else {}
+        links = member(task.record.get("request"), "input")
         row = {
             "task_path": task.path("task.json"),
             "task_id": task.task_id or None,
@@ -877,8 +880,7 @@ def tell_tasks(report: Report) -> None:
             "saved_at": task.record.get("saved_at"),
         }
         for field in ("image_url", "audio_url"):
-            link = links.get(field)
-            row[field] = link.partition("?")[0] if isinstance(link, str) else None
+            row[field] = text_in(links, field).partition("?")[0] or None
         rows.append({**row, "video_path": task.video_path})
     report.facts["tasks"] = rows
     report.done = f"tasks in {printable(folder, 200)}: {len(rows)}"
@@ -942,7 +944,7 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     if answer is None or answer.status >= 300:
         raise answer_problem(*sent[1:])
     record = {"saved_at": timestamp(), "request": body, "response": answer.document}
-    output = output_of(answer.document)
+    output = member(answer.document, "output")
     report.facts.update(detection_path=path, check_pass=output.get("check_pass"))
     write_json(path, record)
     if state != "made" or not isinstance(answer.document, dict):
@@ -958,6 +960,9 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         face_bbox, ext_bbox = boxes
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
         report.done = "the portrait passed"
+        link = request["input"]["image_url"]  # a signature is for its file alone
+        words = ("--image-url", "IMAGE_URL" if "?" in link else link, "--audio-url", "AUDIO_URL")
+        report.next = (neighbour("prepare_emo_request.py"), *words, "--detection", path)
 
 
 def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
@@ -969,7 +974,7 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
         found = attempts(tasks, name)
         standing = [task for _, task in found if task.state != "refused"]
         if standing and not gives_way(standing[-1], run.values):
-            warn_of_other_links(standing[-1], request, report)
+            warn_of_new_signatures(standing[-1], request, report)
             return follow(run, standing[-1])
         report.errors += links.errors
         key = report.check(find_key)
@@ -999,12 +1004,12 @@ def gives_way(task: Task, values: Values) -> bool:
     return task.age > TASK_LIFETIME or task.status in FAILED or bool(is_complete)
 
 
-def warn_of_other_links(task: Task, request: Json, report: Report) -> None:
-    """Warn where the links of `request` are not to the letter those that `task` was made with."""
-    recorded = task.record.get("request")
-    before = recorded.get("input") if isinstance(recorded, dict) else None
+def warn_of_new_signatures(task: Task, request: Json, report: Report) -> None:
+    """Warn where links of `request` are signed otherwise than those that `task` was made with."""
+    before = member(task.record.get("request"), "input")
     for field in ("image_url", "audio_url"):
-        if isinstance(before, dict) and before.get(field) != request["input"][field]:
+        then = text_in(before, field)
+        if then and link_identity(then)[1] != link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
             report.warn(field, message, "If the file behind it has changed, --again pays for it.")
 
@@ -1035,7 +1040,7 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
             http_status=None,
             response=None,
         )
-        sync_folder(os.path.dirname(task.folder))
+        if_offered(sync_folder, os.path.dirname(task.folder))
         name = os.path.basename(task.folder)
         run.progress.say(f"paying for {name}: {', '.join(names)}; {size}, {style_level}")
         service = (run.base, key)
@@ -1105,7 +1110,6 @@ def follow(run: Run, task: Task) -> None:
     task.tell(report)
     if "dry_run" in values:
         report.facts["would_send"] = False
-    report.next = (__file__, values["file"]) if "file" in values else ()
     if task.state != "made":
         raise may_exist_problem(task, values)
     if not task.has_ended:
@@ -1206,7 +1210,7 @@ def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
             append_snapshot(task, said)
         if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
             raise answer_problem(answer)
-        word = text_in(output_of(said), "task_status")
+        word = text_in(member(said, "output"), "task_status")
         if answer.status >= 300 or not isinstance(said, dict) or not word:
             trouble = f"HTTP {answer.status}, not to be read as a status"
         else:
@@ -1347,8 +1351,9 @@ def main(argv: Sequence[str] | None = None, flight: Flight | None = None) -> int
         run_file(values, report, flight or Flight())
 
     what = "send a prepared request once, wait for its answer or its video, and keep all of it"
-    commands = {"": (command, what, "output/aliyun-emo/request.json --timeout 900")}
-    return run_command_line(Program(commands, OPTIONS, CODES, "file"), argv)
+    example = "output/aliyun-emo/request.json --timeout 900"
+    program: Program = ({"": (command, what, example)}, OPTIONS, CODES)
+    return run_command_line(program, argv)
 
 
 def script() -> NoReturn:

@@ -1,0 +1,367 @@
+"""The command line of run_emo_request.py: one line of JSON whatever happens, no secrets."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from service import KEY, fails, status_of, succeeded
+from service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo, run
+
+DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
+
+
+class Options(GenerationCase):
+    def test_without_file_an_option_that_has_nothing_to_do_is_refused(self):
+        service = self.serve()
+        for words in (
+            *("--dry-run", "--no-wait", "--again", "--no-download", "--interval 5", "--timeout 5"),
+            "--output x.json",
+        ):
+            with self.subTest(words):
+                field = words.split()[0][2:].replace("-", "_")
+                self.ends(self.call_run(*words.split()), 2, field)
+        result = self.call_run("--no-wait", "--again")
+        self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
+        self.assertEqual(service.seen, [])
+
+    def test_output_is_of_a_detection_only(self):
+        service = self.serve()
+        self.ends(self.go("--output", "x.json"), 2, "output")
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_what_is_not_known_is_a_problem_with_a_guess(self):
+        for words, hint in (
+            (["--no-wiat"], "--no-wait"),
+            (["--no_download"], "--no-download"),
+            (["--agian"], "--again"),
+            (["x", "y"], ""),
+            (["--no"], "--no"),
+            (["-t"], "The options are"),
+            (["--no-wait=yes"], "--no-wait"),
+        ):
+            with self.subTest(words):
+                result = self.ends(self.go(*words), 2)
+                self.assertIn(hint, str(result.line["errors"]))
+        self.assertEqual(self.folders(), [])
+
+    def test_a_value_that_is_missing_is_a_problem_of_its_field(self):
+        for option in ("interval", "timeout"):
+            for words in ([f"--{option}"], [f"--{option}="], [f"--{option}", "--again"]):
+                with self.subTest(words):
+                    self.ends(self.go(*words), 2, option)
+        self.ends(self.call_run("--task"), 2, "task")
+
+    def test_no_message_shows_a_query_or_a_key(self):
+        for word in (
+            "https://example.com/a?Signature=s3cret",
+            "--key=s3cret",
+            "--x=https://a/?s3cret",
+        ):
+            for words in ([word], [FILE, word], [FILE, "--timeout", word], ["--timeout", word]):
+                with self.subTest(words):
+                    result = self.ends(self.call_run(*words), 2)
+                    self.assertNotIn("s3cret", str(result))
+
+    def test_help_and_version(self):
+        for word in ("--help", "-h"):
+            result = self.run_script(word, script=RUN)
+            self.assertEqual((result.code, result.stderr), (0, ""))
+            for text in (
+                *("FILE", "--dry-run", "--no-wait", "--again", "--task", "--interval"),
+                *("--timeout", "--no-download", "--output", "example:", "exit codes:"),
+            ):
+                self.assertIn(text, result.stdout)
+            for code in "0 1 2 3 4 5 130".split():
+                self.assertIn(f"\n  {code}  ", result.stdout)
+            self.assertIn("143", result.stdout)
+        self.assertIn(emo.VERSION, self.call_run("--version").stdout)
+
+
+class DryRun(GenerationCase):
+    def test_it_says_what_would_be_sent_and_leaves_nothing(self):
+        service = self.serve()
+        before = self.files()
+        line = self.ends(self.go("--dry-run"), 0).line
+        self.assertIs(line["would_send"], True)
+        self.assertEqual(line["request"], REQUEST)
+        self.assertEqual((self.files(), service.seen), (before, []))
+        self.assertFalse(TASKS.exists())
+
+    def test_it_checks_what_a_run_checks(self):
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.ends(self.go("--dry-run"), 2, "api_key")
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        past = int(time.time()) - 60
+        link = f"{IMAGE_URL}?Expires={past}&Signature=s&OSSAccessKeyId=k"
+        self.write("request.json", other(image_url=link))
+        self.ends(self.go("--dry-run"), 2, "image_url")
+
+    def test_it_ends_as_the_run_would_with_the_known_task_beside_it(self):
+        service = self.serve()
+        self.go("--no-wait")
+        (folder,) = self.folders()
+        (task_id,) = service.tasks
+        link = f"{service.root}/videos/{task_id}.mp4"
+        for status, state, ago, words, code, would_send in (
+            (None, "made", 0, "", 0, False),
+            ("RUNNING", "made", 0, "--again", 0, False),
+            ("SUCCEEDED", "made", 0, "", 0, False),
+            ("FAILED", "made", 0, "", 3, False),
+            ("FAILED", "made", 0, "--again", 0, True),
+            ("RUNNING", "made", DAY + 5, "", 3, False),
+            ("RUNNING", "made", DAY + 5, "--again", 0, True),
+            (None, "unclear", 0, "", 4, False),
+            (None, "unclear", 0, "--again", 0, True),
+            (None, "sending", 0, "--again", 4, False),
+            (None, "refused", 0, "", 0, True),
+        ):
+            with self.subTest(f"{status} {state} {words}"):
+                record = {**self.kept(folder=folder), "state": state}
+                record["saved_at"] = utc(time.time() - ago)
+                if state != "made":
+                    record["response"] = None
+                self.write(f"tasks/{folder}/task.json", record)
+                (TASKS / folder / "response.json").unlink(missing_ok=True)
+                if status:
+                    answer = {"task_id": task_id, "task_status": status, "video_url": link}
+                    self.write(f"tasks/{folder}/response.json", answer)
+                service.seen.clear()
+                before = {name: Path(name).read_bytes() for name in self.files()}
+                line = self.ends(self.go("--dry-run", *words.split()), code).line
+                self.assertIs(line["would_send"], would_send)
+                self.assertEqual(list(filter(KEYS.__contains__, line)), KEYS)
+                if not would_send:
+                    self.assertEqual(line["state"], state)
+                    self.assertEqual(Path(line["task_path"]).parent.name, folder)
+                after = {name: Path(name).read_bytes() for name in self.files()}
+                self.assertEqual((after, service.seen), (before, []))
+                record["response"] = {"output": {"task_id": task_id}}
+                self.write(f"tasks/{folder}/task.json", record)
+
+    def test_a_task_that_still_runs_needs_the_key(self):
+        self.serve()
+        self.go("--no-wait")
+        del os.environ["DASHSCOPE_API_KEY"]
+        for words in ([], ["--dry-run"]):
+            line = self.ends(self.go(*words), 2, "api_key").line
+            self.assertEqual([key for key in line if key in KEYS], KEYS)
+            self.assertEqual(line["state"], "made")
+
+
+class Listing(GenerationCase):
+    def test_what_there_is_is_told_newest_first_from_disk_alone(self):
+        self.assertEqual(
+            list(self.ends(self.call_run(), 0).line.items()),
+            [("ok", True), ("tasks", []), ("warnings", [])],
+        )
+        service = self.serve()
+        links = {"image_url": f"{IMAGE_URL}?Signature=s3cret", "audio_url": f"{AUDIO_URL}?t=s3cret"}
+        self.write("request.json", other(**links))
+        video_path = self.ends_with_video(self.go())["video_path"]
+        (first,) = self.folders()
+        self.age(3600)
+        self.write("b.json", other(style_level="calm"))
+        service.script["video-synthesis"] = [fails("error-401", 401)]
+        self.go(file=os.path.join("output", "aliyun-emo", "b.json"))
+        (second,) = set(self.folders()) - {first}
+        junk = TASKS / "000000000000"
+        junk.mkdir()
+        past = time.time() - DAY
+        os.utime(junk, (past, past))
+        (TASKS / "notes.txt").write_text("mine")
+        service.seen.clear()
+        del os.environ["DASHSCOPE_API_KEY"]
+        os.environ["DASHSCOPE_BASE_URL"] = "nonsense"
+        result = self.ends(self.call_run(), 0)
+        self.assertNotIn("s3cret", str(result))
+        self.assertEqual(service.seen, [])
+        rows = result.line["tasks"]
+        keys = [
+            *("task_path", "task_id", "task_status", "state", "saved_at"),
+            *("image_url", "audio_url", "video_path"),
+        ]
+        for row in rows:
+            self.assertEqual(list(row), keys)
+        self.assertEqual(
+            [Path(row["task_path"]).parent.name for row in rows], [second, first, junk.name]
+        )
+        self.assertEqual([row["state"] for row in rows], ["refused", "made", "sending"])
+        self.assertEqual([row["task_status"] for row in rows], [None, "SUCCEEDED", None])
+        self.assertEqual([row["video_path"] for row in rows], [None, video_path, None])
+        self.assertEqual((rows[1]["image_url"], rows[1]["audio_url"]), (IMAGE_URL, AUDIO_URL))
+        self.assertEqual(rows[1]["saved_at"], self.kept(folder=first)["saved_at"])
+
+    def test_what_cannot_be_read_does_not_hide_the_rest(self):
+        self.serve()
+        self.go()
+        for number, content in enumerate(
+            ("", "{", "[]", '{"state": 7, "request": [], "response": 3}', '{"saved_at": 7}')
+        ):
+            folder = TASKS / f"{number:012x}"
+            folder.mkdir()
+            (folder / "task.json").write_text(content)
+            (folder / "response.json").write_text(content)
+        (TASKS / "aaaaaaaaaaaa/task.json").mkdir(parents=True)
+        line = self.ends(self.call_run(), 0).line
+        self.assertEqual(len(line["tasks"]), 7)
+
+    def test_output_dir_says_where_to_look(self):
+        self.serve()
+        os.environ["OUTPUT_DIR"] = "evidence"
+        (self.folder / "loose.json").write_text(json.dumps(REQUEST))
+        path = self.ends(self.go(file="loose.json"), 0).line["task_path"]
+        self.assertEqual([t["task_path"] for t in self.call_run().line["tasks"]], [path])
+        del os.environ["OUTPUT_DIR"]
+        self.assertEqual(self.call_run().line["tasks"], [])
+
+
+class Terminals(GenerationCase):
+    def next_command(self, result):
+        self.ends(result, 0)
+        lines = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
+        self.assertEqual(len(lines), 1, result)
+        self.assertEqual(result.stderr.splitlines()[-1], lines[0])
+        self.assertGreater(len(result.stderr.splitlines()), 1)
+        return shlex.split(lines[0][6:])
+
+    @unittest.skipUnless(os.name == "posix", "the shell of POSIX")
+    def test_success_is_told_in_a_line_and_so_is_the_command_that_comes_next(self):
+        self.serve()
+        os.environ["OUTPUT_DIR"] = "my files"
+        words = self.next_command(self.call("detect", "--image-url", IMAGE_URL, terminal=True))
+        self.assertEqual(
+            [Path(word).name for word in words[-2:]], [RUN.name, "detect_request.json"]
+        )
+        done = subprocess.run(words, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done)
+        words = self.next_command(self.call(*arguments(), terminal=True))
+        self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
+        path = words[-1]
+        words = self.next_command(self.go("--no-wait", file=path, terminal=True))
+        self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
+        result = self.ends(self.go(file=path, terminal=True), 0)
+        self.assertIn("video.mp4", result.stderr.splitlines()[-1])
+        self.assertNotIn("next:", result.stderr)
+        result = self.ends(self.call_run(terminal=True), 0)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    def test_after_a_detection_the_command_that_comes_next_prepares(self):
+        self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        words = self.next_command(self.go(file=path, terminal=True))
+        self.assertIn(SCRIPT.name, [Path(word).name for word in words])
+        self.assertIn("--detection", words)
+
+    def test_elsewhere_stderr_has_on_success_what_is_paid_for_and_the_progress_only(self):
+        self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        self.assertEqual(self.go(file=path).stderr, "")
+        self.assertEqual(self.call(*arguments()).stderr, "")
+        stderr = self.go().stderr
+        self.assertEqual(
+            stderr.splitlines()[1:], ["PENDING", "RUNNING", "SUCCEEDED", "downloading"]
+        )
+        self.assertEqual((self.go().stderr, self.call_run().stderr), ("", ""))
+
+
+class Trouble(GenerationCase):
+    def test_a_fault_that_nobody_foresaw_is_told_in_the_same_form(self):
+        self.serve()
+
+        class Unforeseen(Exception):
+            pass
+
+        for target in ("claim", "download", "run_request"):
+            if not hasattr(run, target):
+                continue
+            with self.subTest(target):
+                self.clear()
+                with mock.patch.object(run, target, side_effect=Unforeseen(KEY)):
+                    result = self.ends(self.go(), 1, "internal")
+                self.assertIn("Unforeseen", result.line["errors"][0]["message"])
+        with mock.patch("json.loads", side_effect=Unforeseen(KEY)):
+            result = self.go()
+        self.assertEqual(result.code, 1)
+        self.assertNotIn("Traceback", result.stderr)
+        self.assertNotIn(KEY, result.stdout + result.stderr)
+        self.assertEqual(result.fields, ["internal"])
+
+    def test_copied_alone_it_says_so_in_one_line(self):
+        alone = self.folder / "alone"
+        alone.mkdir()
+        copy = shutil.copy(RUN, alone)
+        beside = self.folder / "beside"
+        beside.mkdir()
+        shutil.copy(RUN, beside)
+        (beside / SCRIPT.name).write_text("VERSION = '0.1'\n")
+        for script, python in (
+            (copy, []),
+            (copy, ["-I"]),
+            (copy, ["-I", "-S"]),
+            (RUN, ["-I"]),
+            (beside / RUN.name, []),
+        ):
+            for words in ([], [FILE], ["--help"], ["--task", "x"]):
+                with self.subTest(f"{script} {python} {words}"):
+                    result = self.run_script(*words, script=script, python=python)
+                    self.assertEqual(result.code, 2, result)
+                    self.assertIs(result.line["ok"], False)
+                    (error,) = result.line["errors"]
+                    self.assertEqual(list(error), ["field", "message", "hint"])
+                    self.assertIn(SCRIPT.name, error["message"] + error["hint"])
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result)
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_without_room_on_stdout_it_ends_with_1_and_the_id_on_disk(self):
+        service = self.serve()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, str(RUN), FILE, "--no-wait"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=60,
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"stdout cannot be written", done.stderr)
+        self.assertNotIn(b"Traceback", done.stderr)
+        self.assertEqual(self.kept()["response"]["output"]["task_id"], next(iter(service.tasks)))
+
+    @unittest.skipUnless(os.name == "posix", "needs sh")
+    def test_closed_streams_end_in_no_traceback(self):
+        self.serve()
+        for redirection, lines in (("2>&-", 1), (">&-", 0), ("<&-", 1), ("2>&- <&-", 1)):
+            with self.subTest(redirection):
+                self.clear()
+                command = f'"{sys.executable}" "{RUN}" "{FILE}" --interval 0.05 {redirection}'
+                done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
+                self.assertNotIn(b"Traceback", done.stdout + done.stderr)
+                self.assertEqual(len(done.stdout.splitlines()), lines, done)
+                self.assertEqual(self.states(), ["made"])
+
+    @unittest.skipUnless(os.name == "posix", "needs a pseudo-terminal")
+    def test_a_terminal_is_not_asked_for_the_request(self):
+        master, slave = os.openpty()
+        try:
+            result = self.run_script("-", script=RUN, stdin=slave)
+        finally:
+            os.close(master)
+            os.close(slave)
+        self.ends(result, 2, "file")
+        self.assertIn("terminal", result.line["errors"][0]["message"])
+
+    def test_a_word_of_the_service_moves_no_cursor(self):
+        self.serve(tasks=[status_of("RUN\x1b[2J"), succeeded()])
+        result = self.ends(self.go(terminal=True), 0)
+        self.assertNotIn("\x1b", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,289 @@
+"""Stories: the whole way, and long walks in one folder in which anything may happen.
+
+A walk is a seed. EMO_WALKS=500 takes as many of them, and not two.
+"""
+
+import functools
+import json
+import os
+import random
+import time
+import unittest
+
+from service import (
+    KEY,
+    created,
+    fails,
+    raw,
+    reset,
+    says,
+    status_of,
+    video,
+    video_of,
+)
+from service import after as later
+from service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
+from support import AUDIO_URL, IMAGE_URL, arguments
+
+WALKS = int(os.environ.get("EMO_WALKS", "2"))
+STEPS = 80
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+
+
+class Stories(ServiceCase):
+    def test_the_four_commands_end_with_a_video(self):
+        service = self.serve()
+        for ratio in ("1:1", "3:4"):
+            with self.subTest(ratio):
+                detect = self.call("detect", "--image-url", IMAGE_URL, "--ratio", ratio)
+                detection = self.ends(self.call_run(detect.line["request_path"]), 0)
+                prepared = self.call(
+                    *("--image-url", IMAGE_URL, "--audio-url", AUDIO_URL),
+                    *("--detection", detection.line["detection_path"]),
+                )
+                self.assertEqual(prepared.line["ratio"], ratio)
+                self.ends_with_video(self.call_run(prepared.line["request_path"]))
+        self.assertEqual(len(service.posts), 4)
+
+    def test_several_videos_of_one_portrait(self):
+        service = self.serve()
+        detect = self.call("detect", "--image-url", IMAGE_URL).line["request_path"]
+        detection = self.call_run(detect).line["detection_path"]
+        files = []
+        for name in ("one", "two", "three"):
+            words = arguments(
+                face_bbox=None,
+                ext_bbox=None,
+                detection=detection,
+                audio_url=AUDIO_URL.replace("speech", name),
+                output=os.path.join("output", "aliyun-emo", f"{name}.json"),
+            )
+            files.append(self.call(*words).line["request_path"])
+        for file in files:
+            self.ends(self.call_run(file, "--no-wait"), 0)
+        paths = [self.ends_with_video(self.call_run(file))["video_path"] for file in files]
+        self.assertEqual((len(set(paths)), len(service.posts)), (3, 4))
+        titles = {self.kept(folder=folder)["title"] for folder in self.folders()}
+        self.assertEqual(len(titles), 3)
+
+    def test_another_day_in_another_folder_nothing_is_paid_for_to_find_out(self):
+        service = self.serve()
+        file = str((EVIDENCE / "request.json").resolve())
+        self.call(*arguments())
+        self.ends(self.call_run(file, "--no-wait"), 0)
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        os.chdir(elsewhere)
+        first = self.ends_with_video(self.call_run(file))
+        self.clock.slept.append(3 * DAY)
+        self.assertEqual(self.ends_with_video(self.call_run(file)), first)
+        self.assertEqual(len(service.posts), 1)
+        self.assertEqual(os.listdir(elsewhere), [])
+
+
+class Walk(ServiceCase):
+    """In one folder, in any order: prepare, run, faults, kills, other days, no key."""
+
+    def test_whatever_happens_nothing_is_paid_for_twice_lost_or_mixed_up(self):
+        for seed in range(WALKS):
+            with self.subTest(f"seed {seed}"):
+                self.clear()
+                self.walk(random.Random(seed))
+
+    def walk(self, chance):
+        self.chance, self.service, self.refusals = chance, self.serve(), 0
+        self.checked = {}
+        for name in "abc":
+            self.prepare(name)
+        for number in range(STEPS):
+            self.clock.slept.clear()
+            step = chance.choices(
+                (
+                    *(self.prepare, self.run_one, self.run_with_a_fault, self.run_without_key),
+                    *(self.kill_one, self.a_day_passes),
+                ),
+                (10, 40, 30, 8, 3, 10),
+            )[0]
+            before = self.look()
+            told = step(chance.choice("abc"))
+            with self.subTest(f"step {number}: {step.__name__} {told}"):
+                self.check(before, self.look(), told)
+
+    # Steps: each returns the words of a run and its result, or None
+
+    def file(self, name):
+        return os.path.join("output", "aliyun-emo", f"{name}.json")
+
+    def prepare(self, name):
+        end = int(time.time()) + self.chance.randrange(2, 9) * DAY
+        signature = f"OSSAccessKeyId=k&Expires={end}&Signature={self.chance.random()}"
+        words = arguments(
+            image_url=f"{IMAGE_URL}?{signature}",
+            audio_url=AUDIO_URL.replace("speech", name),
+            output=self.file(name),
+        )
+        self.assertEqual(self.call(*words).code, 0)
+
+    def words(self):
+        options = ("--again", "--no-wait", "--no-download", "--timeout 0")
+        return " ".join(o for o in options if self.chance.random() < 0.3).split()
+
+    def run_one(self, name):
+        words = self.words()
+        return words, self.call_run(self.file(name), *words)
+
+    def run_without_key(self, name):
+        del os.environ["DASHSCOPE_API_KEY"]
+        told = self.run_one(name)
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        return told
+
+    def refuse(self, handler):
+        self.refusals += 1
+        fails("error-429", 429)(handler)
+
+    def run_with_a_fault(self, name):
+        faults = {
+            "video-synthesis": (
+                [fails("error-401", 401)],
+                [raw(500, b"")],
+                [raw(408, b"")],
+                [reset],
+                [raw(200, b"<html>")],
+                [says({"output": {"task_id": 7}})],
+                [self.refuse, created],
+                [self.refuse],
+            ),
+            "tasks": (
+                [status_of("FAILED", code="X")],
+                [status_of("CANCELED")],
+                [status_of("UNKNOWN")],
+                [status_of("RUNNING")],
+                [raw(500, b""), status_of("RUNNING")],
+                [raw(401, b"{}")],
+                [reset],
+            ),
+            "videos": (
+                [raw(403, b"")],
+                [raw(200, b"<html>")],
+                [raw(200, video_of("x")[:99], Content_Length="1000"), video],
+                [raw(200, video_of("x")[:99], Content_Length="1000")],
+            ),
+        }
+        script = self.service.script
+        healthy = dict(script)
+        for route in self.chance.sample(sorted(faults), self.chance.choice((1, 1, 2))):
+            script[route] = list(self.chance.choice(faults[route]))
+        words = [*self.words(), *(["--timeout", "60"] if self.chance.random() < 0.7 else [])]
+        told = words, self.call_run(self.file(name), *words)
+        script.clear()
+        script.update(healthy)
+        return told
+
+    def kill_one(self, name):
+        words = self.words()
+        healthy = self.service.script["video-synthesis"]
+        self.service.script["video-synthesis"] = [later(0.05, created)]
+        process = self.start(self.file(name), "--interval", "0.05", *words)
+        if self.chance.random() < 0.7:
+            posts = len(self.service.posts)
+            for _ in range(100):
+                if len(self.service.posts) > posts or process.poll() is not None:
+                    break
+                time.sleep(0.01)
+        time.sleep(self.chance.random() * 0.25)
+        process.kill()
+        result = self.end_of(process)
+        self.quiet(self.service)
+        self.service.script["video-synthesis"] = healthy
+        return words, result
+
+    def a_day_passes(self, _):
+        folders = [name for name in self.folders() if (TASKS / name / "task.json").exists()]
+        if folders:
+            self.age(25 * 3600, self.chance.choice(folders))
+
+    # What must hold after each
+
+    def look(self):
+        """Return what there is: attempts by folder, POSTs that may have made a task, temporaries.
+
+        An attempt is its state, whether it stands in the way of another one, and its request.
+        """
+        attempts = {}
+        for name in self.folders():
+            if name.startswith("."):
+                continue
+            path = TASKS / name / "task.json"
+            record = json.loads(path.read_text()) if path.exists() else {"state": "sending"}
+            response = TASKS / name / "response.json"
+            status = json.loads(response.read_text())["task_status"] if response.exists() else ""
+            age = time.time() - self.moment(record)
+            runs = record["state"] == "made" and status not in ENDED and age < DAY
+            waits = record["state"] == "sending" and age < 110
+            attempts[name] = (record["state"], runs or waits, name.partition("-")[0])
+        taken = len(self.service.of("POST", "video-synthesis")) - self.refusals
+        temporary = set(EVIDENCE.rglob(".*"))
+        return attempts, taken, temporary
+
+    def moment(self, record):
+        import calendar
+
+        if "saved_at" not in record:
+            return time.time()
+        return calendar.timegm(time.strptime(record["saved_at"][:19], "%Y-%m-%dT%H:%M:%S"))
+
+    def check(self, before, after, told):
+        attempts, taken, temporary = before
+        attempts_now, taken_now, temporary_now = after
+        words, result = told or ([], None)
+        was_killed = result is not None and result.code < 0
+        new = set(attempts_now) - set(attempts)
+        self.assertLessEqual(set(attempts), set(attempts_now))
+        self.assertLessEqual(len(new), 1)
+        never_left = len(new) - (taken_now - taken)
+        self.assertIn(never_left, (0, 1) if was_killed else (0,))
+        for name in new:
+            request = name.partition("-")[0]
+            earlier = [entry for entry in attempts.values() if entry[2] == request]
+            standing = [entry for entry in earlier if entry[0] != "refused"]
+            if "--again" not in words:
+                self.assertEqual(standing, [], "sent twice")
+            self.assertFalse([entry for entry in standing if entry[1]], "sent beside another")
+        if not was_killed:
+            self.assertEqual(temporary_now - temporary, set())
+        self.check_videos()
+        self.assert_no_key()
+        if result is not None and not was_killed:
+            self.check_line(words, result)
+
+    def check_line(self, words, result):
+        self.assertIn(result.code, (0, 2, 3, 4, 5), result)
+        self.ends(result, result.code)
+        line = result.line
+        for key in ("task_path", "video_path", "response_path"):
+            self.assertTrue(line.get(key) is None or os.path.exists(line[key]), result)
+        if "state" in line:
+            self.assertEqual([key for key in line if key in KEYS], KEYS)
+        if result.code == 0:
+            self.assertEqual(line["state"], "made")
+            if not {"--no-wait", "--no-download"} & set(words):
+                self.ends_with_video(result)
+
+    def check_videos(self):
+        for path in TASKS.glob("*/video.mp4"):
+            status = path.stat()
+            mark = (status.st_mtime_ns, status.st_size)
+            if self.checked.get(path) != mark:
+                task_id = self.kept(folder=path.parent.name)["response"]["output"]["task_id"]
+                self.assertEqual(path.read_bytes(), bytes_of(task_id))
+                self.checked[path] = mark
+
+
+@functools.lru_cache(None)
+def bytes_of(task_id):
+    return video_of(task_id)
+
+
+if __name__ == "__main__":
+    unittest.main()
