@@ -157,6 +157,8 @@ class Attempts(GenerationCase):
                     os.utime(folder, (past, past))
                     result = self.ends(self.go(), 4, "service")
                     self.assertEqual(result.line["state"], "sending")
+                    path = result.line["task_path"]
+                    self.assertTrue(path is None or os.path.exists(path), path)
                     self.ends(self.go("--again"), 0 if hour else 4)
                     self.assertEqual(len(service.posts), 1 if hour else 0)
                     if content is not None:

@@ -8,10 +8,15 @@ from unittest import mock
 
 from service import KEY, Proxy
 from service_case import FILE, GenerationCase
-from support import run
+from support import NAME, run
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def as_given(text):
+    """Return `text` as a variable has it, also in a locale that has not all its characters."""
+    return os.fsdecode(text.encode())
 
 
 class BaseUrl(GenerationCase):
@@ -38,7 +43,7 @@ class BaseUrl(GenerationCase):
             ("https://[::1/", False),
         ):
             with self.subTest(url):
-                os.environ["DASHSCOPE_BASE_URL"] = url
+                os.environ["DASHSCOPE_BASE_URL"] = as_given(url)
                 result = self.go("--dry-run")
                 self.ends(result, 0 if usable else 2, *([] if usable else ["base_url"]))
                 self.assertNotIn("s3cret", str(result))
@@ -90,7 +95,7 @@ class Key(GenerationCase):
                 ):
                     os.environ.pop(name, None)
                     if value is not None:
-                        os.environ[name] = value
+                        os.environ[name] = as_given(value)
                 service.seen.clear()
                 result = self.go("--no-wait")
                 if sent:
@@ -113,8 +118,10 @@ class Key(GenerationCase):
             "\u201csk-x\u201d",
             "\u2018sk-x\u2019",
         ):
+            if NAME == "u" and not quoted.isascii():
+                continue  # in an ASCII locale they are bytes that mean nothing
             with self.subTest(quoted):
-                os.environ["DASHSCOPE_API_KEY"] = quoted
+                os.environ["DASHSCOPE_API_KEY"] = as_given(quoted)
                 result = self.ends(self.go(), 2, "api_key")
                 self.assertIn("quotes", result.line["errors"][0]["hint"])
                 self.assertNotIn("sk-x", str(result))

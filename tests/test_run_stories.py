@@ -88,9 +88,10 @@ class Walk(ServiceCase):
         for seed in range(WALKS):
             with self.subTest(f"seed {seed}"):
                 self.clear()
-                self.walk(random.Random(seed))
+                self.walk(seed)
 
-    def walk(self, chance):
+    def walk(self, seed):
+        chance = random.Random(seed)
         self.chance, self.service, self.refusals = chance, self.serve(), 0
         self.checked = {}
         for name in "abc":
@@ -106,7 +107,7 @@ class Walk(ServiceCase):
             )[0]
             before = self.look()
             told = step(chance.choice("abc"))
-            with self.subTest(f"step {number}: {step.__name__} {told}"):
+            with self.subTest(f"seed {seed}, step {number}: {step.__name__} {told}"):
                 self.check(before, self.look(), told)
 
     # Steps: each returns the words of a run and its result, or None

@@ -223,12 +223,12 @@ def text_in(document: Json, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def state_of(path: str, status: int, answer: object) -> str:
+def state_of(path: str, status: int, said: object) -> str:
     """Return what an answer to a POST at `path` means: a word of `STATES`, or "not taken"."""
     if status < 300 and path == GENERATION_PATH:
-        return "made" if text_in(member(answer, "output"), "task_id") else "unclear"
+        return "made" if text_in(member(said, "output"), "task_id") else "unclear"
     if status < 300:
-        return "made" if isinstance(member(answer, "output").get("check_pass"), bool) else "unclear"
+        return "made" if isinstance(member(said, "output").get("check_pass"), bool) else "unclear"
     if status == BUSY:
         return "not taken"
     return "unclear" if status >= 500 or status == 408 else "refused"
@@ -274,6 +274,10 @@ class Task:
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
+    def found(self, name: str) -> str | None:
+        """Return the path of the file `name`, or None where there is none."""
+        return self.path(name) if os.path.isfile(self.path(name)) else None
+
     @property
     def state(self) -> str:
         state = self.record.get("state")
@@ -299,8 +303,7 @@ class Task:
     @property
     def video_path(self) -> str | None:
         """The path of the video, which is there whole or not at all."""
-        path = self.path("video.mp4")
-        return path if os.path.isfile(path) else None
+        return self.found("video.mp4")
 
     @property
     def age(self) -> float:
@@ -334,16 +337,15 @@ class Task:
 
     def tell(self, report: Report) -> None:
         """Put what is known into the line for stdout."""
-        response_path = self.path("response.json")
         report.facts.update(
             state=self.state,
-            task_path=self.path("task.json"),
+            task_path=self.found("task.json"),
             task_id=self.task_id or None,
             task_status=self.status or None,
             already_submitted=not self.is_new,
             video_url=self.video_url or None,
             video_path=self.video_path,
-            response_path=response_path if os.path.exists(response_path) else None,
+            response_path=self.found("response.json"),
         )
 
 
@@ -433,10 +435,17 @@ class NoAnswer(Exception):
 
 
 class Answer:
-    """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`."""
+    """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`.
 
-    def __init__(self, status: int, document: object, retry_after: float | None) -> None:
+    A `status` of 0 is none at all: `reason` says why, and `again` whether it does no harm to ask
+    again at once.
+    """
+
+    def __init__(
+        self, status: int, document: object = None, retry_after: float | None = None
+    ) -> None:
         self.status, self.document, self.retry_after = status, document, retry_after
+        self.reason, self.again = f"HTTP {status}", False
 
 
 class Flight:
@@ -624,7 +633,7 @@ def key_in_file() -> str:
 
 
 def ask(service: Service, path: str, body: Json | None, seconds: float, flight: Flight) -> Answer:
-    """Return the answer of the service, the base URL and the key; raises `NoAnswer`.
+    """Return the answer of the service, the base URL and the key, or one of status 0.
 
     Connects within `seconds`. So many are left for the answer to a GET, too; that to a POST, which
     may be worth money, always has its time.
@@ -637,7 +646,14 @@ def ask(service: Service, path: str, body: Json | None, seconds: float, flight: 
         headers["X-DashScope-Async"] = "enable"
     data = None if body is None else json.dumps(body).encode()
     read_seconds = READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
-    response = flight.send(base + path, data, headers, min(CONNECT_TIMEOUT, seconds), read_seconds)
+    try:
+        response = flight.send(
+            base + path, data, headers, min(CONNECT_TIMEOUT, seconds), read_seconds
+        )
+    except NoAnswer as error:
+        none = Answer(0)
+        none.reason, none.again = f"no answer: {error}", error.again
+        return none
     try:
         document = document_of(body_of(response, MAX_JSON + len(key)), key)
         return Answer(response.status, document, retry_after(response.headers))
@@ -704,47 +720,44 @@ def retry_after(headers: Message) -> float | None:
 
 def deliver(
     service: Service, path: str, body: Json, deadline: float, flight: Flight, progress: Progress
-) -> tuple[str, Answer | None, str]:
-    """Send `body` until it is taken or refused; return the state, the answer, or why there is none.
+) -> tuple[str, Answer]:
+    """Send `body` until it is taken or refused; return the state, and the last answer.
 
     The state is a word of `STATES`, or "not taken". What was certainly not taken is sent again for
     a while; so is a detection, which makes nothing, where there is no answer or a momentary one.
     """
-    is_detection = path == DETECTION_PATH
     last_start = min(monotonic() + RESEND_TIME, deadline)
     for pause in (*PAUSES, None):
-        answer, reason, wanted = None, "", None
-        try:
-            answer = ask(service, path, body, seconds_until(deadline), flight)
-        except NoAnswer as error:
-            reason = str(error)
-            state = "unclear" if flight.left else "not taken"
-            again = error.again or is_detection
+        answer = ask(service, path, body, seconds_until(deadline), flight)
+        if answer.status:
+            state = state_of(path, answer.status, answer.document)
+            again = state == "not taken"
         else:
-            state, wanted = state_of(path, answer.status, answer.document), answer.retry_after
-            momentary = is_detection and state == "unclear" and answer.status >= 400
-            again = state == "not taken" or momentary
-        wait = pause if wanted is None or pause is None else wanted
+            state = "unclear" if flight.left else "not taken"
+            again = answer.again
+        if path == DETECTION_PATH and state in ("unclear", "not taken"):
+            again = not 200 <= answer.status < 300
+        wait = pause if answer.retry_after is None or pause is None else answer.retry_after
         if not again or wait is None or monotonic() + wait > last_start:
             break
         flight.land()
-        progress.show(f"{reason or f'HTTP {answer and answer.status}'}; sending it again")
+        progress.show(f"{answer.reason}; sending it again")
         sleep(wait)
-    return state, answer, reason
+    return state, answer
 
 
 def seconds_until(deadline: float) -> float:
     return max(deadline - monotonic(), SHORTEST_INTERVAL)
 
 
-def answer_problem(answer: Answer | None, reason: str = "") -> Problem:
+def answer_problem(answer: Answer) -> Problem:
     """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all.
 
     Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     """
-    if answer is None:
+    if not answer.status:
         hint = "Check the network, the proxy variables and DASHSCOPE_BASE_URL, and try again."
-        return Problem("service", f"no answer: {reason}", hint, 4)
+        return Problem("service", answer.reason, hint, 4)
     status, said, hint = answer.status, answer.document, "Try again later."
     code = 4 if status < 300 or status >= 500 or status in TRANSIENT else 3
     if 300 <= status < 400:
@@ -939,10 +952,9 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         report.done = "all is well; nothing was sent"
         return
     service = (run.base, key)
-    sent = deliver(service, DETECTION_PATH, body, run.deadline, run.flight, run.progress)
-    state, answer, _ = sent
-    if answer is None or answer.status >= 300:
-        raise answer_problem(*sent[1:])
+    state, answer = deliver(service, DETECTION_PATH, body, run.deadline, run.flight, run.progress)
+    if not 200 <= answer.status < 300:
+        raise answer_problem(answer)
     record = {"saved_at": timestamp(), "request": body, "response": answer.document}
     output = member(answer.document, "output")
     report.facts.update(detection_path=path, check_pass=output.get("check_pass"))
@@ -1029,7 +1041,7 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
     names = [file_name(links["image_url"]), file_name(links["audio_url"])]
     size = VIDEO_SIZES[ratio_of(links["ext_bbox"]) or ""]
     style_level = request["parameters"]["style_level"]
-    sent = None
+    state, answer = "", Answer(0)
     try:
         task.write(
             saved_at=timestamp(),
@@ -1044,28 +1056,30 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
         name = os.path.basename(task.folder)
         run.progress.say(f"paying for {name}: {', '.join(names)}; {size}, {style_level}")
         service = (run.base, key)
-        sent = deliver(service, GENERATION_PATH, body, run.deadline, run.flight, run.progress)
-        settle(run, task, *sent[:2])
+        state, answer = deliver(
+            service, GENERATION_PATH, body, run.deadline, run.flight, run.progress
+        )
+        settle(run, task, state, answer)
     except BaseException:
-        if not sent:
-            settle(run, task, "unclear" if run.flight.left else "not taken", None)
+        if not state:
+            settle(run, task, "unclear" if run.flight.left else "not taken", answer)
         raise
     run.flight.land()
-    if sent[0] != "made":
-        problem = answer_problem(*sent[1:])
-        if sent[0] == "unclear":
+    if state != "made":
+        problem = answer_problem(answer)
+        if state == "unclear":
             problem.message += "; a task may have been made"
             problem.hint = LOOK_FIRST
         raise problem
 
 
-def settle(run: Run, task: Task, state: str, answer: Answer | None) -> None:
+def settle(run: Run, task: Task, state: str, answer: Answer) -> None:
     """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
     if state == "not taken":
         return task.remove()
-    status, said = (answer.status, answer.document) if answer else (None, None)
+    came = {"http_status": answer.status or None, "response": answer.document}
     try:
-        task.write(saved_at=timestamp(), state=state, http_status=status, response=said)
+        task.write(saved_at=timestamp(), state=state, **came)
     except OSError as error:
         run.report.errors.append(unsaved_problem(task, error))
     return task.tell(run.report)
@@ -1199,24 +1213,21 @@ def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
     from urllib.parse import quote
 
     path = TASK_PATH + quote(task.task_id, safe="", errors="surrogatepass")
-    trouble, wanted = "", None
-    try:
-        answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
-    except NoAnswer as error:
-        trouble = f"no answer: {error}"
+    answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
+    said, trouble = answer.document, ""
+    if said is not None:
+        append_snapshot(task, said)
+    if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
+        raise answer_problem(answer)
+    word = text_in(member(said, "output"), "task_status")
+    if not answer.status:
+        trouble = answer.reason
+    elif answer.status >= 300 or not isinstance(said, dict) or not word:
+        trouble = f"HTTP {answer.status}, not to be read as a status"
     else:
-        said, wanted = answer.document, answer.retry_after
-        if said is not None:
-            append_snapshot(task, said)
-        if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
-            raise answer_problem(answer)
-        word = text_in(member(said, "output"), "task_status")
-        if answer.status >= 300 or not isinstance(said, dict) or not word:
-            trouble = f"HTTP {answer.status}, not to be read as a status"
-        else:
-            keep_status(run, task, task_answer(task.task_id, said))
+        keep_status(run, task, task_answer(task.task_id, said))
     run.progress.show(trouble or printable(word, 40))
-    return trouble, wanted
+    return trouble, answer.retry_after
 
 
 def keep_status(run: Run, task: Task, answer: Json) -> None:
