@@ -83,9 +83,9 @@ class ServiceCase(Case):
         os.environ["DASHSCOPE_BASE_URL"] = service.base_url
         return service
 
-    def patience(self, script):
-        """Wait for an answer half a second where the `script` has one that never comes."""
-        seconds = 0.5 if stall in script or drip in script else 20
+    def patience(self, script, seconds=0.5):
+        """Wait for an answer so many `seconds` where the `script` has one that never comes."""
+        seconds = seconds if stall in script or drip in script else 20
         return mock.patch.multiple(run, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
 
     def refuse_connections(self):

@@ -190,9 +190,7 @@ class Listing(GenerationCase):
         ]
         for row in rows:
             self.assertEqual(list(row), keys)
-        self.assertEqual(
-            [Path(row["task_path"]).parent.name for row in rows], [second, first, junk.name]
-        )
+        self.assertEqual([Path(row["task_path"]).parent.name for row in rows[:2]], [second, first])
         self.assertEqual([row["state"] for row in rows], ["refused", "made", "sending"])
         self.assertEqual([row["task_status"] for row in rows], [None, "SUCCEEDED", None])
         self.assertEqual([row["video_path"] for row in rows], [None, video_path, None])

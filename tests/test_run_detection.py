@@ -203,7 +203,7 @@ class Detection(ServiceCase):
         self.assertEqual(Path(KEPT).read_bytes(), before)
 
     def test_the_answer_to_what_was_sent_gets_its_time(self):
-        self.serve(face_detect=[later(0.6, detected)])
+        self.serve(face_detect=[later(0.4, detected)])
         for words in (["--timeout", "0.2"], ["--timeout", "0"]):
             self.ends(self.call_run(FILE, *words), 0)
 

@@ -225,7 +225,7 @@ class Sending(GenerationCase):
         self.assertEqual((service.seen, self.folders()), ([], []))
 
     def test_the_timeout_bounds_the_wait_but_not_the_answer_to_what_was_sent(self):
-        service = self.serve(video_synthesis=[later(0.6, created)], tasks=[status_of("RUNNING")])
+        service = self.serve(video_synthesis=[later(0.4, created)], tasks=[status_of("RUNNING")])
         for words in (["--timeout", "0.2"], ["--timeout", "0"]):
             with self.subTest(words):
                 self.clear()

@@ -1,7 +1,9 @@
 """Waiting for a task: every answer kept, the video whole or not at all, the way on told."""
 
 import os
+import re
 import signal
+import sys
 import time
 import unittest
 from email.utils import formatdate
@@ -27,9 +29,23 @@ from service import (
     video,
     video_of,
 )
-from service import after as later
 from service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
 from support import RUN, run
+
+LIVES = r"(?m), \d+ s$"
+
+
+def when_seen(answer):
+    """Give `answer` when a line on stderr has told that the run lives, or after ten seconds."""
+
+    def late(handler):
+        for _ in range(1000):
+            if re.search(LIVES, sys.stderr.getvalue()):
+                break
+            time.sleep(0.01)
+        answer(handler)
+
+    return late
 
 
 class Polls(GenerationCase):
@@ -240,23 +256,23 @@ class Polls(GenerationCase):
 
     def test_there_is_a_line_at_least_a_minute_so_that_one_sees_it_lives(self):
         for name, script in (
-            ("a poll that takes long", {"tasks": [later(0.4, succeeded())]}),
-            ("a download that takes long", {"tasks": [succeeded()], "videos": [later(0.4, video)]}),
-            ("an answer that takes long", {"video_synthesis": [later(0.4, created)]}),
+            ("a poll that takes long", {"tasks": [when_seen(succeeded())]}),
+            ("a download that takes long", {"tasks": [succeeded()], "videos": [when_seen(video)]}),
+            ("an answer that takes long", {"video_synthesis": [when_seen(created)]}),
         ):
             with self.subTest(name), mock.patch.object(run, "HEARTBEAT", 0.1):
                 self.clear()
                 self.serve(**script)
                 stderr = self.ends(self.go(), 0).stderr
-                self.assertRegex(stderr, r"(?m), \d+ s$")
+                self.assertRegex(stderr, LIVES)
 
     def test_a_known_link_whose_download_takes_long_shows_that_it_lives(self):
         service = self.serve(tasks=[succeeded()])
         self.ends(self.go("--no-download"), 0)
-        service.script["videos"] = [later(0.4, video)]
+        service.script["videos"] = [when_seen(video)]
         with mock.patch.object(run, "HEARTBEAT", 0.1):
             stderr = self.ends(self.go(), 0).stderr
-        self.assertRegex(stderr, r"(?m), \d+ s$")
+        self.assertRegex(stderr, LIVES)
 
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_a_signal_ends_with_its_code_and_all_so_far_is_on_disk(self):
@@ -413,7 +429,7 @@ class Videos(GenerationCase):
                     tasks=[succeeded()], video_synthesis=[partial(created, task_id="x")]
                 )
                 service.script["videos"] = list(script)
-                with self.patience(script):
+                with self.patience(script, 0.25):
                     result = self.ends(self.go(), code, *(["service"] if code else []))
                 if tries:
                     self.assertEqual(len(service.downloads), tries)

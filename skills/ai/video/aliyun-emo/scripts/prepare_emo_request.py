@@ -36,7 +36,6 @@ TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from io import FileIO
-    from ipaddress import IPv4Address, IPv6Address
     from typing import Any, NoReturn, TypeVar
 
     Value = TypeVar("Value")
@@ -478,7 +477,7 @@ def check_host(field: str, host: str) -> str:
     if not host:
         raise Problem(field, "the link has no host", "Write https://, the host, the path.")
     if host.startswith("["):
-        return check_ipv6(field, host)
+        return check_address(field, host, [])
     if not host.isascii():
         message = f"the host {shown(host)} is not ASCII"
         raise Problem(field, message, ascii_hint(host))
@@ -490,7 +489,7 @@ def check_host(field: str, host: str) -> str:
         labels.pop()  # the root's own label, as in "example.com."
     last = labels[-1]
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
-        return check_ipv4(field, host, labels)
+        return check_address(field, host, labels)
     for label in labels:
         check_label(field, host, label)
     if len(labels) == 1:
@@ -539,48 +538,40 @@ def ascii_hint(host: str) -> str:
     return "Give the host in its xn-- form."
 
 
-def check_ipv4(field: str, host: str, labels: Sequence[str]) -> str:
-    """Return the public IPv4 address that `labels` spell; raises `Problem`."""
+def ipv4_number(labels: Sequence[str]) -> int:
+    """Return the number of the IPv4 address that `labels` spell; raises `ValueError`."""
     numbers = []
     for label in labels:
         base = 16 if label.startswith("0x") else 8 if label.startswith("0") else 10
         digits = label[2:] if base == 16 else label
-        if label and set(digits) <= set("0123456789abcdef"[:base]):
-            numbers.append(int(digits or "0", base))
-    # All but the last are bytes; the last fills the bytes that are left.
-    limits = [256] * (len(labels) - 1) + [256 ** (5 - len(labels)) if len(labels) < 5 else 0]
-    if len(numbers) != len(labels) or any(n >= limit for n, limit in zip(numbers, limits)):
-        message = f"the host {shown(host)} ends in a number and is no IPv4 address"
-        raise Problem(field, message, "Correct the host.")
-    value = numbers.pop() + sum(n << 24 - 8 * place for place, n in enumerate(numbers))
-    import ipaddress
-
-    address = ipaddress.IPv4Address(value)
-    check_address(field, host, address)
-    return str(address)
+        if not label or not set(digits) <= set("0123456789abcdef"[:base]):
+            raise ValueError("not a number")
+        numbers.append(int(digits or "0", base))
+    *front, last = numbers  # all but the last are bytes; the last fills the bytes that are left
+    if len(front) > 3 or max([0, *front]) > 255 or last >= 256 ** (4 - len(front)):
+        raise ValueError("too large")
+    return last + sum(number << 24 - 8 * place for place, number in enumerate(front))
 
 
-def check_ipv6(field: str, host: str) -> str:
-    """Return the public IPv6 address `host`, with its brackets; raises `Problem`."""
-    import ipaddress
+def check_address(field: str, host: str, labels: Sequence[str]) -> str:
+    """Return the `host`, an address of IPv6 in brackets or of IPv4; raises `Problem`."""
+    from ipaddress import IPv4Address, IPv6Address, ip_network
 
+    version = "6" if host.startswith("[") else "4"
+    address: IPv4Address | IPv6Address
     try:
-        if "%" in host or not host.endswith("]"):
+        if version == "4":
+            address = IPv4Address(ipv4_number(labels))
+        elif "%" in host or not host.endswith("]"):
             raise ValueError("a zone, or no closing bracket")
-        address = ipaddress.IPv6Address(host[1:-1])
+        else:
+            address = IPv6Address(host[1:-1])
     except ValueError:
-        message = f"the host {shown(host)} is no IPv6 address"
-        raise Problem(field, message, "Check the link.") from None
-    check_address(field, host, address)
-    return host.lower()
-
-
-def check_address(field: str, host: str, address: IPv4Address | IPv6Address) -> None:
-    """Raise `Problem` for an `address` that is not global unicast."""
-    from ipaddress import ip_network
-
+        message = f"the host {shown(host)} is no IPv{version} address"
+        raise Problem(field, message, "Correct the host.") from None
     if any(address in ip_network(block) for block in NOT_PUBLIC):
         raise not_public_problem(field, host, f"is the address {address}, which is not public")
+    return str(address) if version == "4" else host.lower()
 
 
 def check_page(field: str, host: str, path: str, query: str) -> None:
@@ -650,6 +641,7 @@ def is_given(word: str, values: Values) -> bool:
 
 
 def missing_words(row: Sequence[str], values: Values) -> list[str]:
+    """Return the words of a signer's `row` that do not stand in the `values` of a query."""
     return [word for word in f"{row[0]} {row[1]}".split() if not is_given(word, values)]
 
 
@@ -689,17 +681,17 @@ def expiry_of(query: str) -> int | None:
     ends = [end for *row, end in SIGNERS if not missing_words(row, values)]
     if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
         ends.append("Expires")
-    return min((at for at in (end_of(end, values) for end in ends) if at is not None), default=None)
-
-
-def end_of(end: str, values: Values) -> int | None:
-    """Return the second since 1970 that the `values` of a query have where `end` says, or None."""
-    name, _, length_name = end.partition(" ")
-    text = values.get(name, "")
-    if length_name:
-        start, length = instant(text), seconds(values.get(length_name, ""))
-        return None if start is None or length is None else start + length
-    return instant(text) if name == "se" else seconds(text.rpartition(";")[2])
+    moments = []
+    for end in ends:
+        name, _, length_name = end.partition(" ")
+        text = values.get(name, "")
+        if length_name or name == "se":
+            moment, length = instant(text), seconds(values.get(length_name, "0"))
+        else:
+            moment, length = seconds(text.rpartition(";")[2]), 0
+        if moment is not None and length is not None:
+            moments.append(moment + length)
+    return min(moments, default=None)
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -1243,6 +1235,10 @@ PREPARE: Program = (
     },
     EXIT_CODES,
 )
+
+
+# Its own words stay English: to look for a translation of them imports locale, at every start.
+argparse._ = str  # type: ignore[attr-defined]
 
 
 class Parser(argparse.ArgumentParser):
