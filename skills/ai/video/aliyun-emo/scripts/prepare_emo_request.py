@@ -490,6 +490,12 @@ def check_host(field: str, host: str) -> str:
     last = labels[-1]
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
         return check_address(field, host, labels)
+    check_name(field, host, labels)
+    return name
+
+
+def check_name(field: str, host: str, labels: Sequence[str]) -> None:
+    """Raise `Problem` for a `host` of `labels` that has no name of the public internet."""
     for label in labels:
         check_label(field, host, label)
     if len(labels) == 1:
@@ -505,7 +511,6 @@ def check_host(field: str, host: str) -> str:
                 f"the host {shown(host)} is an internal endpoint: only its own cloud reaches it"
             )
             raise Problem(field, message, f"Give the link with {public} for the host.")
-    return name
 
 
 def check_label(field: str, host: str, label: str) -> None:

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from email.message import Message
     from http.client import HTTPConnection, HTTPResponse
     from socket import socket
-    from threading import Event, Timer
+    from threading import Timer
     from types import FrameType
     from typing import Any, NoReturn
     from urllib.parse import SplitResult
@@ -1281,9 +1281,13 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self.what = self.detail = ""
+        import threading
+
+        self.what, self.detail = "connecting", ""
         self.started = self.shown_at = monotonic()
-        self.ended: Event | None = None
+        self.ended = threading.Event()
+        self.is_shown = False
+        threading.Thread(target=self.beat, daemon=True).start()
 
     def say(self, line: str) -> None:
         """Show a whole `line`."""
@@ -1292,22 +1296,15 @@ class Progress:
     def show(self, what: str, detail: str = "") -> None:
         """Show that `what` goes on, with a `detail` that changes all the time."""
         changed, self.what, self.detail = what != self.what, what, detail
-        if not self.ended:
-            self.begin()
         if sys.stderr and sys.stderr.isatty():
+            self.is_shown = True
             self.write(f"\r{what}{detail}{self.elapsed()}".ljust(79))
         elif changed:
             self.write(f"{what}\n")
 
-    def begin(self) -> None:
-        import threading
-
-        self.ended = threading.Event()
-        threading.Thread(target=self.beat, args=(self.ended,), daemon=True).start()
-
-    def beat(self, ended: Event) -> None:
-        """Show a line whenever there was none for a while, until `ended`."""
-        while not ended.wait(max(0.0, HEARTBEAT - (monotonic() - self.shown_at))):
+    def beat(self) -> None:
+        """Show a line whenever there was none for a while, until the run has ended."""
+        while not self.ended.wait(max(0.0, HEARTBEAT - (monotonic() - self.shown_at))):
             if monotonic() - self.shown_at >= HEARTBEAT:
                 self.write(f"{self.what}{self.detail}{self.elapsed()}\n")
 
@@ -1323,10 +1320,9 @@ class Progress:
             sys.stderr.flush()
 
     def end(self) -> None:
-        if self.ended:
-            self.ended.set()
-            if sys.stderr and sys.stderr.isatty():
-                self.write("\n")
+        self.ended.set()
+        if self.is_shown:
+            self.write("\n")
 
 
 # --- 7. Command line -----------------------------------------------------------------------------
