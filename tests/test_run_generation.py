@@ -231,7 +231,7 @@ class Sending(GenerationCase):
                 self.clear()
                 line = self.ends(self.go(*words), 5, "service").line
                 self.assertEqual(line["state"], "made")
-                self.assertEqual(list(line), ["ok", "errors", *KEYS])
+                self.assertEqual(list(line), ["ok", "errors", *KEYS, "warnings"])
         self.assertEqual((len(service.posts), len(service.polls)), (2, 2))
 
 
@@ -312,7 +312,7 @@ class Faults(GenerationCase):
                 if state == "unclear":
                     self.assertIn("--again", result.line["errors"][0]["hint"])
                     again = self.ends(self.go(), 4, "service").line
-                    self.assertEqual(list(again), ["ok", "errors", *KEYS])
+                    self.assertEqual(list(again), ["ok", "errors", *KEYS, "warnings"])
                     self.assertEqual(len(service.posts), posts)
                     self.assertEqual(self.kept(), record)
 

@@ -157,7 +157,7 @@ class Interference(GenerationCase):
                 service, result = self.interrupted(later(0.8, created), [number])
                 self.ends(result, code, "arguments")
                 (task_id,) = service.tasks
-                self.assertEqual(list(result.line), ["ok", "errors", *KEYS])
+                self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
                 self.assertEqual((result.line["state"], result.line["task_id"]), ("made", task_id))
                 self.assertEqual(self.kept()["response"]["output"]["task_id"], task_id)
                 self.ends_with_video(self.go())

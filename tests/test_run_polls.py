@@ -109,7 +109,7 @@ class Polls(GenerationCase):
                 self.assertIn(words, result.line["errors"][0]["message"])
                 self.assertFalse((self.place() / "video.mp4").exists())
                 self.assertLessEqual(sum(self.clock.slept), 100)
-                self.assertEqual(list(result.line), ["ok", "errors", *KEYS])
+                self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
                 self.assertEqual(result.line["state"], "made")
                 service.script["tasks"] = [succeeded()]
                 if code in (4, 5):
@@ -285,7 +285,7 @@ class Polls(GenerationCase):
                     self.until(lambda: TASKS.exists() and list(TASKS.glob("*/response.json")))
                     process.send_signal(number)
                     result = self.ends(self.end_of(process), code, "arguments")
-                    self.assertEqual(list(result.line), ["ok", "errors", *KEYS])
+                    self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
                     self.assertEqual(result.line["task_status"], "RUNNING")
                     self.assertIn("again", result.line["errors"][0]["hint"])
                     self.assertEqual(self.kept("response.json")["task_status"], "RUNNING")
@@ -370,7 +370,7 @@ class OtherTasks(GenerationCase):
     def test_a_task_that_is_not_known_is_exit_3(self):
         self.serve()
         result = self.ends(self.call_run("--task", "of-another-account"), 3, "service")
-        self.assertEqual(list(result.line), ["ok", "errors", *KEYS])
+        self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
 
     def test_its_key_is_needed_only_where_there_is_something_to_ask(self):
         service = self.serve()

@@ -215,6 +215,7 @@ class Report:
         self.options: list[str] = []  # the fields that have an option in this run
         self.done = ""  # what a run without errors did, for people
         self.next: Sequence[str] = ()  # the words of the command that comes next
+        self.way_on = "Everything so far is on disk: run the same command again to go on."
 
     def error(self, field: str, message: str, hint: str) -> None:
         self.errors.append(Problem(field, message, hint))
@@ -1190,7 +1191,8 @@ def write_request(path: str, request: Json, values: Values, report: Report) -> N
     else:
         write_json(path, request)
         report.facts.update(request_path=path)
-        report.done = f"{printable(path, 200)} is written"
+        costs = "; to run it costs money" if "audio_url" in request["input"] else ""
+        report.done = f"{printable(path, 200)} is written{costs}"
         report.next = (neighbour("run_emo_request.py"), path)
 
 
@@ -1261,7 +1263,7 @@ def build_parser(program: Program, command: str, fields: Sequence[str]) -> Parse
     commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
     word = "[prepare] " if command == "prepare" else command and command + " "
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
-    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in exit_codes.items())
+    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
     parser = Parser(
         usage=f"%(prog)s {word}[options]{' [FILE]' if 'file' in fields else ''}",
         description=f"{what[0].upper()}{what[1:]}.{commands}",
@@ -1367,16 +1369,17 @@ def run(program: Program, arguments: Sequence[str], report: Report) -> tuple[int
         hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
         report.errors.append(Problem("output", message, hint, 1))
     except KeyboardInterrupt as interrupt:
-        hint = "Everything so far is on disk: run the same command again to go on."
         code = interrupt.args[0] if interrupt.args else 130
-        report.errors.append(Problem("arguments", "interrupted", hint, code))
+        report.errors.append(Problem("arguments", "interrupted", report.way_on, code))
     except Exception as error:
         message = f"a fault of this program: {type(error).__name__}"
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
         report.errors.append(Problem("internal", message, hint, 1))
     if report.errors:
-        errors = as_json(report.errors)
-        return max(p.code for p in report.errors), {"ok": False, "errors": errors, **report.facts}
+        line = {"ok": False, "errors": as_json(report.errors), **report.facts}
+        if "task_id" in line:
+            line["warnings"] = as_json(report.warnings)
+        return max(p.code for p in report.errors), line
     return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
 
 

@@ -45,6 +45,7 @@ try:
         member,
         move,
         neighbour,
+        option,
         output_path,
         printable,
         ratio_of,
@@ -58,6 +59,7 @@ try:
         shown,
         sync_folder,
         temporary_name,
+        utc,
         write_json,
     )
 except ImportError:
@@ -306,15 +308,20 @@ class Task:
         return self.found("video.mp4")
 
     @property
+    def saved_at(self) -> str:
+        """When its record was written, else its folder, as UTC."""
+        saved_at = text_in(self.record, "saved_at")
+        if instant(saved_at) is not None:
+            return saved_at
+        try:
+            return utc(int(os.stat(self.folder).st_mtime))
+        except OSError:  # removed just now
+            return utc(int(time()))
+
+    @property
     def age(self) -> float:
         """Seconds since its request was sent."""
-        saved_at = instant(text_in(self.record, "saved_at"))
-        if saved_at is None:
-            try:
-                return time() - os.stat(self.folder).st_mtime
-            except OSError:  # removed just now
-                return 0
-        return time() - saved_at
+        return time() - (instant(self.saved_at) or 0)
 
     @property
     def has_ended(self) -> bool:
@@ -389,7 +396,7 @@ def all_tasks(tasks: str) -> list[Task]:
     names = os.listdir(tasks) if os.path.isdir(tasks) else []
     folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
     found = [Task(folder) for folder in folders if os.path.isdir(folder)]
-    return sorted(found, key=lambda task: (task.age, task.folder))
+    return sorted(found, key=lambda task: task.saved_at, reverse=True)
 
 
 def append_snapshot(task: Task, answer: object) -> None:
@@ -870,13 +877,22 @@ def run_file(values: Values, report: Report, flight: Flight) -> None:
             report.error(field, "has nothing to do without FILE", "Give FILE, or take it away.")
         return None if report.errors else tell_tasks(report)
     run = Run(values, report, flight)
-    file = values.get("file", "-")
-    report.next = (__file__, file) if file != "-" else ()
+    report.next = command_again(values)
     try:
         return follow_id(run) if "task" in values else run_request(run)
     finally:
         flight.is_over = True
         run.progress.end()
+
+
+def command_again(values: Values) -> Sequence[str]:
+    """Return the words of the command that comes after the one of `values`, if it can be pasted."""
+    done = ("dry_run",) if "dry_run" in values else ("no_wait", "no_download", "again")
+    words = [__file__]
+    for field in [field for field in values if field not in done]:
+        words += [option(field)] if field != "file" else []
+        words += [values[field]] if OPTIONS[field][1] else []
+    return words if values.get("file") != "-" else ()
 
 
 def tell_tasks(report: Report) -> None:
@@ -896,7 +912,7 @@ def tell_tasks(report: Report) -> None:
             row[field] = text_in(links, field).partition("?")[0] or None
         rows.append({**row, "video_path": task.video_path})
     report.facts["tasks"] = rows
-    report.done = f"tasks in {printable(folder, 200)}: {len(rows)}"
+    report.done = f"tasks in {printable(os.path.abspath(folder), 200)}: {len(rows)}"
 
 
 def run_request(run: Run) -> None:
@@ -923,7 +939,7 @@ def run_request(run: Run) -> None:
 def read_request(path: str) -> Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
     if path not in ("", "-") and not os.path.exists(path):
-        hint = "Run prepare_emo_request.py first, and go on only when it ends with 0."
+        hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
         raise Problem("file", f"there is no {shown(path)}", hint)
     return read_json("file", path)
 
@@ -971,7 +987,7 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     if boxes:
         face_bbox, ext_bbox = boxes
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
-        report.done = "the portrait passed"
+        report.done = "the portrait passed; the next command needs your links"
         link = request["input"]["image_url"]  # a signature is for its file alone
         words = ("--image-url", "IMAGE_URL" if "?" in link else link, "--audio-url", "AUDIO_URL")
         report.next = (neighbour("prepare_emo_request.py"), *words, "--detection", path)
@@ -1082,6 +1098,8 @@ def settle(run: Run, task: Task, state: str, answer: Answer) -> None:
         task.write(saved_at=timestamp(), state=state, **came)
     except OSError as error:
         run.report.errors.append(unsaved_problem(task, error))
+    if state == "unclear":
+        run.report.way_on = LOOK_FIRST
     return task.tell(run.report)
 
 
@@ -1128,7 +1146,7 @@ def follow(run: Run, task: Task) -> None:
         raise may_exist_problem(task, values)
     if not task.has_ended:
         if task.age > TASK_LIFETIME:
-            raise gone_problem("its end is not known here")
+            raise gone_problem(run, "it is older than 24 hours, and its end is not known")
         report.done = "the task is made; the same command, run again, fetches its video"
         if "no_wait" in values:
             return
@@ -1147,7 +1165,7 @@ def conclude(run: Run, task: Task) -> None:
         raise problem
     if not task.video_path and "no_download" not in run.values:
         if task.age > TASK_LIFETIME:
-            raise gone_problem("its video was not fetched in time")
+            raise gone_problem(run, "it is older than 24 hours, and its video is not here")
         if "no_wait" in run.values or "dry_run" in run.values:
             return
         download(task, run.progress)
@@ -1172,9 +1190,11 @@ def may_exist_problem(task: Task, values: Values) -> Problem:
     return Problem("service", message, LOOK_FIRST, 4)
 
 
-def gone_problem(what: str) -> Problem:
+def gone_problem(run: Run, what: str) -> Problem:
     """Return the `Problem` of a task that the service does not know, or not any more."""
-    hint = "Tasks are forgotten after 24 hours. --again pays for another; check the id and the key."
+    hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
+    if "file" in run.values:
+        hint += " --again pays for another."
     return Problem("service", f"the task is gone: {what}", hint, 3)
 
 
@@ -1237,7 +1257,7 @@ def keep_status(run: Run, task: Task, answer: Json) -> None:
         if task.status in ("", GONE):
             keep_answer(task, answer)
             task.tell(run.report)
-        raise gone_problem("the service knows no such task")
+        raise gone_problem(run, "the service knows no such task")
     earlier = Task(task.folder).answer
     if earlier.get("task_status") in (SUCCEEDED, *FAILED) and word in UNFINISHED:
         answer = earlier  # of another run, to which a later answer has come sooner
@@ -1341,7 +1361,7 @@ OPTIONS = {  # field: commands, metavar ("" for a flag), help
 CODES = {
     **EXIT_CODES,
     2: "the input is wrong; nothing was sent",
-    3: "the service said no: request refused, portrait not passed, task failed or gone",
+    3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
     4: "the service could not be reached, or what happened is not known",
     5: "the task has not ended within --timeout: run the same command again",
     130: "interrupted (143: by SIGTERM): run the same command again",
