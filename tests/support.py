@@ -17,6 +17,7 @@ SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 sys.path.insert(0, str(SCRIPTS))
+import emo_media as media  # noqa: E402, F401
 import prepare_emo_request as emo  # noqa: E402
 import run_emo_request as run  # noqa: E402
 
