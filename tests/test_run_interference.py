@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -19,7 +20,7 @@ from service import (
     succeeded,
 )
 from service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other
-from support import REQUEST, RUN, emo, without_root
+from support import REQUEST, RUN, emo, run, without_root
 
 
 class Interference(GenerationCase):
@@ -148,6 +149,20 @@ class Interference(GenerationCase):
                 service, result = self.interrupted(busy, [number])
                 self.ends(result, code, "arguments")
                 self.assertEqual((len(service.posts), self.folders()), (1, []))
+
+    def test_a_signal_waits_for_no_lock_that_it_came_upon(self):
+        flight = run.Flight()
+        flight.left = True
+
+        def interrupted_while_a_timer_starts():
+            with threading._active_limbo_lock:
+                flight.interrupt(signal.SIGTERM, None)
+
+        thread = threading.Thread(target=interrupted_while_a_timer_starts, daemon=True)
+        thread.start()
+        thread.join(20)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual(flight.interrupted, signal.SIGTERM)
 
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_an_interrupt_waits_for_the_answer_to_what_was_paid_for(self):

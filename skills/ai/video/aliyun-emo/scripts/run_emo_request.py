@@ -535,10 +535,17 @@ class Flight:
     def interrupt(self, number: int, _: FrameType | None) -> None:
         """Handle the signal `number`."""
         if self.left and not self.interrupted:
+            import _thread
+
             self.interrupted = number
-            self.limit(GRACE)
+            # Not threading: whatever lock of it the signal came upon would never be free again.
+            _thread.start_new_thread(self.cut_later, ())
         elif not self.is_over:
             raise KeyboardInterrupt(128 + number)
+
+    def cut_later(self) -> None:
+        sleep(GRACE)
+        self.cut()
 
     def land(self) -> None:
         """End what began when it `left`; an interrupt that waited for this comes now."""
