@@ -420,7 +420,7 @@ class Videos(GenerationCase):
             ),
             ("no length", [raw(200, body, Content_Length=None, Connection="close")], 1, 0),
             ("² bytes", [raw(200, body, Content_Length="²", Connection="close")], 1, 0),
-            ("9s bytes", [raw(200, body, Content_Length="9" * 5000, Connection="close")], None, 4),
+            ("9s bytes", [raw(200, body, Content_Length="9" * 5000, Connection="close")], 1, 0),
         ):
             with self.subTest(name):
                 self.clear()

@@ -118,6 +118,7 @@ AT_WORK = 120  # seconds for which another run may be sending what it has claime
 STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
+UNTOLD = "untold"  # a file that marks an attempt of --again, until its end was told
 STATES = ("sending", "unclear", "made", "refused")
 LOOK_FIRST = (
     "Look at the account's tasks in the console: --task ID goes on with one that is there, --again "
@@ -360,7 +361,7 @@ def attempts(tasks: str, name: str) -> list[tuple[int, Task]]:
     """Return the folders for the request `name` with their numbers, the oldest first."""
     found = []
     for entry in os.listdir(tasks) if os.path.isdir(tasks) else []:
-        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]{{0,8}}))?", entry)
+        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]{{0,8}}))?", entry, re.IGNORECASE)
         if match:
             found.append((int(match[1] or 1), Task(os.path.join(tasks, entry))))
     return sorted(found, key=lambda attempt: attempt[0])
@@ -463,8 +464,9 @@ class Flight:
     """
 
     def __init__(self) -> None:
-        self.left = self.was_cut = self.is_over = False
+        self.left = self.was_cut = self.is_over = self.was_late = False
         self.interrupted = 0  # the number of the signal
+        self.untold = ""  # the mark of a task whose end this run tells
         self.connection: HTTPConnection | None = None
         self.socket: socket | None = None
         self.timer: Timer | None = None
@@ -542,6 +544,10 @@ class Flight:
             _thread.start_new_thread(self.cut_later, ())
         elif not self.is_over:
             raise KeyboardInterrupt(128 + number)
+        elif self.was_late:
+            os._exit(128 + number)  # nobody reads what is being printed
+        else:
+            self.was_late = True
 
     def cut_later(self) -> None:
         sleep(GRACE)
@@ -602,9 +608,11 @@ def opener_for(flight: Flight, read_seconds: float) -> OpenerDirector:
 def reason_of(error: object) -> str:
     """Return what `error` of a connection means, for people."""
     import socket
+    from http.client import InvalidURL
 
     for kind, words in (
         (str, str(error)),
+        (InvalidURL, "the URL, or the proxy, is no URL"),
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
@@ -696,10 +704,15 @@ def document_of(data: bytes, key: str) -> object:
     """Return an answer's JSON value, else its text, or None for nothing, without the API key."""
     if len(data) <= MAX_JSON:
         try:
-            return masked(json.loads(data), key)
+            return masked(json.loads(data, parse_constant=int), key)  # int() takes no NaN
         except (ValueError, RecursionError):  # no JSON, or so deep that it could not be written
             pass
-    text = data.decode("utf-8", "replace").replace(key, "***")
+    # Where it is no JSON, the key may be escaped in it, or cut off in its midst.
+    escaped = "".join(f"(?:{re.escape(c)}|\\\\u{ord(c):04x})" for c in key)
+    text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)
+    beginnings = [key[:length] for length in range(len(key), 3, -1)]
+    cut = next((start for start in beginnings if text.endswith(start)), "")
+    text = text[: len(text) - len(cut)] + "***" if cut else text
     return text[:MAX_JSON] or None
 
 
@@ -823,7 +836,8 @@ def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -
     The first box of a video is "ftyp" (ISO/IEC 14496-12, section 4.3).
     """
     announced = response.headers.get("Content-Length", "")
-    total = int(announced) if announced.isascii() and announced.isdigit() else None
+    is_length = announced.isascii() and announced.isdigit() and len(announced) < 4000
+    total = int(announced) if is_length else None  # int() refuses more digits
     of = f" of {total / 1e6:.1f}" if total else ""
     size, timely, head = 0, -1, b""
     while True:
@@ -882,7 +896,10 @@ def run_file(values: Values, report: Report, flight: Flight) -> None:
     if "file" not in values and "task" not in values:
         for field in values:
             report.error(field, "has nothing to do without FILE", "Give FILE, or take it away.")
-        return None if report.errors else tell_tasks(report)
+        if not report.errors:
+            tell_tasks(report)
+        flight.is_over = True
+        return None
     run = Run(values, report, flight)
     report.next = command_again(values)
     try:
@@ -913,7 +930,7 @@ def tell_tasks(report: Report) -> None:
             "task_id": task.task_id or None,
             "task_status": task.status or None,
             "state": task.state,
-            "saved_at": task.record.get("saved_at"),
+            "saved_at": text_in(task.record, "saved_at") or None,
         }
         for field in ("image_url", "audio_url"):
             row[field] = text_in(links, field).partition("?")[0] or None
@@ -980,17 +997,26 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         raise answer_problem(answer)
     record = {"saved_at": timestamp(), "request": body, "response": answer.document}
     output = member(answer.document, "output")
-    report.facts.update(detection_path=path, check_pass=output.get("check_pass"))
-    write_json(path, record)
+    check_pass = output.get("check_pass") if state == "made" else None
+    report.facts.update(detection_path=None, check_pass=check_pass)
+    try:
+        write_json(path, record)
+        report.facts.update(detection_path=path)
+    except OSError as error:  # it is billed: what can be told of it is told all the same
+        message = f"{shown(path)} cannot be written: {error.strerror}"
+        report.errors.append(Problem("output", message, "Keep the boxes, and make room.", 1))
     if state != "made" or not isinstance(answer.document, dict):
         raise answer_problem(answer)
     if not output["check_pass"]:
         request_id = {k: v for k, v in answer.document.items() if k == "request_id"}
         what, said = "the portrait did not pass", {**output, **request_id}
         raise refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
-    boxes = check_detection(record, None, report)
-    for problem in report.errors:
+    found = Report()
+    boxes = check_detection(record, None, found)
+    for problem in found.errors:
         problem.code = 3
+    report.errors += found.errors
+    report.warnings += found.warnings
     if boxes:
         face_bbox, ext_bbox = boxes
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
@@ -1015,10 +1041,14 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
         key = report.check(find_key)
         if report.errors or not key:
             return None
+        check_writable(os.path.join(tasks, name, "task.json"))
         if "dry_run" in run.values:
             report.warnings += links.warnings
             return tell_would_send(request, report)
+        run.flight.left = True  # from the claim on, an interrupt waits until it can be taken back
         task = claim(tasks, name, found[-1][0] + 1 if found else 1)
+        if not task:
+            run.flight.land()
     report.warnings += links.warnings
     send(run, task, key or "", request)
     return None if report.errors else follow(run, task)
@@ -1027,10 +1057,12 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
 def gives_way(task: Task, values: Values) -> bool:
     """Whether --again is given and pays for another attempt beside this one.
 
-    Not while its end, or its video, is still to be had: the same command, run again, goes on with
-    what it has paid for.
+    Not while its end, or its video, is still to be had, or was not told yet: the same command, run
+    again, goes on with what it has paid for.
     """
     if "again" not in values:
+        return False
+    if task.found(UNTOLD) and task.age <= TASK_LIFETIME:
         return False
     if task.state != "made":
         return task.state == "unclear" or abs(task.age) >= AT_WORK
@@ -1059,13 +1091,16 @@ def tell_would_send(request: Json, report: Report) -> None:
 
 def send(run: Run, task: Task, key: str, request: Json) -> None:
     """Send a generation, once, and keep what becomes of it in the folder of its `task`."""
-    body = body_to_send(request)
-    links = request["input"]
-    names = [file_name(links["image_url"]), file_name(links["audio_url"])]
-    size = VIDEO_SIZES[ratio_of(links["ext_bbox"]) or ""]
-    style_level = request["parameters"]["style_level"]
     state, answer = "", Answer(0)
     try:
+        run.flight.land()
+        body = body_to_send(request)
+        links = request["input"]
+        names = [file_name(links["image_url"]), file_name(links["audio_url"])]
+        size = VIDEO_SIZES[ratio_of(links["ext_bbox"]) or ""]
+        style_level = request["parameters"]["style_level"]
+        if "again" in run.values:
+            replace_file(task.path(UNTOLD), [])
         task.write(
             saved_at=timestamp(),
             title=" + ".join(name.rpartition(".")[0] or name for name in names),
@@ -1090,6 +1125,7 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
     run.flight.land()
     if state != "made":
         problem = answer_problem(answer)
+        problem.code = 3 if state == "refused" else problem.code
         if state == "unclear":
             problem.message += "; a task may have been made"
             problem.hint = LOOK_FIRST
@@ -1152,9 +1188,9 @@ def follow(run: Run, task: Task) -> None:
     if task.state != "made":
         raise may_exist_problem(task, values)
     if not task.has_ended:
-        if task.age > TASK_LIFETIME:
+        if is_forgotten(task, values):
             raise gone_problem(run, "it is older than 24 hours, and its end is not known")
-        report.done = "the task is made; the same command, run again, fetches its video"
+        report.done = "the task is made; the next command fetches its video"
         if "no_wait" in values:
             return
         key = find_key()
@@ -1164,14 +1200,20 @@ def follow(run: Run, task: Task) -> None:
     conclude(run, task)
 
 
+def is_forgotten(task: Task, values: Values) -> bool:
+    """Whether `task` is too old to be asked for; --task asks all the same: a clock may be wrong."""
+    return task.age > TASK_LIFETIME and "task" not in values
+
+
 def conclude(run: Run, task: Task) -> None:
     """Bring home the video of a task that has ended; raises `Problem` where there is none."""
+    run.flight.untold = task.path(UNTOLD)
     if task.status in FAILED:
         problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
         problem.hint += " --again pays for another task."
         raise problem
     if not task.video_path and "no_download" not in run.values:
-        if task.age > TASK_LIFETIME:
+        if is_forgotten(task, run.values):
             raise gone_problem(run, "it is older than 24 hours, and its video is not here")
         if "no_wait" in run.values or "dry_run" in run.values:
             return
@@ -1381,13 +1423,18 @@ def main(argv: Sequence[str] | None = None, flight: Flight | None = None) -> int
     `flight` is the one that handles the signals of this process, if any does.
     """
 
+    flight = flight or Flight()
+
     def command(values: Values, report: Report) -> None:
-        run_file(values, report, flight or Flight())
+        run_file(values, report, flight)
 
     what = "send a prepared request once, wait for its answer or its video, and keep all of it"
     example = "output/aliyun-emo/request.json --timeout 900"
     program: Program = ({"": (command, what, example)}, OPTIONS, CODES)
-    return run_command_line(program, argv)
+    code = run_command_line(program, argv)
+    if code in (0, 3) and os.path.exists(flight.untold):
+        os.unlink(flight.untold)  # only now is it sure that the end was told
+    return code
 
 
 def script() -> NoReturn:
