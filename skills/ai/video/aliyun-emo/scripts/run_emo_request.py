@@ -255,7 +255,7 @@ def file_name(link: str) -> str:
 # --- 4. Files: a folder for each task ------------------------------------------------------------
 
 
-def kept_json(path: str) -> Json:
+def read_evidence(path: str) -> Json:
     """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
     try:
         with open(path, "rb") as file:
@@ -271,8 +271,8 @@ class Task:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.is_new = False  # made by this run
-        self.record = kept_json(self.path("task.json"))
-        self.answer = kept_json(self.path("response.json"))
+        self.record = read_evidence(self.path("task.json"))
+        self.answer = read_evidence(self.path("response.json"))
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -1175,7 +1175,7 @@ def follow_id(run: Run) -> None:
         task = Task(folder_of_id(tasks, task_id))
         nothing = dict.fromkeys(("title", "state", "request", "sent", "http_status", "response"))
         task.write(**{"saved_at": timestamp(), **nothing, "state": "made"})
-        keep_answer(task, {"task_id": task_id})
+        write_answer(task, {"task_id": task_id})
     follow(run, task)
 
 
@@ -1294,30 +1294,31 @@ def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
     elif answer.status >= 300 or not isinstance(said, dict) or not word:
         trouble = f"HTTP {answer.status}, not to be read as a status"
     else:
-        keep_status(run, task, task_answer(task.task_id, said))
+        record_status(run, task, task_answer(task.task_id, said))
     run.progress.show(trouble or printable(word, 40))
     return trouble, answer.retry_after
 
 
-def keep_status(run: Run, task: Task, answer: Json) -> None:
+def record_status(run: Run, task: Task, answer: Json) -> None:
     """Keep the normalized `answer` about `task`; raises `Problem` when it is gone."""
     word = answer["task_status"]
     if word == GONE:
         if task.status in ("", GONE):
-            keep_answer(task, answer)
+            write_answer(task, answer)
             task.tell(run.report)
         raise gone_problem(run, "the service knows no such task")
     earlier = Task(task.folder).answer
     if earlier.get("task_status") in (SUCCEEDED, *FAILED) and word in UNFINISHED:
         answer = earlier  # of another run, to which a later answer has come sooner
-    keep_answer(task, answer)
+    write_answer(task, answer)
     task.tell(run.report)
-    if word not in (*UNFINISHED, *FAILED, SUCCEEDED) and not run.report.warnings:
+    is_told = any(warning.field == "service" for warning in run.report.warnings)
+    if word not in (*UNFINISHED, *FAILED, SUCCEEDED) and not is_told:
         message = f"{shown(word)} is a status that is not known; taken as not finished"
         run.report.warn("service", message, "Look at references/api.md.")
 
 
-def keep_answer(task: Task, answer: Json) -> None:
+def write_answer(task: Task, answer: Json) -> None:
     """Write the normalized `answer` about `task`, with its video if that is here."""
     task.answer = {**answer, **({"video_path": "video.mp4"} if task.video_path else {})}
     write_json(task.path("response.json"), task.answer)
@@ -1339,7 +1340,7 @@ def download(task: Task, progress: Progress) -> None:
                 hint = "Run again; until then response.json has the link, for 24 hours."
                 raise Problem("service", message, hint, 4) from None
             sleep(pause)
-    keep_answer(task, task.answer)
+    write_answer(task, task.answer)
 
 
 class Progress:
