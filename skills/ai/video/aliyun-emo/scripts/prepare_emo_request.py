@@ -21,8 +21,6 @@ Nothing here opens a socket: run_emo_request.py, beside this file, runs what was
 one line of JSON, stderr the same for people; --help lists the exit codes.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import functools
@@ -32,7 +30,9 @@ import re
 import sys
 from time import gmtime, sleep, strftime, time
 
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+# Only a type checker needs these, and typing is slow to import. What names them stands in quotes:
+# `from __future__ import annotations` is a module to load, and writes out every annotation.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from io import FileIO
@@ -223,7 +223,7 @@ class Report:
     def warn(self, field: str, message: str, hint: str) -> None:
         self.warnings.append(Problem(field, message, hint))
 
-    def check(self, rule: Callable[..., Value], *arguments: Any) -> Value | None:
+    def check(self, rule: "Callable[..., Value]", *arguments: "Any") -> "Value | None":
         """Return what `rule` returns, or None when it raised a `Problem`, which is kept."""
         try:
             return rule(*arguments)
@@ -276,7 +276,7 @@ def service_text(text: object) -> str:
 # --- 3. Validation: text in, value or problems out ----------------------------------------------
 
 
-def check_given(field: str, text: str | None, wanted: str) -> str:
+def check_given(field: str, text: "str | None", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         message = "is missing" if text is None else "has no value"
@@ -288,7 +288,7 @@ def check_given(field: str, text: str | None, wanted: str) -> str:
     return text
 
 
-def check_choice(field: str, text: str | None, choices: Sequence[str]) -> str:
+def check_choice(field: str, text: "str | None", choices: "Sequence[str]") -> str:
     """Return `text`, one of `choices`; raises `Problem`."""
     wanted = f"one of {', '.join(choices)}"
     text = check_given(field, text, wanted)
@@ -297,7 +297,7 @@ def check_choice(field: str, text: str | None, choices: Sequence[str]) -> str:
     raise Problem(field, f"{shown(text)} is not known", f"Give {wanted}.")
 
 
-def check_model(text: str | None, stage: str, others: Sequence[str]) -> str:
+def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
     """Return the model name as given: dedicated deployments have names of their own.
 
     Raises `Problem` for what cannot be a name, and for one of `others`, the other stage's models.
@@ -315,7 +315,7 @@ def check_model(text: str | None, stage: str, others: Sequence[str]) -> str:
 # Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: str | None) -> Box:
+def parse_box(field: str, text: "str | None") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
@@ -343,12 +343,12 @@ def is_pixel(text: str) -> bool:
     return digits and int(text) <= MAX_SIDE
 
 
-def size_of(box: Sequence[int]) -> tuple[int, int]:
+def size_of(box: "Sequence[int]") -> "tuple[int, int]":
     """Return width and height of `box` in pixels."""
     return box[2] - box[0], box[3] - box[1]
 
 
-def has_ratio(box: Sequence[int], ratio: str) -> bool:
+def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
     """Whether `box` has the `ratio`, "p:q", but for the rounding of its corners.
 
     They are whole pixels, so either side may be one pixel off the exact ratio, which moves
@@ -359,14 +359,14 @@ def has_ratio(box: Sequence[int], ratio: str) -> bool:
     return abs(width * q - height * p) <= p + q
 
 
-def ratio_of(box: Sequence[int]) -> str | None:
+def ratio_of(box: "Sequence[int]") -> "str | None":
     """Return the service's ratio, "1:1" or "3:4", that `box` has, or None."""
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
 def check_boxes(
-    face_text: str | None, ext_text: str | None, report: Report
-) -> tuple[Box, Box] | None:
+    face_text: "str | None", ext_text: "str | None", report: Report
+) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
     face_bbox = report.check(parse_box, "face_bbox", face_text)
@@ -397,7 +397,7 @@ def check_boxes(
 # Links: `image_url` and `audio_url`, which the service downloads from the public internet.
 
 
-def check_link(field: str, text: str | None, now: float, report: Report) -> str | None:
+def check_link(field: str, text: "str | None", now: float, report: Report) -> "str | None":
     """Return the normalized link, or None when something is wrong with it but for its age.
 
     `now` is in seconds since 1970. Path and query of a plain ASCII link stay byte for byte, since
@@ -438,7 +438,7 @@ def check_link(field: str, text: str | None, now: float, report: Report) -> str 
     return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
-def split_link(field: str, text: str) -> tuple[str, ...]:
+def split_link(field: str, text: str) -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
 
     The optional ones are empty or have their punctuation. What no link may hold is left out, so
@@ -497,7 +497,7 @@ def check_host(field: str, host: str) -> str:
     return name
 
 
-def check_name(field: str, host: str, labels: Sequence[str]) -> None:
+def check_name(field: str, host: str, labels: "Sequence[str]") -> None:
     """Raise `Problem` for a `host` of `labels` that has no name of the public internet."""
     for label in labels:
         check_label(field, host, label)
@@ -546,7 +546,7 @@ def ascii_hint(host: str) -> str:
     return "Give the host in its xn-- form."
 
 
-def ipv4_number(labels: Sequence[str]) -> int:
+def ipv4_number(labels: "Sequence[str]") -> int:
     """Return the number of the IPv4 address that `labels` spell; raises `ValueError`."""
     numbers = []
     for label in labels:
@@ -561,7 +561,7 @@ def ipv4_number(labels: Sequence[str]) -> int:
     return last + sum(number << 24 - 8 * place for place, number in enumerate(front))
 
 
-def check_address(field: str, host: str, labels: Sequence[str]) -> str:
+def check_address(field: str, host: str, labels: "Sequence[str]") -> str:
     """Return the `host`, an address of IPv6 in brackets or of IPv4; raises `Problem`."""
     from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -627,7 +627,7 @@ def unescaped(text: str) -> str:
 # Signatures: what a link's query says of its signer (contract, "Signed links and when they expire")
 
 
-def query_values(query: str) -> Values:
+def query_values(query: str) -> "Values":
     """Return the first value of each name in `query`; names that begin with x- in lower case."""
     values: Values = {}
     for pair in query.lstrip("?").split("&") if query else []:
@@ -641,14 +641,14 @@ def parameter_name(text: str) -> str:
     return name.lower() if name[:2] in ("x-", "X-") else name
 
 
-def is_given(word: str, values: Values) -> bool:
+def is_given(word: str, values: "Values") -> bool:
     """Whether a `word` of `SIGNERS` stands in the `values` of a query."""
     names, _, pattern = word.partition("=")
     found = [values[name] for name in names.split("|") if values.get(name)]
     return any(re.match(pattern, value) for value in found)
 
 
-def missing_words(row: Sequence[str], values: Values) -> list[str]:
+def missing_words(row: "Sequence[str]", values: "Values") -> "list[str]":
     """Return the words of a signer's `row` that do not stand in the `values` of a query."""
     return [word for word in f"{row[0]} {row[1]}".split() if not is_given(word, values)]
 
@@ -683,7 +683,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
         report.warn(field, "the link may have lost its end: its query is Expires alone", CUT_HINT)
 
 
-def expiry_of(query: str) -> int | None:
+def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
     values = query_values(query)
     ends = [end for *row, end in SIGNERS if not missing_words(row, values)]
@@ -702,7 +702,7 @@ def expiry_of(query: str) -> int | None:
     return min(moments, default=None)
 
 
-def link_identity(link: str) -> tuple[str, str]:
+def link_identity(link: str) -> "tuple[str, str]":
     """Return what makes a normalized `link` lead to its file, and apart from it the signature.
 
     Left out are the scheme's default port, and how the escapes of characters that need none are
@@ -728,7 +728,7 @@ def link_identity(link: str) -> tuple[str, str]:
     return f"{scheme}://{host}/{path}{question}{asked}", signature
 
 
-def plain_escape(escape: re.Match[str]) -> str:
+def plain_escape(escape: "re.Match[str]") -> str:
     """Return the character of a percent `escape` that needs none, else the escape in capitals."""
     character = chr(int(escape[1], 16))
     return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()
@@ -738,11 +738,11 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def seconds(text: str) -> int | None:
+def seconds(text: str) -> "int | None":
     return int(text[:18]) if is_number(text) else None  # more of them is for ever in any case
 
 
-def instant(text: str) -> int | None:
+def instant(text: str) -> "int | None":
     """Return the second since 1970 of "20241114T084516Z" or "2026-01-01T00:00:00Z", or None."""
     time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?"
     found = re.fullmatch(rf"(\d{{4}})-?(\d\d)-?(\d\d)(?:{time_of_day})?", text, re.ASCII)
@@ -775,7 +775,9 @@ def escaped(text: str) -> str:
 # Detection answers, saved as the service gave them or with their request
 
 
-def check_detection(saved: Json, image_url: str | None, report: Report) -> tuple[Box, Box] | None:
+def check_detection(
+    saved: "Json", image_url: "str | None", report: Report
+) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
     `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer}; then
@@ -800,13 +802,13 @@ def check_detection(saved: Json, image_url: str | None, report: Report) -> tuple
     return boxes
 
 
-def member(document: object, name: str) -> Json:
+def member(document: object, name: str) -> "Json":
     """Return the object that `document` has by this name, {} where there is none."""
     value = document.get(name) if isinstance(document, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def passed_output(answer: object) -> Json:
+def passed_output(answer: object) -> "Json":
     """Return `output` of a detection answer that passed; raises `Problem`."""
     hint = "Give the answer of the detection, whole and unchanged."
     if not isinstance(answer, dict):
@@ -826,7 +828,7 @@ def passed_output(answer: object) -> Json:
 
 
 def refusal_problem(
-    field: str, what: str, said: Json, code: int = 2, remedy: str = UNKNOWN_REMEDY
+    field: str, what: str, said: "Json", code: int = 2, remedy: str = UNKNOWN_REMEDY
 ) -> Problem:
     """Return the `Problem` for the `code` and `message` with which the service said no.
 
@@ -838,7 +840,7 @@ def refusal_problem(
     return Problem(field, words, REMEDIES.get(str(name), remedy), code)
 
 
-def box_text(output: Json, name: str) -> str | None:
+def box_text(output: "Json", name: str) -> "str | None":
     """Return the box `name` of `output` in the form of the option, so that one rule serves both."""
     box = output.get(name)
     if box is None:
@@ -848,7 +850,7 @@ def box_text(output: Json, name: str) -> str | None:
     return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in texts)}]"
 
 
-def check_same_image(given: Json, image_url: str, report: Report) -> None:
+def check_same_image(given: "Json", image_url: str, report: Report) -> None:
     """Raise `Problem` unless the picture of this call is that which a detection was `given`."""
     detected = given.get("image_url")
     if not isinstance(detected, str):
@@ -868,7 +870,7 @@ def check_same_image(given: Json, image_url: str, report: Report) -> None:
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(values: Values, now: float, report: Report) -> Json | None:
+def detection_request(values: "Values", now: float, report: Report) -> "Json | None":
     """Return the body of a detection (contract, section 1), or None when a value is wrong.
 
     A link that is wrong for its age alone, and thus an error, is in the body all the same.
@@ -883,8 +885,8 @@ def detection_request(values: Values, now: float, report: Report) -> Json | None
 
 
 def generation_request(
-    values: Values, saved: Json | None, now: float, report: Report
-) -> Json | None:
+    values: "Values", saved: "Json | None", now: float, report: Report
+) -> "Json | None":
     """Return the body of a generation (contract, section 2), or None when a value is wrong.
 
     A link that is wrong for its age alone, and thus an error, is in the body all the same.
@@ -910,7 +912,7 @@ def generation_request(
     return {"model": model, "input": given, "parameters": {"style_level": style_level}}
 
 
-def request_of(body: Json, now: float, report: Report) -> Json | None:
+def request_of(body: "Json", now: float, report: Report) -> "Json | None":
     """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
 
     With an `audio_url` it is a generation, else a detection. What is wrong with the age of a link
@@ -945,7 +947,7 @@ def request_of(body: Json, now: float, report: Report) -> Json | None:
     return None if foreign else request
 
 
-def request_name(request: Json, base_url: str) -> str:
+def request_name(request: "Json", base_url: str) -> str:
     """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
 
     The same picture, recording, boxes, style and model have the same name, however their links are
@@ -973,7 +975,7 @@ def evidence_path(name: str) -> str:
     return os.path.join(os.environ.get("OUTPUT_DIR") or "output", "aliyun-emo", name)
 
 
-def read_json(field: str, path: str) -> Json:
+def read_json(field: str, path: str) -> "Json":
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
     path = check_given(field, path, "FILE, or - for stdin")
     name = "stdin" if path == "-" else shown(path)
@@ -1021,7 +1023,7 @@ def open_at_once(path: str, flags: int) -> int:
     return descriptor
 
 
-def read_in_time(file: FileIO, limit: int) -> bytes:
+def read_in_time(file: "FileIO", limit: int) -> bytes:
     """Return what `file`, a pipe, has next; raises `OSError` when it is silent for too long."""
     import threading
 
@@ -1068,7 +1070,7 @@ def write_json(path: str, document: object, sync: bool = False) -> None:
     replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], sync)
 
 
-def replace_file(path: str, chunks: Iterable[bytes], sync: bool = False) -> None:
+def replace_file(path: str, chunks: "Iterable[bytes]", sync: bool = False) -> None:
     """Replace the file `path` whole by `chunks`, making its folder; raises `OSError`.
 
     Whoever reads it sees the old file or the new one, whatever happens to this process. With
@@ -1114,7 +1116,7 @@ def move(source: str, target: str) -> None:
     return os.replace(source, target)
 
 
-def if_offered(call: Callable[..., object], *arguments: Any) -> None:
+def if_offered(call: "Callable[..., object]", *arguments: "Any") -> None:
     """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
     try:
         call(*arguments)
@@ -1141,7 +1143,7 @@ def sync_folder(folder: str) -> None:
 # --- 6. Commands: one function each --------------------------------------------------------------
 
 
-def prepare(values: Values, report: Report) -> None:
+def prepare(values: "Values", report: Report) -> None:
     """Check everything a generation needs and write its request."""
     answer = None
     if "detection" in values:
@@ -1165,7 +1167,7 @@ def prepare(values: Values, report: Report) -> None:
     )
 
 
-def detect(values: Values, report: Report) -> None:
+def detect(values: "Values", report: Report) -> None:
     """Check everything a detection needs and write its request."""
     request = detection_request(values, time(), report)
     path = report.check(output_path, values, evidence_path("detect_request.json"))
@@ -1176,7 +1178,7 @@ def detect(values: Values, report: Report) -> None:
     report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
 
 
-def output_path(values: Values, default: str) -> str:
+def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = values.get("output", default)
     if path == "-":
@@ -1184,7 +1186,7 @@ def output_path(values: Values, default: str) -> str:
     return check_given("output", path, "the file to write, or leave --output out")
 
 
-def write_request(path: str, request: Json, values: Values, report: Report) -> None:
+def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`."""
     if "dry_run" in values:
         check_writable(path)
@@ -1215,7 +1217,7 @@ EXIT_CODES = {
 
 # A program is its commands (name, or "" for the only one: function, what it does, an example), its
 # options (field, "file" without --: commands, metavar, "" for a flag, help) and its exit codes.
-PREPARE: Program = (
+PREPARE: "Program" = (
     {
         "prepare": (
             prepare,
@@ -1253,11 +1255,11 @@ argparse._ = str  # type: ignore[attr-defined]
 class Parser(argparse.ArgumentParser):
     """argparse, but what it finds wrong is a `Problem` like any other."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> "NoReturn":
         raise Problem("arguments", printable(message, 200), f"See {self.prog} --help.")
 
 
-def build_parser(program: Program, command: str, fields: Sequence[str]) -> Parser:
+def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> Parser:
     """Return the parser of a `command` of `program`, whose options give `fields`."""
     all_commands, options, exit_codes = program
     _, what, example = all_commands[command]
@@ -1287,7 +1289,7 @@ def build_parser(program: Program, command: str, fields: Sequence[str]) -> Parse
     return parser
 
 
-def parse(program: Program, arguments: Sequence[str], report: Report) -> tuple[str, Values]:
+def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
     """Return the command and the values of its options, stripped of white space around them.
 
     Raises `Problem` when there is no such command, and `SystemExit` after --help and --version.
@@ -1315,8 +1317,8 @@ def parse(program: Program, arguments: Sequence[str], report: Report) -> tuple[s
 
 
 def joined(
-    options: dict[str, tuple[str, str, str]], arguments: Sequence[str], report: Report
-) -> list[str]:
+    options: "dict[str, tuple[str, str, str]]", arguments: "Sequence[str]", report: Report
+) -> "list[str]":
     """Return `arguments` with options and their values as one word, "--name=value".
 
     So a value may begin with a minus sign, and one that is missing is empty: both are for the
@@ -1343,7 +1345,7 @@ def joined(
     return words
 
 
-def report_unknown(words: Sequence[str], report: Report) -> None:
+def report_unknown(words: "Sequence[str]", report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
 
     What follows an unknown option may be its value, and a secret, so it is not shown.
@@ -1358,7 +1360,7 @@ def report_unknown(words: Sequence[str], report: Report) -> None:
         report.error("arguments", f"{shown(name)} is not an option here", hint)
 
 
-def run(program: Program, arguments: Sequence[str], report: Report) -> tuple[int, Json]:
+def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":
     """Carry out a command line; return the exit code and the line for stdout."""
     try:
         command, values = parse(program, arguments, report)
@@ -1385,7 +1387,7 @@ def run(program: Program, arguments: Sequence[str], report: Report) -> tuple[int
     return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
 
 
-def as_json(found: Sequence[Problem]) -> list[Values]:
+def as_json(found: "Sequence[Problem]") -> "list[Values]":
     return [{"field": p.field, "message": p.message, "hint": p.hint} for p in found]
 
 
@@ -1402,7 +1404,7 @@ def tell(report: Report) -> None:
             print(f"next: {for_the_shell([sys.executable, *report.next])}", file=sys.stderr)
 
 
-def for_the_shell(words: Sequence[str]) -> str:
+def for_the_shell(words: "Sequence[str]") -> str:
     """Return a command of `words`, quoted for this system's shell."""
     if os.name == "nt":
         from subprocess import list2cmdline
@@ -1413,7 +1415,7 @@ def for_the_shell(words: Sequence[str]) -> str:
     return " ".join(map(shlex.quote, words))
 
 
-def run_command_line(program: Program, argv: Sequence[str] | None) -> int:
+def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
@@ -1436,11 +1438,11 @@ def run_command_line(program: Program, argv: Sequence[str] | None) -> int:
     return code
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     return run_command_line(PREPARE, argv)
 
 
-def script() -> NoReturn:
+def script() -> "NoReturn":
     """Run this process's command line and end the process."""
     code = main()
     os._exit(code)  # all is written by now, and Python's clean-up takes longer than the work did
