@@ -199,6 +199,25 @@ class Finds(GenerationCase):
         self.assertTrue(flight.is_over)
 
 
+class Untold(GenerationCase):
+    def test_an_unclear_attempt_of_again_gives_way_to_the_next(self):
+        service = self.serve(video_synthesis=[raw(500, b"")])
+        for posts in (1, 2, 3):
+            result = self.go("--again")
+            self.assertEqual((result.code, len(service.posts)), (4, posts), result)
+        self.assertEqual(self.states(), ["unclear"] * 3)
+
+    def test_a_dry_run_tells_an_end_and_leaves_its_mark(self):
+        service = self.serve()
+        self.go("--again")
+        mark = TASKS / self.folders()[0] / "untold"
+        mark.touch()
+        self.assertIs(self.go("--again", "--dry-run").line["would_send"], False)
+        self.assertTrue(mark.exists())
+        self.assertEqual((self.go("--again").code, len(service.posts)), (0, 1))
+        self.assertFalse(mark.exists())
+
+
 class OlderThanADay(GenerationCase):
     def test_what_was_paid_for_and_never_told_gives_way_after_a_day(self):
         service = self.serve(tasks=[status_of("RUNNING")])

@@ -1062,13 +1062,13 @@ def gives_way(task: Task, values: Values) -> bool:
     """
     if "again" not in values:
         return False
-    if task.found(UNTOLD) and task.age <= TASK_LIFETIME:
-        return False
     if task.state != "made":
         return task.state == "unclear" or abs(task.age) >= AT_WORK
+    if task.age > TASK_LIFETIME:
+        return True
     has_video = task.video_path or "no_download" in values
-    is_complete = task.status == SUCCEEDED and has_video
-    return task.age > TASK_LIFETIME or task.status in FAILED or bool(is_complete)
+    is_complete = task.status == SUCCEEDED and bool(has_video)
+    return (task.status in FAILED or is_complete) and not task.found(UNTOLD)
 
 
 def warn_of_new_signatures(task: Task, request: Json, report: Report) -> None:
@@ -1207,7 +1207,8 @@ def is_forgotten(task: Task, values: Values) -> bool:
 
 def conclude(run: Run, task: Task) -> None:
     """Bring home the video of a task that has ended; raises `Problem` where there is none."""
-    run.flight.untold = task.path(UNTOLD)
+    if "dry_run" not in run.values:
+        run.flight.untold = task.path(UNTOLD)
     if task.status in FAILED:
         problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
         problem.hint += " --again pays for another task."
