@@ -467,9 +467,13 @@ def split_link(field: str, text: str) -> "tuple[str, ...]":
     return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
 
 
+def is_visible_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def is_plain(text: str) -> bool:
     """Whether `text` is visible ASCII without a backslash."""
-    return text.isascii() and text.isprintable() and " " not in text and "\\" not in text
+    return is_visible_ascii(text) and "\\" not in text
 
 
 def check_host(field: str, host: str) -> str:

@@ -41,6 +41,8 @@ try:
         evidence_path,
         if_offered,
         instant,
+        is_number,
+        is_visible_ascii,
         link_identity,
         member,
         move,
@@ -131,15 +133,11 @@ LOOK_FIRST = (
 def check_seconds(field: str, text: str, least: float) -> float:
     """Return `text` as seconds, from `least` to a day, after which a task is gone."""
     number = text.replace(".", "", 1)
-    seconds_given = float(text) if number.isascii() and number.isdigit() else -1
+    seconds_given = float(text) if is_number(number) else -1
     if least <= seconds_given <= TASK_LIFETIME:
         return seconds_given
     wanted = f"a number of seconds from {least:g} to {TASK_LIFETIME}"
     raise Problem(field, f"{shown(text)} is not {wanted}", f"Give {wanted}.")
-
-
-def is_visible_ascii(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
 
 
 def check_task_id(text: str) -> str:
@@ -612,13 +610,12 @@ def reason_of(error: object) -> str:
 
     for kind, words in (
         (str, str(error)),
-        (InvalidURL, "the URL, or the proxy, is no URL"),
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
         (socket.gaierror, "the name of the host did not resolve"),
         (OSError, str(getattr(error, "strerror", None) or error)),
-        (ValueError, "the URL, or the proxy, is no URL"),
+        ((InvalidURL, ValueError), "the URL, or the proxy, is no URL"),
     ):
         if isinstance(error, kind):
             return printable(words, 200)
@@ -735,7 +732,7 @@ def masked(value: Any, key: str, depth: int = 0) -> Any:
 def retry_after(headers: Message) -> float | None:
     """Return the seconds that a Retry-After header asks for, as a number or until a date."""
     text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
+    if is_number(text):
         return float(text)
     from email.utils import parsedate_to_datetime
 
@@ -836,7 +833,7 @@ def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -
     The first box of a video is "ftyp" (ISO/IEC 14496-12, section 4.3).
     """
     announced = response.headers.get("Content-Length", "")
-    is_length = announced.isascii() and announced.isdigit() and len(announced) < 4000
+    is_length = is_number(announced) and len(announced) < 4000
     total = int(announced) if is_length else None  # int() refuses more digits
     of = f" of {total / 1e6:.1f}" if total else ""
     size, timely, head = 0, -1, b""
@@ -1424,7 +1421,6 @@ def main(argv: Sequence[str] | None = None, flight: Flight | None = None) -> int
 
     `flight` is the one that handles the signals of this process, if any does.
     """
-
     flight = flight or Flight()
 
     def command(values: Values, report: Report) -> None:
