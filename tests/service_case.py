@@ -12,12 +12,17 @@ from pathlib import Path
 from unittest import mock
 
 from service import KEY, Service, drip, stall, video_of
-from support import REQUEST, RUN, SCRIPTS, Case, Result, run
+from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, run
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"
 FILE = os.path.join("output", "aliyun-emo", "request.json")
 DAY = 24 * 3600
+DETECTION = {
+    "model": "emo-v1-detect",
+    "input": {"image_url": IMAGE_URL},
+    "parameters": {"ratio": "1:1"},
+}
 KEYS = [
     *("state", "task_path", "task_id", "task_status", "already_submitted"),
     *("video_url", "video_path", "response_path"),

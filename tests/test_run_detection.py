@@ -18,14 +18,9 @@ from service import (
     stall,
 )
 from service import after as later
-from service_case import EVIDENCE, ServiceCase
-from support import IMAGE_URL, REQUEST, RUN, arguments, emo
+from service_case import DETECTION, EVIDENCE, ServiceCase
+from support import REQUEST, RUN, arguments, emo
 
-DETECTION = {
-    "model": "emo-v1-detect",
-    "input": {"image_url": IMAGE_URL},
-    "parameters": {"ratio": "1:1"},
-}
 FILE = os.path.join("output", "aliyun-emo", "detect_request.json")
 KEPT = os.path.join("output", "aliyun-emo", "detection.json")
 

@@ -10,14 +10,8 @@ from pathlib import Path
 from unittest import mock
 
 from service import KEY, fixture, raw, says, status_of, video_of
-from service_case import DAY, FILE, POSIX, TASKS, GenerationCase, utc
+from service_case import DAY, DETECTION, FILE, POSIX, TASKS, GenerationCase, utc
 from support import IMAGE_URL, RUN, emo, run
-
-DETECTION = {
-    "model": "emo-v1-detect",
-    "input": {"image_url": IMAGE_URL},
-    "parameters": {"ratio": "1:1"},
-}
 
 
 class Finds(GenerationCase):

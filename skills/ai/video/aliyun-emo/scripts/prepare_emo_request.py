@@ -1105,6 +1105,9 @@ def replace_file(path: str, chunks: "Iterable[bytes]", sync: bool = False) -> No
         raise
 
 
+TEMPORARY_NAME = r"\.emo-\d+-[0-9a-f]+\.tmp"  # what the next function returns
+
+
 def temporary_name() -> str:
     """Return a name that no other process uses, and by which what a kill left behind is known."""
     return f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp"

@@ -33,6 +33,7 @@ try:
         EXIT_CODES,
         MAX_JSON,
         PORTRAIT_REMEDY,
+        TEMPORARY_NAME,
         VIDEO_SIZES,
         Problem,
         Report,
@@ -423,7 +424,7 @@ def sweep(folder: str) -> None:
     for place, folders, files in os.walk(folder):
         for name in folders + files:
             path = os.path.join(place, name)
-            if re.fullmatch(r"\.emo-\d+-[0-9a-f]+\.tmp", name):
+            if re.fullmatch(TEMPORARY_NAME, name):
                 with contextlib.suppress(OSError):  # another run is at it, or a later one will be
                     if time() - os.lstat(path).st_mtime > STALE:
                         (shutil.rmtree if name in folders else os.unlink)(path)
