@@ -25,7 +25,7 @@ DETECTION = {
 }
 KEYS = [
     *("state", "task_path", "task_id", "task_status", "already_submitted"),
-    *("video_url", "video_path", "response_path"),
+    *("video_url", "video_path", "response_path", "estimate"),
 ]
 POSIX = os.name == "posix"
 
@@ -82,10 +82,13 @@ class ServiceCase(Case):
         os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder / "home")
 
     def serve(self, **script):
-        """Return a service that is there until the next one, and point the program to it."""
+        """Return a service that is there until the next one, and point the program to it.
+
+        Links lead there, too.
+        """
         self.services.close()
         service = self.services.enter_context(Service(**script))
-        os.environ["DASHSCOPE_BASE_URL"] = service.base_url
+        os.environ.update(service.environment)
         return service
 
     def patience(self, script, seconds=0.5):
@@ -96,7 +99,8 @@ class ServiceCase(Case):
     def refuse_connections(self):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
-            os.environ["DASHSCOPE_BASE_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
+            root = f"http://127.0.0.1:{closed.getsockname()[1]}"
+            os.environ.update(DASHSCOPE_BASE_URL=root, https_proxy=root, http_proxy=root)
 
     def write(self, name, document):
         """Write a JSON file of the evidence; return its path as one types it."""
