@@ -197,8 +197,8 @@ class Arguments(Case):
             ("--style", "--style-level"),  # options are not abbreviated
             ("--dry", "--dry-run"),
             ("--DRY-RUN", "--dry-run"),
-            ("--seed", "--image-url, --audio-url"),
-            ("--ratio=3:4", "The options are"),
+            ("--seed", "--image, --audio, --image-url"),
+            ("--ratio=3:4", "Did you mean"),
             ("-x", "The options are"),
             ("prepare", "The options are"),
             ("stray", "The options are"),

@@ -432,11 +432,12 @@ class Links(Case):
                         [error.message for error in errors],
                     )
 
-    def test_a_local_path_is_told_to_be_uploaded_first(self):
-        for text in REFUSED["is a local path"]:
-            with self.subTest(text):
-                _, (error,), _ = check(text)
-                self.assertIn("Upload", error.hint)
+    def test_a_local_path_is_told_where_to_go(self):
+        for field, name in emo.LOCAL.items():
+            for text in (*REFUSED["is a local path"], "file:///home/ann/a.png", "FILE:a.png"):
+                with self.subTest(f"{field} {text}"):
+                    _, (error,), _ = check(text, field)
+                    self.assertIn(f"--{name}, or upload it", error.hint)
 
     def test_all_faults_of_one_link_are_told_at_once(self):
         _, errors, _ = check("http://me:pw@localhost:99999/a b%zz.gif?Expires=1&Signature=s")

@@ -185,7 +185,7 @@ class Attempts(GenerationCase):
                 with self.subTest(f"{days} {words}"):
                     self.age(days * (DAY + 5))
                     result = self.ends(self.go(*words), 0)
-                    again = {**first.line, "already_submitted": True}
+                    again = {**first.line, "already_submitted": True, "estimate": None}
                     self.assertEqual(result.line, again)
                     self.assertEqual(result.stderr, "")
         self.assertEqual(service.seen, [])

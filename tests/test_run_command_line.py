@@ -264,8 +264,9 @@ class Terminals(GenerationCase):
         self.assertEqual(self.go(file=path).stderr, "")
         self.assertEqual(self.call(*arguments()).stderr, "")
         stderr = self.go().stderr
+        self.assertEqual(stderr.splitlines()[0], "looking at the links")
         self.assertEqual(
-            stderr.splitlines()[1:], ["PENDING", "RUNNING", "SUCCEEDED", "downloading"]
+            stderr.splitlines()[2:], ["PENDING", "RUNNING", "SUCCEEDED", "downloading"]
         )
         self.assertEqual((self.go().stderr, self.call_run().stderr), ("", ""))
 

@@ -56,8 +56,8 @@ class Detection(ServiceCase):
         sent = {**DETECTION, "model": "emo-detect-v1"}
         self.assertEqual(json.loads(post.body), sent)
         record = self.answer()
-        self.assertEqual(next(iter(record)), "saved_at")
-        self.assertEqual(record["request"], sent)
+        self.assertEqual(list(record), ["saved_at", "request", "sent", "response"])
+        self.assertEqual((record["request"], record["sent"]), (DETECTION, sent))
         self.assertEqual(record["response"], fixture("detection-pass"))
         words = arguments(face_bbox=None, ext_bbox=None, detection=result.line["detection_path"])
         self.assertEqual(self.call(*words).code, 0)

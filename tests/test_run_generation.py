@@ -54,6 +54,7 @@ class Sending(GenerationCase):
                 ("video_url", url),
                 ("video_path", os.path.join(place, "video.mp4")),
                 ("response_path", os.path.join(place, "response.json")),
+                ("estimate", {"seconds": 12.38, "cny": 0.99, "prices_of": "2026-05-30"}),
                 ("warnings", []),
             ],
         )
@@ -121,8 +122,9 @@ class Sending(GenerationCase):
         for words in ("portrait.png", "speech.mp3", "512x704", "calm"):
             self.assertIn(words, told[0])
         self.assertNotIn("s3cret", result.stderr)
-        paid, *progress = result.stderr.splitlines()
-        self.assertEqual(told, [f"{paid}\n"])
+        looking, paid, *progress = result.stderr.splitlines()
+        self.assertEqual(told, [f"{looking}\n{paid}\n"])
+        self.assertIn("12.38 s, about CNY 1.98", paid)
         self.assertEqual(progress, ["PENDING", "RUNNING", "SUCCEEDED", "downloading"])
 
     def test_no_wait_ends_when_the_task_is_made_and_running_again_fetches_its_video(self):
@@ -464,6 +466,7 @@ class Faults(GenerationCase):
                 os.environ["DASHSCOPE_BASE_URL"] = url or ""
                 if not url:
                     self.refuse_connections()
+                os.environ.pop("https_proxy", None)
                 nowhere = socket.gaierror(-2, "not known")
                 real = socket.getaddrinfo
 
@@ -473,7 +476,7 @@ class Faults(GenerationCase):
                     return real(host, *rest, **more)
 
                 with mock.patch("socket.getaddrinfo", lookup):
-                    result = self.ends(self.go(), 4, "service")
+                    result = self.ends(self.go("--no-look"), 4, "service")
                 self.assertIn(words, result.line["errors"][0]["message"])
                 self.assertEqual((self.folders(), self.states()), ([], []))
                 self.assertEqual(len(self.clock.slept), pauses)
@@ -493,7 +496,7 @@ class Faults(GenerationCase):
                     self.clear()
                     service = self.serve()
                     with mock.patch(place, side_effect=kind):
-                        result = self.go()
+                        result = self.go("--no-look")
                     self.assertIn(result.code, (1, 4), result)
                     self.assertEqual(self.states(), ["unclear"] if left else [])
                     if not left:

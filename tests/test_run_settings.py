@@ -149,7 +149,7 @@ class Proxies(GenerationCase):
         os.environ["DASHSCOPE_BASE_URL"] = "https://emo.invalid/api/v1"
         os.environ["https_proxy"] = url
         with mock.patch.multiple(run, **{"GRACE": run.GRACE, **constants}):
-            result = self.go("--no-wait")
+            result = self.go("--no-wait", "--no-look")
         self.ends(result, 4, "service")
         self.assertIn("https_proxy", result.line["errors"][0]["message"].lower())
         self.assertEqual(self.folders(), [])

@@ -4,20 +4,28 @@ A walk is a seed. EMO_WALKS=500 takes as many of them, and not two.
 """
 
 import functools
+import hashlib
 import json
 import os
 import random
 import time
 import unittest
+from pathlib import Path
 
 from service import (
     KEY,
+    PORTRAIT,
     created,
     fails,
+    mp3,
+    policy,
+    policy_with,
     raw,
     reset,
     says,
     status_of,
+    store_fails,
+    stored,
     video,
     video_of,
 )
@@ -44,6 +52,21 @@ class Stories(ServiceCase):
                 self.assertEqual(prepared.line["ratio"], ratio)
                 self.ends_with_video(self.call_run(prepared.line["request_path"]))
         self.assertEqual(len(service.posts), 4)
+
+    def test_two_files_on_disk_become_a_video(self):
+        service = self.serve()
+        Path("portrait.png").write_bytes(PORTRAIT)
+        Path("speech.mp3").write_bytes(mp3(9))
+        detect = self.call("detect", "--image", "portrait.png")
+        detection = self.ends(self.call_run(detect.line["request_path"]), 0)
+        words = "--image", "portrait.png", "--audio", "speech.mp3"
+        prepared = self.call(*words, "--detection", detection.line["detection_path"])
+        line = self.ends_with_video(self.call_run(prepared.line["request_path"]))
+        self.assertEqual(line["estimate"], prepared.line["estimate"])
+        self.assertEqual((len(service.policies), len(service.uploads)), (3, 3))
+        contents = [content for _, content in service.store.values()]
+        self.assertEqual(contents, [PORTRAIT, PORTRAIT, mp3(9)])
+        self.assertEqual(service.looks, [])
 
     def test_several_videos_of_one_portrait(self):
         service = self.serve()
@@ -82,7 +105,10 @@ class Stories(ServiceCase):
 
 
 class Walk(ServiceCase):
-    """In one folder, in any order: prepare, run, faults, kills, other days, no key."""
+    """In one folder, in any order: prepare, run, faults, kills, other days, no key.
+
+    Requests a and b have links, c has files on disk, of which the recording changes now and then.
+    """
 
     def test_whatever_happens_nothing_is_paid_for_twice_lost_or_mixed_up(self):
         for seed in range(WALKS):
@@ -94,6 +120,8 @@ class Walk(ServiceCase):
         chance = random.Random(seed)
         self.chance, self.service, self.refusals = chance, self.serve(), 0
         self.checked = {}
+        Path("portrait.png").write_bytes(PORTRAIT)
+        self.change_a_file("c")
         for name in "abc":
             self.prepare(name)
         for number in range(STEPS):
@@ -101,9 +129,9 @@ class Walk(ServiceCase):
             step = chance.choices(
                 (
                     *(self.prepare, self.run_one, self.run_with_a_fault, self.run_without_key),
-                    *(self.kill_one, self.a_day_passes),
+                    *(self.kill_one, self.a_day_passes, self.change_a_file),
                 ),
-                (10, 40, 30, 8, 3, 10),
+                (10, 40, 30, 8, 3, 10, 5),
             )[0]
             before = self.look()
             told = step(chance.choice("abc"))
@@ -116,6 +144,11 @@ class Walk(ServiceCase):
         return os.path.join("output", "aliyun-emo", f"{name}.json")
 
     def prepare(self, name):
+        if name == "c":
+            links = dict.fromkeys(("image_url", "audio_url"))
+            words = arguments(**links, image="portrait.png", audio="c.mp3", output=self.file(name))
+            self.assertEqual(self.call(*words).code, 0)
+            return
         end = int(time.time()) + self.chance.randrange(2, 9) * DAY
         signature = f"OSSAccessKeyId=k&Expires={end}&Signature={self.chance.random()}"
         words = arguments(
@@ -164,6 +197,18 @@ class Walk(ServiceCase):
                 [raw(401, b"{}")],
                 [reset],
             ),
+            "uploads": (
+                [raw(500, b""), policy],
+                [fails("error-401", 401)],
+                [fails("error-429", 429)],
+                [policy_with(signature=None)],
+            ),
+            "store": (
+                [store_fails(403, "AccessDenied", "Policy expired."), stored],
+                [store_fails(400, "InvalidArgument", "no")],
+                [reset, stored],
+                [reset],
+            ),
             "videos": (
                 [raw(403, b"")],
                 [raw(200, b"<html>")],
@@ -175,10 +220,14 @@ class Walk(ServiceCase):
         healthy = dict(script)
         for route in self.chance.sample(sorted(faults), self.chance.choice((1, 1, 2))):
             script[route] = list(self.chance.choice(faults[route]))
+        behind = (raw(404, b""), raw(200, b"<html>"), raw(503, b""), reset)
+        if self.chance.random() < 0.2:
+            self.service.links[f"{name}.mp3"] = self.chance.choice(behind)
         words = [*self.words(), *(["--timeout", "60"] if self.chance.random() < 0.7 else [])]
         told = words, self.call_run(self.file(name), *words)
         script.clear()
         script.update(healthy)
+        self.service.links.clear()
         return told
 
     def kill_one(self, name):
@@ -203,6 +252,9 @@ class Walk(ServiceCase):
         folders = [name for name in self.folders() if (TASKS / name / "task.json").exists()]
         if folders:
             self.age(25 * 3600, self.chance.choice(folders))
+
+    def change_a_file(self, _):
+        Path("c.mp3").write_bytes(mp3(self.chance.randrange(7, 10)))
 
     # What must hold after each
 
@@ -254,6 +306,7 @@ class Walk(ServiceCase):
         if not was_killed:
             self.assertEqual(temporary_now - temporary, set())
         self.check_videos()
+        self.check_uploads()
         self.assert_no_key()
         if result is not None and not was_killed:
             self.check_line(words, result)
@@ -270,6 +323,16 @@ class Walk(ServiceCase):
             self.assertEqual(line["state"], "made")
             if not {"--no-wait", "--no-download"} & set(words):
                 self.ends_with_video(result)
+
+    def check_uploads(self):
+        """Check that what was sent is what was prepared, and belongs to the model."""
+        for path in TASKS.glob("*/task.json"):
+            record = json.loads(path.read_text())
+            for field, digest in (record["request"] or {}).get("files", {}).items():
+                link = record["sent"]["input"][field]
+                model, content = self.service.store[link.partition("://")[2]]
+                self.assertEqual(hashlib.sha256(content).hexdigest(), digest)
+                self.assertEqual(model, record["sent"]["model"])
 
     def check_videos(self):
         for path in TASKS.glob("*/video.mp4"):

@@ -61,11 +61,14 @@ class Recording(namedtuple("Recording", "format seconds")):
 
 
 class NotTaken(Exception):
-    """Says what a file is instead; `convertible`: a converter could make of it what is taken."""
+    """Says what a file is instead; `convertible`: a converter could make of it what is taken.
 
-    def __init__(self, message: str, convertible: bool = False) -> None:
+    `needs_more` is of the beginning of a file, which is too short to tell.
+    """
+
+    def __init__(self, message: str, convertible: bool = False, needs_more: bool = False) -> None:
         super().__init__(message)
-        self.convertible = convertible
+        self.convertible, self.needs_more = convertible, needs_more
 
 
 PICTURE, RECORDING, VIDEO, OTHER = "picture", "recording", "video", ""
@@ -164,7 +167,7 @@ class Source:
         """Return `count` bytes from `offset` on; raises `NotTaken` when there are fewer."""
         data = self.at(offset, count)
         if len(data) < count and self.held < self.size:
-            raise NotTaken(f"its first {self.held} bytes do not reach {what}")
+            raise NotTaken(f"its first {self.held} bytes do not reach {what}", needs_more=True)
         if len(data) < count:
             raise NotTaken(f"it is cut short: {what} is missing")
         return data
@@ -449,7 +452,8 @@ def recording(file: BinaryIO, size: int | None = None) -> Recording:
         raise refusal(kind, RECORDING)
     if not found.seconds > 0:
         if source.held < source.size:
-            raise NotTaken(f"its first {source.held} bytes do not reach its sound")
+            message = f"its first {source.held} bytes do not reach its sound"
+            raise NotTaken(message, needs_more=True)
         raise NotTaken(f"it is {kind.name} recording with no sound in it")
     return found
 

@@ -13,9 +13,10 @@ What the service would refuse is refused here, all of it at once, and nothing is
     error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
     {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
 
-The boxes come from a detection, whose request is checked and written in the same way:
+The boxes come from a detection, whose request is checked and written in the same way. Instead of
+links there may be local files, which are looked at by emo_media.py, beside this file:
 
-    $ python3 prepare_emo_request.py detect --image-url https://example.com/portrait.png
+    $ python3 prepare_emo_request.py detect --image portrait.png
 
 Nothing here opens a socket: run_emo_request.py, beside this file, runs what was prepared. Stdout is
 one line of JSON, stderr the same for people; --help lists the exit codes.
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from typing import Any, NoReturn, TypeVar
 
+    from emo_media import NotTaken, Picture, Recording
+
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
@@ -58,7 +61,14 @@ VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x
 DEFAULT_RATIO = "1:1"
 STYLE_LEVELS = ("normal", "calm", "active")
 DEFAULT_STYLE_LEVEL = "normal"
-MAX_SIDE = 7000  # pixels of the original image
+MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
+MAX_PICTURE = 100_000_000  # bytes
+# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
+BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
+LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
+SHORT_RECORDING = 1  # seconds
+PRICES = {"1:1": 0.08, "3:4": 0.16}  # CNY a second of video
+PRICES_OF = "2026-05-30"  # when they were read
 
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}
 # Extensions that name a medium the service does not take, by the field they were meant for.
@@ -68,6 +78,7 @@ OTHER_FORMATS = {
     "": "mp4 m4v mov avi mkv webm wmv flv mpg mpeg 3gp ogv pdf".split(),
 }
 KINDS = {"image_url": "picture", "audio_url": "recording"}
+LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What makes a picture of another format, or of a film, one that is taken, while it is fetched:
 # Alibaba OSS and Volcano TOS; Qiniu and Tencent COS.
@@ -263,6 +274,17 @@ def option(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def for_the_shell(words: "Sequence[str]") -> str:
+    """Return a command of `words`, quoted for this system's shell."""
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline(words)
+    import shlex
+
+    return " ".join(map(shlex.quote, words))
+
+
 def service_text(text: object) -> str:
     """Return words of the service as a message may show them: links in it lose their query."""
     words = str(text)
@@ -404,7 +426,8 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
     a signature covers them.
     """
     before = len(report.errors)
-    text = report.check(check_given, field, text, f"{option(field)} URL, a public link")
+    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
+    text = report.check(check_given, field, text, wanted)
     link = report.check(split_link, field, text) if text else None
     if not text or not link:
         return None
@@ -447,15 +470,17 @@ def split_link(field: str, text: str) -> "tuple[str, ...]":
     link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
     scheme, _, rest = link.partition(":")
     upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
+    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
     if text[0] in QUOTES:
         message = f"{shown(text.strip(QUOTES))} still has the quotes around it"
         raise Problem(field, message, 'Take them off; in cmd.exe only " quotes.')
     if not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", scheme) or scheme == link:
         message = f"{shown(text)} is a local path, or lacks https:// in front"
-        raise Problem(field, message, upload)
+        raise Problem(field, message, local)
     scheme = scheme.lower()
     if scheme not in ("http", "https"):
-        raise Problem(field, f"{shown(text)} is not an http or https link but {scheme}:", upload)
+        message = f"{shown(text)} is not an http or https link but {scheme}:"
+        raise Problem(field, message, local if scheme == "file" else upload)
     if not rest.startswith("//") or rest.startswith("///"):
         raise Problem(field, f"{shown(text)} has no host", "Write https://, the host, the path.")
     rest, mark, fragment = rest[2:].partition("#")
@@ -776,20 +801,97 @@ def escaped(text: str) -> str:
     return quote(text, safe="".join(map(chr, range(128))))
 
 
+# Media: what emo_media finds in a local file, or behind a link
+
+
+class LocalFile:
+    """A local file: its `url`, and the SHA-256 of its content, `digest`, in hexadecimal digits.
+
+    Where it was looked at, `found` is what emo_media says of it, `size` its bytes, and `content`
+    they themselves.
+    """
+
+    def __init__(self, url: str = "", digest: str = "") -> None:
+        self.url, self.digest = url, digest
+        self.found: Any = None  # a Picture or a Recording
+        self.size, self.content = 0, b""
+
+
+def check_medium(
+    field: str, found: "Picture | Recording", size: int, boxes: "Iterable[Box]", report: Report
+) -> None:
+    """Report what is wrong with what was `found`, a picture or a recording of `size` bytes."""
+    if field.startswith("image"):
+        check_picture(field, found, size, boxes, report)  # type: ignore[arg-type]
+    else:
+        check_recording(field, found, size, report)  # type: ignore[arg-type]
+
+
+def check_picture(
+    field: str, picture: "Picture", size: int, boxes: "Iterable[Box]", report: Report
+) -> None:
+    """Report what is wrong with a `picture` of `size` bytes, in which all `boxes` must lie.
+
+    Nothing says in which picture boxes are counted where EXIF has it turned (contract, "Limits").
+    """
+    width, height, orientation = picture.width, picture.height, picture.orientation
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        message = f"it is {width}x{height}; each side must have {MIN_SIDE} to {MAX_SIDE} pixels"
+        report.error(field, message, "Use the picture in another size, and detect that.")
+    if size > MAX_PICTURE:
+        message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
+        report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
+    right = max((box[2] for box in boxes), default=0)
+    bottom = max((box[3] for box in boxes), default=0)
+    upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
+    if right <= width and bottom <= height:
+        if orientation != 1:
+            message = f"it is stored turned (EXIF orientation {orientation})"
+            report.warn(field, message, upright)
+    elif orientation >= 5 and right <= height and bottom <= width:
+        message = f"the boxes fit only the picture turned as EXIF says, {height}x{width}"
+        report.error(field, message, upright)
+    else:
+        message = f"it is {width}x{height}, and the boxes reach to {right},{bottom}"
+        hint = "They are of another picture, or of another size of it: detect this one."
+        report.error(field, message, hint)
+
+
+def check_recording(field: str, recording: "Recording", size: int, report: Report) -> None:
+    """Report what is wrong with a `recording` of `size` bytes."""
+    length = f"it is {recording.seconds:.2f} s long"
+    if size >= BIG_RECORDING:
+        tell = report.error if size > MAX_RECORDING else report.warn
+        message = f"it has {size:,} bytes; the service takes less than 15 MB"
+        tell(field, message, "Save it as mp3, or at a lower rate.")
+    if recording.seconds >= LONG_RECORDING:
+        tell = report.error if recording.seconds > MAX_SECONDS else report.warn
+        tell(field, f"{length}; the service takes less than 60 s", "Cut it, to 59 s for example.")
+    if recording.seconds < SHORT_RECORDING:
+        report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
+
+
+def estimate(seconds: float, ratio: str) -> "Json":
+    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
+    price = round(seconds * PRICES[ratio], 2)
+    return {"seconds": round(seconds, 2), "cny": price, "prices_of": PRICES_OF}
+
+
 # Detection answers, saved as the service gave them or with their request
 
 
 def check_detection(
-    saved: "Json", image_url: "str | None", report: Report
+    saved: "Json", image_url: "str | None", digest: "str | None", report: Report
 ) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
     `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer}; then
-    the picture of that request must be `image_url`, which is None when that is wrong itself.
+    the picture of that request must be `image_url`, which is None when that is wrong itself, and
+    of a local file the content with that `digest`.
     """
     request = saved.get("request") if "response" in saved else None
     if image_url and request is not None:
-        report.check(check_same_image, member(request, "input"), image_url, report)
+        report.check(check_same_image, request, image_url, digest, report)
     output = report.check(passed_output, saved.get("response", saved))
     if not output:
         return None
@@ -854,12 +956,21 @@ def box_text(output: "Json", name: str) -> "str | None":
     return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in texts)}]"
 
 
-def check_same_image(given: "Json", image_url: str, report: Report) -> None:
-    """Raise `Problem` unless the picture of this call is that which a detection was `given`."""
-    detected = given.get("image_url")
+def check_same_image(request: object, image_url: str, digest: "str | None", report: Report) -> None:
+    """Raise `Problem` unless the picture of this call is that of a detection's `request`."""
+    detected = member(request, "input").get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
         raise Problem("detection", message, "Give the file as it was saved, or the answer alone.")
+    its_digest = member(request, "files").get("image_url")
+    if digest or its_digest:
+        message = "the file was changed or saved anew since, or it is another picture"
+        if not (digest and its_digest):
+            then, now = ("a file", "a link") if its_digest else ("a link", "a file")
+            message = f"it is of {then}, and this is {now}: they cannot be compared"
+        if digest != its_digest:
+            raise Problem("detection", message, "Detect again, with the picture given here.")
+        return
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = check_link("image_url", detected, float("-inf"), Report()) or ""
     its, mine = link_identity(then), link_identity(image_url)
@@ -874,34 +985,43 @@ def check_same_image(given: "Json", image_url: str, report: Report) -> None:
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(values: "Values", now: float, report: Report) -> "Json | None":
-    """Return the body of a detection (contract, section 1), or None when a value is wrong.
+def detection_request(
+    values: "Values", files: "dict[str, LocalFile]", now: float, report: Report
+) -> "Json | None":
+    """Return the request of a detection (contract, section 1), or None when a value is wrong.
 
-    A link that is wrong for its age alone, and thus an error, is in the body all the same.
+    A link that is wrong for its age alone, and thus an error, is in it all the same. `files` has
+    the local file in the place of the link, if there is one, and its digest goes into the request
+    beside what is sent.
     """
-    image_url = check_link("image_url", values.get("image_url"), now, report)
+    image_url = link_of("image_url", values, files, now, report)
     ratio, model = values.get("ratio", DEFAULT_RATIO), values.get("model", DETECTION_MODEL)
     known = report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
     fits = report.check(check_model, model, "a detection", [GENERATION_MODEL])
+    check_files(files, (), report)
     if not (image_url and known and fits):
         return None
-    return {"model": model, "input": {"image_url": image_url}, "parameters": {"ratio": ratio}}
+    return request_with(model, {"image_url": image_url}, files, {"ratio": ratio})
 
 
 def generation_request(
-    values: "Values", saved: "Json | None", now: float, report: Report
+    values: "Values",
+    files: "dict[str, LocalFile]",
+    saved: "Json | None",
+    now: float,
+    report: Report,
 ) -> "Json | None":
-    """Return the body of a generation (contract, section 2), or None when a value is wrong.
+    """Return the request of a generation (contract, section 2), or None when a value is wrong.
 
-    A link that is wrong for its age alone, and thus an error, is in the body all the same.
-    The boxes come from `values`, or from `saved`, a detection answer, when `values` has
-    `detection`; `saved` is then None if it could not be read.
+    Links and `files` are as those of a detection. The boxes come from `values`, or from `saved`, a
+    detection answer, when `values` has `detection`; `saved` is then None if it could not be read.
     """
-    image_url = check_link("image_url", values.get("image_url"), now, report)
-    audio_url = check_link("audio_url", values.get("audio_url"), now, report)
+    image_url = link_of("image_url", values, files, now, report)
+    audio_url = link_of("audio_url", values, files, now, report)
     boxes = None
     if saved is not None:
-        boxes = check_detection(saved, image_url, report)
+        digest = files["image_url"].digest if "image_url" in files else None
+        boxes = check_detection(saved, image_url, digest, report)
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)
@@ -909,11 +1029,36 @@ def generation_request(
     model = values.get("model", GENERATION_MODEL)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
     fits = report.check(check_model, model, "a generation", others)
+    check_files(files, boxes or (), report)
     if not (image_url and audio_url and boxes and known and fits):
         return None
     links = {"image_url": image_url, "audio_url": audio_url}
     given = {**links, "face_bbox": boxes[0], "ext_bbox": boxes[1]}
-    return {"model": model, "input": given, "parameters": {"style_level": style_level}}
+    return request_with(model, given, files, {"style_level": style_level})
+
+
+def link_of(
+    field: str, values: "Values", files: "dict[str, LocalFile]", now: float, report: Report
+) -> "str | None":
+    """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
+    if field in files:
+        return files[field].url
+    return check_link(field, values.get(field), now, report)
+
+
+def check_files(files: "dict[str, LocalFile]", boxes: "Iterable[Box]", report: Report) -> None:
+    """Report what is wrong with local `files`, as far as they were looked at."""
+    for field, file in files.items():
+        if file.found:
+            check_medium(LOCAL[field], file.found, file.size, boxes, report)
+
+
+def request_with(
+    model: str, given: "Json", files: "dict[str, LocalFile]", parameters: "Json"
+) -> "Json":
+    digests = {field: file.digest for field, file in files.items()}
+    beside = {"files": digests} if digests else {}
+    return {"model": model, "input": given, **beside, "parameters": parameters}
 
 
 def request_of(body: "Json", now: float, report: Report) -> "Json | None":
@@ -928,7 +1073,7 @@ def request_of(body: "Json", now: float, report: Report) -> "Json | None":
         report.error("file", message, "Give the file that prepare or detect wrote.")
         return None
     given = {**body, **inner, **parameters}
-    for name in ("input", "parameters"):
+    for name in ("input", "files", "parameters"):
         given.pop(name, None)
     generation = "audio_url" in given
     what = "generation" if generation else "detection (it has no audio_url)"
@@ -943,27 +1088,66 @@ def request_of(body: "Json", now: float, report: Report) -> "Json | None":
             values[name] = box_text(given, name) or ""
         else:
             values[name] = value.strip() if isinstance(value, str) else ""
+    digests, files = member(body, "files"), {}
+    for field in FORMATS:
+        if values.get(field, "").lower().startswith("file:"):
+            file = report.check(prepared_file, field, values[field], digests.get(field))
+            files[field] = file or LocalFile()
     request = (
-        generation_request(values, None, now, report)
+        generation_request(values, files, None, now, report)
         if generation
-        else detection_request(values, now, report)
+        else detection_request(values, files, now, report)
     )
     return None if foreign else request
+
+
+def prepared_file(field: str, url: str, digest: object) -> LocalFile:
+    """Return the local file of a prepared request; raises `Problem`."""
+    hint = f"Prepare the request again, with {option(LOCAL[field])} FILE."
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise Problem(field, f"{shown(url)} is a local file without its SHA-256 in files", hint)
+    if not is_visible_ascii(url) or not os.path.isabs(local_path(url)):
+        raise Problem(field, f"{shown(url)} is not the URL of a file on this machine", hint)
+    return LocalFile(url, digest)
+
+
+def file_url(path: str) -> str:
+    """Return the `file:` URL that leads to the file `path`, wherever it is used.
+
+    Its folder is followed through links, since ".." behind one leads elsewhere. Whatever needs it
+    is escaped, "+" too, since the vendor's SDK reads such URLs with unquote_plus().
+    """
+    from pathlib import Path
+
+    folder, name = os.path.split(path)
+    return Path(os.path.realpath(folder), name).as_uri().replace("+", "%2B")
+
+
+def local_path(url: str) -> str:
+    """Return the path of the file behind a `file:` URL."""
+    from urllib.parse import unquote_to_bytes
+
+    path = os.fsdecode(unquote_to_bytes(url[len("file://") :]))
+    if os.name == "nt":  # "/C:/..." has a slash too many, and a name of a host none
+        return path[1:] if path.startswith("/") else f"//{path}"
+    return path
 
 
 def request_name(request: "Json", base_url: str) -> str:
     """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
 
     The same picture, recording, boxes, style and model have the same name, however their links are
-    signed. So has the same at another host of the vendor's as `base_url`, but not elsewhere: what
-    was tried against another service counts for itself.
+    signed, and wherever a local file with this content lies. So has the same at another host of the
+    vendor's as `base_url`, but not elsewhere: what was tried against another service counts for
+    itself.
     """
     import hashlib
     from urllib.parse import urlsplit
 
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
+    files = request.get("files", {})
     for field in FORMATS:
-        asked[field], _ = link_identity(asked[field])
+        asked[field] = files.get(field) or link_identity(asked[field])[0]
     host = urlsplit(base_url).hostname or ""
     if host and not f".{host}".endswith(".aliyuncs.com"):
         asked["host"] = host
@@ -1001,6 +1185,135 @@ def read_json(field: str, path: str) -> "Json":
     if not isinstance(document, dict):
         raise Problem(field, f"{name} holds no JSON object", hint)
     return document
+
+
+def look_at_files(values: "Values", report: Report) -> "dict[str, LocalFile]":
+    """Return the local files of a command line, by the field of the link in whose place they are.
+
+    One that is wrong has no `url`.
+    """
+    files = {}
+    for field, name in LOCAL.items():
+        if name in values:
+            if field in values:
+                message = f"{option(name)} is there as well"
+                report.error(field, message, "Give one of the two, the link or the file.")
+            file = files[field] = report.check(look_at_file, name, values[name]) or LocalFile()
+            extension = os.path.splitext(values[name])[1][1:].lower()
+            known = [
+                word for words in (*FORMATS.values(), *OTHER_FORMATS.values()) for word in words
+            ]
+            named = "jpeg" if extension == "jpg" else extension
+            if file.url and named != file.found.format and extension in known:
+                message = f"it is named .{extension}, and it is a {file.found.format}"
+                report.warn(name, message, "Rename it: whoever goes by names takes it for broken.")
+    return files
+
+
+def look_again(request: "Json", report: Report) -> "dict[str, LocalFile]":
+    """Return the local files of a prepared `request`, which must be what they were then.
+
+    They are held to the same rules again, since people edit boxes.
+    """
+    files = {}
+    boxes = [
+        request["input"][name] for name in ("face_bbox", "ext_bbox") if name in request["input"]
+    ]
+    for field, digest in request.get("files", {}).items():
+        path = local_path(request["input"][field])
+        file = report.check(look_at_file, field, path)
+        if file and file.digest != digest:
+            message = f"{quoted(path)} has changed since: prepare again"
+            hint = "Its boxes are of the picture that was detected, so detect it again as well."
+            hint = hint if field == "image_url" else "Run prepare_emo_request.py again."
+            report.error(field, message, hint)
+        elif file and file.found:
+            check_medium(field, file.found, file.size, boxes, report)
+            files[field] = file
+    return files
+
+
+def look_at_file(field: str, path: str) -> LocalFile:
+    """Return the local file `path` with what it is, and its content unless it is too large.
+
+    Raises `Problem`.
+    """
+    kind = KINDS[link_field(field)]
+    if not path:
+        raise Problem(field, "has no value", f"Give {option(field)} FILE.")
+    scheme, mark, _ = path.partition("://")
+    if mark and scheme.isalpha():
+        is_link = scheme.lower() in ("http", "https")
+        hint = (
+            f"Give a link to {option(link_field(field))}." if is_link else "Give the file's path."
+        )
+        raise Problem(field, f"{shown(path)} is not the path of a file", hint)
+    import hashlib
+    import io
+
+    try:
+        import emo_media
+    except ImportError:
+        message = "emo_media.py, which looks at local files, is not beside this program"
+        hint = "Copy the whole folder scripts, and start the program without -I; or give links."
+        raise Problem(field, message, hint) from None
+    look = emo_media.picture if kind == "picture" else emo_media.recording
+    limit = MAX_PICTURE if kind == "picture" else MAX_RECORDING
+    try:
+        with open(path, "rb", opener=open_at_once) as file:
+            if not os.path.isfile(file.fileno()):
+                raise OSError("it is not a regular file")
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(limit) if size <= limit else b""
+            # What is judged and hashed is the same, also while somebody writes to the file.
+            found = look(io.BytesIO(content) if content else file)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or printable(str(error), 200)
+        message = f"{quoted(path)} cannot be read: {reason}"
+        raise Problem(field, message, f"Give the path of the {kind}.") from None
+    except emo_media.NotTaken as fault:
+        raise not_taken_problem(field, fault, path) from None
+    local = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
+    local.found, local.size, local.content = found, len(content) or size, content
+    return local
+
+
+def link_field(field: str) -> str:
+    """Return the field of the link for `field`, which may be that of the local file."""
+    return field if field in LOCAL else f"{field}_url"
+
+
+def quoted(path: str) -> str:
+    """Return a `path` as a message may show it."""
+    return f"'{printable(path, 200)}'"
+
+
+def not_taken_problem(field: str, fault: "NotTaken", path: str = "") -> Problem:
+    """Return the `Problem` of what emo_media does not take.
+
+    Of a local file, the `path` of it, the hint has the command that converts it.
+    """
+    kind, formats = KINDS[link_field(field)], ", ".join(FORMATS[link_field(field)])
+    hint = f"Give the {kind} itself: {formats}."
+    if fault.convertible:
+        command = f": {conversion(path, kind)}" if path else ", and upload it anew."
+        hint = f"Convert it{command}"
+    return Problem(field, f"{quoted(path)}: {fault}" if path else str(fault), hint)
+
+
+def conversion(path: str, kind: str) -> str:
+    """Return the command that makes of the file `path` one that is taken, beside it.
+
+    It is for the shell, and never writes onto a file that is there.
+    """
+    path = os.path.join(os.curdir, path) if path.startswith("-") else path
+    stem, extension = os.path.splitext(path)[0], ".mp3" if kind == "recording" else ".png"
+    target, number = stem + extension, 2
+    while os.path.lexists(target):
+        target, number = f"{stem}-{number}{extension}", number + 1
+    if kind == "recording":
+        return for_the_shell(["ffmpeg", "-i", path, target])
+    return for_the_shell(["magick", f"{path}[0]", target])  # [0]: of several pictures the first
 
 
 def read_bytes(path: str, limit: int) -> bytes:
@@ -1158,7 +1471,8 @@ def prepare(values: "Values", report: Report) -> None:
             message = "it gives both boxes, and a box option is there as well"
             report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
         answer = report.check(read_json, "detection", values["detection"])
-    request = generation_request(values, answer, time(), report)
+    files = look_at_files(values, report)
+    request = generation_request(values, files, answer, time(), report)
     path = report.check(output_path, values, evidence_path("request.json"))
     if report.errors or not request or not path:
         return
@@ -1171,18 +1485,35 @@ def prepare(values: "Values", report: Report) -> None:
         style_level=request["parameters"]["style_level"],
         face_bbox=request["input"]["face_bbox"],
         ext_bbox=request["input"]["ext_bbox"],
+        **media_facts(files),
     )
+    if "audio_url" in files:
+        report.facts["estimate"] = estimate(files["audio_url"].found.seconds, ratio)
 
 
 def detect(values: "Values", report: Report) -> None:
     """Check everything a detection needs and write its request."""
-    request = detection_request(values, time(), report)
+    files = look_at_files(values, report)
+    request = detection_request(values, files, time(), report)
     path = report.check(output_path, values, evidence_path("detect_request.json"))
     if report.errors or not request or not path:
         return
     ratio = request["parameters"]["ratio"]
     write_request(path, request, values, report)
     report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
+    report.facts.update(media_facts(files))
+
+
+def media_facts(files: "dict[str, LocalFile]") -> "Json":
+    """Return what is told of local `files`, by the option that gave them."""
+    facts = {}
+    for field, file in files.items():
+        found = file.found._asdict()
+        found.pop("orientation", None)
+        if "seconds" in found:
+            found.update(seconds=round(found["seconds"], 2), bytes=file.size)
+        facts[LOCAL[field]] = found
+    return facts
 
 
 def output_path(values: "Values", default: str) -> str:
@@ -1240,8 +1571,10 @@ PREPARE: "Program" = (
         ),
     },
     {
-        "image_url": ("prepare detect", "URL", "the portrait: jpg, jpeg, png, bmp or webp"),
-        "audio_url": ("prepare", "URL", "the speech: wav or mp3, < 15 MB, < 60 s"),
+        "image": ("prepare detect", "FILE", "the portrait: jpg, jpeg, png, bmp or webp"),
+        "audio": ("prepare", "FILE", "the speech: wav or mp3, < 15 MB, < 60 s"),
+        "image_url": ("prepare detect", "URL", "the portrait's public link, instead of --image"),
+        "audio_url": ("prepare", "URL", "the speech's public link, instead of --audio"),
         "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
         "ext_bbox": ("prepare", "X1,Y1,X2,Y2", "the region that moves, from the same answer"),
         "detection": ("prepare", "FILE", "take both boxes from a saved answer; - is stdin"),
@@ -1409,17 +1742,6 @@ def tell(report: Report) -> None:
         print(report.done, file=sys.stderr)
         if report.next:
             print(f"next: {for_the_shell([sys.executable, *report.next])}", file=sys.stderr)
-
-
-def for_the_shell(words: "Sequence[str]") -> str:
-    """Return a command of `words`, quoted for this system's shell."""
-    if os.name == "nt":
-        from subprocess import list2cmdline
-
-        return list2cmdline(words)
-    import shlex
-
-    return " ".join(map(shlex.quote, words))
 
 
 def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:

@@ -31,23 +31,35 @@ try:
         DETECTION_MODEL,
         DETECTION_MODEL_ON_WIRE,
         EXIT_CODES,
+        FORMATS,
         MAX_JSON,
+        MAX_PICTURE,
+        MAX_RECORDING,
         PORTRAIT_REMEDY,
+        PRICES,
+        PRICES_OF,
         TEMPORARY_NAME,
         VIDEO_SIZES,
+        LocalFile,
         Problem,
         Report,
         check_detection,
+        check_host,
+        check_medium,
         check_writable,
+        estimate,
         evidence_path,
         if_offered,
         instant,
         is_number,
         is_visible_ascii,
         link_identity,
+        local_path,
+        look_again,
         member,
         move,
         neighbour,
+        not_taken_problem,
         option,
         output_path,
         printable,
@@ -60,6 +72,7 @@ try:
         run_command_line,
         service_text,
         shown,
+        split_link,
         sync_folder,
         temporary_name,
         utc,
@@ -75,7 +88,7 @@ except ImportError:
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from email.message import Message
     from http.client import HTTPConnection, HTTPResponse
     from socket import socket
@@ -95,6 +108,16 @@ BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 DETECTION_PATH = "/services/aigc/image2video/face-detect"
 GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
+POLICY_PATH = "/uploads?action=getPolicy&model="
+# What the form of an upload takes from the policy (contract, "Temporary store for local files").
+FORM = {
+    "OSSAccessKeyId": "oss_access_key_id",
+    "Signature": "signature",
+    "policy": "policy",
+    "x-oss-object-acl": "x_oss_object_acl",
+    "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
+}
+POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 
 UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
@@ -111,9 +134,12 @@ PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
 RESEND_TIME = 30  # seconds within which they must start
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
+LOOK_TIME = 20  # seconds for a look at the links
+NOT_PUBLIC = (401, 403, 404, 410)  # HTTP: not for everybody, so not for the service
 DOWNLOADS = 3  # tries
 REDIRECTS = 5  # that a download follows
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
+PIECE = 64 * 1024  # bytes that go up or come down at once
 SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
 DEEPEST = 100  # levels of an answer
 HEARTBEAT = 60  # seconds between two lines of progress at most
@@ -197,7 +223,28 @@ def body_to_send(request: Json) -> Json:
     (Contract, section 1.)
     """
     wire = {DETECTION_MODEL: DETECTION_MODEL_ON_WIRE}
-    return {**request, "model": wire.get(request["model"], request["model"])}
+    body = {**request, "model": wire.get(request["model"], request["model"])}
+    body.pop("files", None)
+    return body
+
+
+def uses_store(body: object) -> bool:
+    """Whether a `body` that is sent has links of the service's temporary store."""
+    return any(str(value).startswith("oss://") for value in member(body, "input").values())
+
+
+def store_name(file: LocalFile) -> str:
+    """Return the name of a local `file` in the store, in which nothing is of its folder."""
+    name = os.path.basename(local_path(file.url))
+    return f"{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', name)[-80:]}"
+
+
+def price_words(price: Json | None, ratio: str) -> str:
+    """Return the `price` that is estimated, or else what a second costs, for people."""
+    words = f"CNY {PRICES[ratio]} a second"
+    if price:
+        words = f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
+    return f"{words} (prices of {PRICES_OF})"
 
 
 def task_answer(task_id: str, answer: Json) -> Json:
@@ -454,6 +501,15 @@ class Answer:
         self.status, self.document, self.retry_after = status, document, retry_after
         self.reason, self.again = f"HTTP {status}", False
 
+    def pause_before_next(self, pause: float | None, last_start: float) -> float | None:
+        """Return the seconds to wait before a try after this answer, None where there is none.
+
+        They are those of `pause`, or that the answer asks for; no try starts after `last_start`.
+        """
+        if pause is not None and self.retry_after is not None:
+            pause = self.retry_after
+        return None if pause is None or monotonic() + pause > last_start else pause
+
 
 class Flight:
     """A request on its way, and what comes back.
@@ -471,7 +527,12 @@ class Flight:
         self.timer: Timer | None = None
 
     def send(
-        self, url: str, data: bytes | None, headers: Values, seconds: float, read_seconds: float
+        self,
+        url: str,
+        data: bytes | Iterator[bytes] | None,
+        headers: Values,
+        seconds: float,
+        read_seconds: float,
     ) -> HTTPResponse:
         """Return the response of `url`, whatever its status; a redirect is not followed.
 
@@ -664,12 +725,27 @@ def ask(service: Service, path: str, body: Json | None, seconds: float, flight: 
         headers["Content-Type"] = "application/json"
     if path == GENERATION_PATH:
         headers["X-DashScope-Async"] = "enable"
+    if uses_store(body):
+        headers["X-DashScope-OssResourceResolve"] = "enable"
     data = None if body is None else json.dumps(body).encode()
-    read_seconds = READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
+    times = min(CONNECT_TIMEOUT, seconds), READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
+    return answer_of(flight, base + path, data, headers, times, key)
+
+
+def answer_of(
+    flight: Flight,
+    url: str,
+    data: bytes | Iterator[bytes] | None,
+    headers: Values,
+    times: tuple[float, float],
+    key: str,
+) -> Answer:
+    """Return the answer of `url`, without the API `key` in it, or one of status 0.
+
+    `times` are the seconds to connect, and for the answer.
+    """
     try:
-        response = flight.send(
-            base + path, data, headers, min(CONNECT_TIMEOUT, seconds), read_seconds
-        )
+        response = flight.send(url, data, headers, *times)
     except NoAnswer as error:
         none = Answer(0)
         none.reason, none.again = f"no answer: {error}", error.again
@@ -689,7 +765,7 @@ def body_of(response: HTTPResponse, limit: int) -> bytes:
     data = b""
     try:
         while len(data) < limit:
-            chunk = response.read1(65536)
+            chunk = response.read1(PIECE)
             if not chunk:
                 break
             data += chunk
@@ -762,8 +838,8 @@ def deliver(
             again = answer.again
         if path == DETECTION_PATH and state in ("unclear", "not taken"):
             again = not 200 <= answer.status < 300
-        wait = pause if answer.retry_after is None or pause is None else answer.retry_after
-        if not again or wait is None or monotonic() + wait > last_start:
+        wait = answer.pause_before_next(pause, last_start)
+        if not again or wait is None:
             break
         flight.land()
         progress.show(f"{answer.reason}; sending it again")
@@ -801,31 +877,46 @@ def words_of(said: object) -> str:
     return "nothing" if said is None else service_text(text)
 
 
-def video_chunks(url: str, progress: Progress) -> Iterator[bytes]:
-    """Yield the video at `url`, following redirects; raises `NoAnswer`. The key is not sent."""
+def follow_redirects(
+    url: str, flight: Flight, deadline: float, check: Callable[[str], object] = str
+) -> HTTPResponse:
+    """Return the response of `url`, behind its redirects, of which `check` sees each place.
+
+    Raises `NoAnswer`. The key is not sent.
+    """
     from urllib.parse import quote, urljoin
 
     for _ in range(REDIRECTS + 1):
         # Redirects have spaces and letters in them that no request line may have.
         url = quote(url, PRINTING, errors="surrogateescape")
-        flight = Flight()
-        response = flight.send(url, None, {}, CONNECT_TIMEOUT, READ_TIMEOUT)
+        left = seconds_until(deadline)
+        response = flight.send(url, None, {}, min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left))
+        if response.status not in (301, 302, 303, 307, 308):
+            return response
+        location = response.headers.get("Location", "")
+        response.close()
+        flight.limit(None)
         try:
-            if response.status == 200:
-                yield from checked_chunks(response, flight, progress)
-                return
-            if response.status not in (301, 302, 303, 307, 308):
-                again = response.status >= 500 or response.status in TRANSIENT
-                raise NoAnswer(f"HTTP {response.status}", again)
-            location = response.headers.get("Location", "")
             # http.client reads headers as Latin-1, and servers write UTF-8.
             url = urljoin(url, location.encode("latin-1").decode("utf-8", "surrogateescape"))
         except ValueError:
             raise NoAnswer("it redirects to what is no URL", False) from None
-        finally:
-            response.close()
-            flight.limit(None)
+        check(url)
     raise NoAnswer("it redirects too often", False)
+
+
+def video_chunks(url: str, progress: Progress) -> Iterator[bytes]:
+    """Yield the video at `url`, following redirects; raises `NoAnswer`."""
+    flight = Flight()
+    response = follow_redirects(url, flight, float("inf"))
+    try:
+        if response.status != 200:
+            again = response.status >= 500 or response.status in TRANSIENT
+            raise NoAnswer(f"HTTP {response.status}", again)
+        yield from checked_chunks(response, flight, progress)
+    finally:
+        response.close()
+        flight.limit(None)
 
 
 def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -> Iterator[bytes]:
@@ -842,7 +933,7 @@ def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -
         if size > timely:  # what a minute should bring has to come within the next one
             timely = size + SLOWEST * SLOW_TIME
             flight.limit(SLOW_TIME)
-        chunk = next_chunk(response, flight)
+        chunk = next_chunk(response, flight, f"it is slower than {SLOWEST} bytes a second")
         size += len(chunk)
         head += chunk[: 8 - len(head)]
         if head[4:8] != b"ftyp"[: max(0, len(head) - 4)] or (not chunk and len(head) < 8):
@@ -857,18 +948,260 @@ def checked_chunks(response: HTTPResponse, flight: Flight, progress: Progress) -
         raise NoAnswer(f"it is cut short: {size} of {total} bytes", True)
 
 
-def next_chunk(response: HTTPResponse, flight: Flight) -> bytes:
-    """Return the next bytes of a download, none at its end; raises `NoAnswer`."""
+def next_chunk(response: HTTPResponse, flight: Flight, reason: str) -> bytes:
+    """Return the next bytes of a download, none at its end.
+
+    Raises `NoAnswer`, for the `reason` that it took too long, or others.
+    """
     from http.client import HTTPException
 
-    reason = f"it is slower than {SLOWEST} bytes a second"
     try:
-        chunk = response.read1(65536)
+        chunk = response.read1(PIECE)
     except (OSError, HTTPException) as error:
         raise NoAnswer(reason if flight.was_cut else reason_of(error), True) from None
     if flight.was_cut:
         raise NoAnswer(reason, True)
     return chunk
+
+
+# A look at a link: what the service will find there, as far as it can be seen from here.
+
+
+def look_at_link(field: str, url: str, flight: Flight, deadline: float) -> tuple[Any, int]:
+    """Return what is behind the link `url`, a `Picture` or a `Recording`, and its size in bytes.
+
+    Raises `Problem` for what the service would refuse, and `NoAnswer` where nothing can be told.
+    """
+
+    def check(place: str) -> None:
+        try:
+            check_host(field, split_link(field, place)[2])
+        except Problem:
+            raise NoAnswer("it redirects to what is no public link", False) from None
+
+    response = follow_redirects(url, flight, deadline, check)
+    try:
+        if response.status in NOT_PUBLIC:
+            message = f"{shown(url)} is not there for everybody: HTTP {response.status}"
+            hint = "Make it public, or sign it anew: the service downloads it without logging in."
+            raise Problem(field, message, hint)
+        if response.status not in (200, 206):
+            raise NoAnswer(f"HTTP {response.status}", False)
+        return look_at_body(field, Body(response, flight))
+    finally:
+        response.close()
+        flight.limit(None)
+
+
+class Body:
+    """What has come of a `response`, unpacked: its `data`, and whether they are all, `is_whole`.
+
+    `size` is what the whole has in bytes, as it was announced, or None.
+    """
+
+    def __init__(self, response: HTTPResponse, flight: Flight) -> None:
+        import zlib
+
+        self.response, self.flight = response, flight
+        self.data, self.is_whole = b"", False
+        packed = response.headers.get("Content-Encoding", "").strip().lower()
+        self.packed = zlib.decompressobj(31) if packed in ("gzip", "x-gzip") else None
+        announced = response.headers.get("Content-Length", "")
+        if response.status == 206:  # "bytes 0-999/5000"
+            announced = response.headers.get("Content-Range", "").rpartition("/")[2]
+        is_length = is_number(announced) and len(announced) < 20 and not self.packed
+        self.size = int(announced) if is_length else None
+
+    def read(self, count: int) -> None:
+        """Have `count` bytes, or all that there are; raises `NoAnswer`."""
+        while len(self.data) < count and not self.is_whole:
+            chunk = self.next_chunk()
+            self.is_whole = not chunk
+            self.data += chunk
+        is_short = self.packed and not self.packed.eof
+        if self.is_whole and (is_short or len(self.data) < (self.size or 0)):
+            whole = f" of {self.size}" if self.size else ""
+            raise NoAnswer(f"what came is cut short, {len(self.data)}{whole} bytes", False)
+
+    def next_chunk(self) -> bytes:
+        """Return the next bytes, none at the end."""
+        import zlib
+
+        while True:
+            tail = self.packed.unconsumed_tail if self.packed else b""
+            chunk = tail or next_chunk(self.response, self.flight, "it took too long")
+            if not self.packed:
+                return chunk
+            try:  # so much at once: a thousand bytes may unpack to a megabyte
+                data = self.packed.decompress(chunk, PIECE)
+            except zlib.error:
+                raise NoAnswer("what came cannot be unpacked", False) from None
+            if data or not chunk:
+                return data
+
+
+def look_at_body(field: str, body: Body) -> tuple[Any, int]:
+    """Return what is in a `body` and its size: a picture from its head, a recording as a whole."""
+    import io
+
+    import emo_media
+
+    is_picture = field == "image_url"
+    look = emo_media.picture if is_picture else emo_media.recording
+    count = PIECE if is_picture or (body.size or 0) > MAX_RECORDING else MAX_RECORDING + 1
+    while True:
+        body.read(count)
+        size = len(body.data) if body.is_whole else body.size or MAX_PICTURE
+        try:
+            found = look(io.BytesIO(body.data), size)
+            break
+        except emo_media.NotTaken as fault:
+            if not fault.needs_more:
+                raise not_taken_problem(field, fault) from None
+            if count > MAX_RECORDING:
+                raise NoAnswer(str(fault), False) from None
+        count *= 4
+    if not (is_picture or body.is_whole or body.size):
+        message = f"it has more than {MAX_RECORDING:,} bytes; the service takes less than 15 MB"
+        raise Problem(field, message, "Save it as mp3, and upload it anew.")
+    return found, body.size or len(body.data)
+
+
+# The temporary store: where local files go (contract, "Temporary store for local files").
+
+
+def upload(run: Run, key: str, model: str, file: LocalFile) -> str:
+    """Return the link of a local `file`, which goes to the store for the `model`; raises `Problem`.
+
+    Each try has a policy of its own.
+    """
+    from urllib.parse import quote
+
+    last_start = min(monotonic() + RESEND_TIME, run.deadline)
+    path = POLICY_PATH + quote(model, safe="")
+    for pause in (*PAUSES, None):
+        answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
+        problem = answer_problem(answer)
+        if answer.status == 200:
+            policy = policy_of(answer.document, run.base)
+            check_room(file, policy["max_file_size_mb"])
+            name = f"{policy['upload_dir'].strip('/')}/{store_name(file)}"
+            answer = send_form(run, key, policy, name, file)
+            if answer.status == 200 and answer.document is None:
+                return f"oss://{name}"
+            problem = store_problem(answer)
+        wait = answer.pause_before_next(pause, last_start)
+        if problem.code != 4 or 0 < answer.status < 300 or wait is None:
+            break
+        run.progress.show(f"{answer.reason}; uploading it again")
+        sleep(wait)
+    if monotonic() >= run.deadline:
+        problem.message += "; --timeout is over"
+    raise problem
+
+
+def policy_of(document: object, base: str) -> Values:
+    """Return the texts of a policy, by name; raises `Problem`, which shows none of them.
+
+    The store's host has no part in what stays here: the key is not sent there.
+    """
+    from urllib.parse import urlsplit
+
+    values = member(document, "data")
+    texts = {
+        name: value.strip() if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+        if isinstance(value, (str, int, float))
+    }
+    hint = "Try again later, or give public links."
+    missing = [name for name in POLICY if not texts.get(name)]
+    if missing:
+        message = f"the policy for the upload has no {', no '.join(missing)}"
+        raise Problem("service", message, hint, 4)
+    if not is_number(texts["max_file_size_mb"].replace(".", "", 1)):
+        message = f"max_file_size_mb of the policy is {shown(texts['max_file_size_mb'])}"
+        raise Problem("service", message, hint, 4)
+    try:
+        host = urlsplit(texts["upload_host"])
+        usable = bool(host.hostname) and host.port != 0 and is_visible_ascii(texts["upload_host"])
+    except ValueError:
+        usable = False
+    is_local = (
+        usable and host.scheme == "http" and is_loopback(host) and is_loopback(urlsplit(base))
+    )
+    if not usable or host.path.strip("/") or host.query or host.fragment or "@" in host.netloc:
+        message = f"{shown(texts['upload_host'])} of the policy is not a host to upload to"
+        raise Problem("service", message, hint, 4)
+    if host.scheme != "https" and not is_local:
+        message = f"{shown(texts['upload_host'])} of the policy would send the file unprotected"
+        raise Problem("service", message, hint, 4)
+    return texts
+
+
+def check_room(file: LocalFile, most: str) -> None:
+    """Raise `Problem` for a `file` of more than the `most` MiB that the store takes."""
+    if file.size > float(most) * 1024 * 1024:
+        message = (
+            f"{shown(file.url)} has {file.size / 1024 / 1024:.1f} MiB, and the store takes {most}"
+        )
+        raise Problem("file", message, "Save it smaller and prepare again, or give a public link.")
+
+
+def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) -> Answer:
+    """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer.
+
+    multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
+    """
+    boundary = os.urandom(16).hex()  # no content has it
+    values = {field: policy[source] for field, source in FORM.items()}
+    values.update(key=name, success_action_status="200")
+    disposition = f'--{boundary}\r\nContent-Disposition: form-data; name="'
+    parts = [f'{disposition}{field}"\r\n\r\n{value}\r\n' for field, value in values.items()]
+    shown_name = name.rpartition("/")[2]
+    kind = (
+        f"{'audio' if file.found.format in FORMATS['audio_url'] else 'image'}/{file.found.format}"
+    )
+    parts.append(f'{disposition}file"; filename="{shown_name}"\r\nContent-Type: {kind}\r\n\r\n')
+    start, end = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+    flight = Flight()
+
+    def pieces() -> Iterator[bytes]:
+        yield start
+        for at in range(0, len(file.content), PIECE):
+            flight.limit(min(READ_TIMEOUT, seconds_until(run.deadline)))
+            what = f"uploading {file_name(file.url)}, {file.size / 1000:,.0f} kB"
+            run.progress.show(what, f", {at / 1000:,.0f} kB are there")
+            yield file.content[at : at + PIECE]
+        yield end
+
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "Content-Length": str(len(start) + len(file.content) + len(end)),
+    }
+    left = seconds_until(run.deadline)
+    times = min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
+    url = policy["upload_host"].rstrip("/") + "/"
+    return answer_of(flight, url, pieces(), headers, times, key)
+
+
+def store_problem(answer: Answer) -> Problem:
+    """Return the `Problem` of an `answer` of the store, whose errors are XML, in words."""
+    from html import unescape
+
+    words = {}
+    for name, tag in (("code", "Code"), ("message", "Message"), ("request_id", "RequestId")):
+        found = re.search(f"<{tag}>([^<]*)</{tag}>", str(answer.document))
+        if found:
+            words[name] = unescape(found[1])
+    if words:
+        answer.document = words
+    problem = answer_problem(answer)
+    problem.message = f"the temporary store: {problem.message}"
+    if answer.status:
+        problem.hint = "Run again; if it stays so, upload the file elsewhere and give its link."
+    if "policy expired" in problem.message.lower():
+        problem.code = 4
+    return problem
 
 
 # --- 6. Commands: one function each --------------------------------------------------------------
@@ -880,6 +1213,8 @@ class Run:
     def __init__(self, values: Values, report: Report, flight: Flight) -> None:
         self.values, self.report, self.flight = values, report, flight
         self.progress = Progress()
+        self.is_generation = "task" in values
+        self.estimate: Json | None = None  # what the video costs, where the recording was looked at
         interval, timeout = values.get("interval", "5"), values.get("timeout", "1800")
         self.interval = report.check(check_seconds, "interval", interval, SHORTEST_INTERVAL) or 0.0
         seconds = report.check(check_seconds, "timeout", timeout, 0)
@@ -905,6 +1240,8 @@ def run_file(values: Values, report: Report, flight: Flight) -> None:
     finally:
         flight.is_over = True
         run.progress.end()
+        if run.is_generation:
+            report.facts["estimate"] = run.estimate
 
 
 def command_again(values: Values) -> Sequence[str]:
@@ -950,7 +1287,8 @@ def run_request(run: Run) -> None:
     desk = desk_of(path)
     if "dry_run" not in run.values:
         sweep(desk)
-    if "audio_url" not in request["input"]:
+    run.is_generation = "audio_url" in request["input"]
+    if not run.is_generation:
         run_detection(run, request, links, desk)
     elif "output" in run.values:
         report.error("output", "is of a detection only", "A generation has a folder of its own.")
@@ -980,6 +1318,7 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     report.errors += links.errors
     report.warnings += links.warnings
     path = report.check(output_path, run.values, os.path.join(desk, "detection.json"))
+    files = look_again(request, report)
     key = report.check(find_key)
     if report.errors or not path or not key:
         return
@@ -989,11 +1328,13 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         report.facts.update(detection_path=None, would_send=True, request=body)
         report.done = "all is well; nothing was sent"
         return
+    body = with_uploads(run, key, body, files)
     service = (run.base, key)
     state, answer = deliver(service, DETECTION_PATH, body, run.deadline, run.flight, run.progress)
     if not 200 <= answer.status < 300:
-        raise answer_problem(answer)
-    record = {"saved_at": timestamp(), "request": body, "response": answer.document}
+        raise with_store_hint(answer_problem(answer), answer.document, body)
+    response = answer.document
+    record = {"saved_at": timestamp(), "request": request, "sent": body, "response": response}
     output = member(answer.document, "output")
     check_pass = output.get("check_pass") if state == "made" else None
     report.facts.update(detection_path=None, check_pass=check_pass)
@@ -1008,9 +1349,10 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     if not output["check_pass"]:
         request_id = {k: v for k, v in answer.document.items() if k == "request_id"}
         what, said = "the portrait did not pass", {**output, **request_id}
-        raise refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
+        problem = refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
+        raise with_store_hint(problem, said, body)
     found = Report()
-    boxes = check_detection(record, None, found)
+    boxes = check_detection(record, None, None, found)
     for problem in found.errors:
         problem.code = 3
     report.errors += found.errors
@@ -1018,9 +1360,17 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     if boxes:
         face_bbox, ext_bbox = boxes
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
-        report.done = "the portrait passed; the next command needs your links"
-        link = request["input"]["image_url"]  # a signature is for its file alone
-        words = ("--image-url", "IMAGE_URL" if "?" in link else link, "--audio-url", "AUDIO_URL")
+        report.done = "the portrait passed; the next command needs the recording"
+        link = request["input"]["image_url"]
+        if files:
+            words = ("--image", local_path(link), "--audio", "RECORDING")
+        else:  # a signature is for its file alone
+            words = (
+                "--image-url",
+                "IMAGE_URL" if "?" in link else link,
+                "--audio-url",
+                "AUDIO_URL",
+            )
         report.next = (neighbour("prepare_emo_request.py"), *words, "--detection", path)
 
 
@@ -1028,6 +1378,7 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
     """Go on with the task of a generation, or send it where there is none that stands."""
     report = run.report
     name = request_name(request, run.base)
+    body: Json = {}
     task = None
     while not task:
         found = attempts(tasks, name)
@@ -1035,21 +1386,101 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
         if standing and not gives_way(standing[-1], run.values):
             warn_of_new_signatures(standing[-1], request, report)
             return follow(run, standing[-1])
-        report.errors += links.errors
-        key = report.check(find_key)
-        if report.errors or not key:
-            return None
-        check_writable(os.path.join(tasks, name, "task.json"))
-        if "dry_run" in run.values:
+        if not body:  # and after the uploads, which take a while, another look at what there is
+            report.errors += links.errors
+            files = look_again(request, report)
+            key = report.check(find_key) or ""
+            if not report.errors:
+                check_writable(os.path.join(tasks, name, "task.json"))
+                look(run, request, files)
+            if report.errors:
+                return None
             report.warnings += links.warnings
-            return tell_would_send(request, report)
+            body = body_to_send(request)
+            if "dry_run" in run.values:
+                return tell_would_send(run, request, body)
+            body = with_uploads(run, key, body, files)
+            continue
         run.flight.left = True  # from the claim on, an interrupt waits until it can be taken back
         task = claim(tasks, name, found[-1][0] + 1 if found else 1)
         if not task:
             run.flight.land()
-    report.warnings += links.warnings
-    send(run, task, key or "", request)
+    send(run, task, key, request, body)
     return None if report.errors else follow(run, task)
+
+
+def look(run: Run, request: Json, files: dict[str, LocalFile]) -> None:
+    """Look at the links of a generation, side by side, and estimate what it will cost."""
+    report, given = run.report, request["input"]
+    found = {field: (file.found, file.size) for field, file in files.items()}
+    links = [field for field in FORMATS if field not in files and "no_look" not in run.values]
+    if links:
+        run.progress.show("looking at the links")
+    for field, outcome in look_at_links({field: given[field] for field in links}, run.deadline):
+        judged = Report()
+        if isinstance(outcome, Problem):
+            judged.errors.append(outcome)
+        elif isinstance(outcome, NoAnswer):
+            message = f"{shown(given[field])} could not be looked at from here: {outcome}"
+            hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
+            report.warn(field, message, hint)
+        else:
+            found[field], boxes = outcome, [given["face_bbox"], given["ext_bbox"]]
+            check_medium(field, outcome[0], outcome[1], boxes, judged)
+        for problem in judged.errors:
+            problem.hint += " --no-look goes on without looking."
+        report.errors += judged.errors
+        report.warnings += judged.warnings
+    if "audio_url" in found:
+        run.estimate = estimate(found["audio_url"][0].seconds, ratio_of(given["ext_bbox"]) or "")
+
+
+def look_at_links(links: Values, deadline: float) -> Iterator[tuple[str, Any]]:
+    """Yield what became of a look at each of the `links`: as `look_at_link` returns or raises."""
+    import threading
+
+    deadline = min(monotonic() + LOOK_TIME, deadline)
+    flights = {field: Flight() for field in links}
+    outcomes: dict[str, Any] = {}
+
+    def look(field: str) -> None:
+        try:
+            outcomes[field] = look_at_link(field, links[field], flights[field], deadline)
+        except Exception as error:
+            outcomes[field] = error
+
+    threads = {field: threading.Thread(target=look, args=(field,), daemon=True) for field in links}
+    for thread in threads.values():
+        thread.start()
+    for field, thread in threads.items():
+        thread.join(max(deadline - monotonic(), 0))
+        flights[field].limit(None)
+        outcome = outcomes.get(field, NoAnswer("it took too long", False))
+        if isinstance(outcome, Exception) and not isinstance(outcome, (Problem, NoAnswer)):
+            raise outcome
+        yield field, outcome
+
+
+def with_uploads(run: Run, key: str, body: Json, files: dict[str, LocalFile]) -> Json:
+    """Return the `body` with the links of its local `files` in the store, after they are there."""
+    links = {field: upload(run, key, body["model"], file) for field, file in files.items()}
+    return {**body, "input": {**body["input"], **links}}
+
+
+def with_store_hint(problem: Problem, said: object, sent: object) -> Problem:
+    """Return the `problem` of what was `said` to a body that was `sent`.
+
+    Where it is about a link of the temporary store it has another hint, since the service's page
+    on generations does not name that store.
+    """
+    words = f"{said.get('code')} {said.get('message')}" if isinstance(said, dict) else ""
+    about_link = re.search("url|oss:|invalid_parameter_error|DataInspection ", words, re.IGNORECASE)
+    if about_link and uses_store(sent):
+        problem.hint = (
+            "It may not take files of its temporary store: upload them elsewhere, for example to "
+            "OSS, and prepare again with their public links."
+        )
+    return problem
 
 
 def gives_way(task: Task, values: Values) -> bool:
@@ -1079,23 +1510,24 @@ def warn_of_new_signatures(task: Task, request: Json, report: Report) -> None:
             report.warn(field, message, "If the file behind it has changed, --again pays for it.")
 
 
-def tell_would_send(request: Json, report: Report) -> None:
+def tell_would_send(run: Run, request: Json, body: Json) -> None:
     """Tell that a generation would be sent, and paid for."""
+    report, ratio = run.report, ratio_of(request["input"]["ext_bbox"]) or ""
     keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
     report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
-    report.facts.update(already_submitted=False, would_send=True, request=body_to_send(request))
-    report.done = "all is well; nothing was sent, and a run without --dry-run costs money"
+    report.facts.update(already_submitted=False, would_send=True, request=body)
+    price = price_words(run.estimate, ratio)
+    report.done = f"all is well; nothing was sent, and a run without --dry-run costs money: {price}"
 
 
-def send(run: Run, task: Task, key: str, request: Json) -> None:
-    """Send a generation, once, and keep what becomes of it in the folder of its `task`."""
+def send(run: Run, task: Task, key: str, request: Json, body: Json) -> None:
+    """Send the `body` of a generation, once, and keep what becomes of it in its `task`'s folder."""
     state, answer = "", Answer(0)
     try:
         run.flight.land()
-        body = body_to_send(request)
         links = request["input"]
         names = [file_name(links["image_url"]), file_name(links["audio_url"])]
-        size = VIDEO_SIZES[ratio_of(links["ext_bbox"]) or ""]
+        ratio = ratio_of(links["ext_bbox"]) or ""
         style_level = request["parameters"]["style_level"]
         if "again" in run.values:
             replace_file(task.path(UNTOLD), [])
@@ -1110,7 +1542,9 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
         )
         if_offered(sync_folder, os.path.dirname(task.folder))
         name = os.path.basename(task.folder)
-        run.progress.say(f"paying for {name}: {', '.join(names)}; {size}, {style_level}")
+        price = price_words(run.estimate, ratio)
+        what = f"{', '.join(names)}; {VIDEO_SIZES[ratio]}, {style_level}; {price}"
+        run.progress.say(f"paying for {name}: {what}")
         service = (run.base, key)
         state, answer = deliver(
             service, GENERATION_PATH, body, run.deadline, run.flight, run.progress
@@ -1122,7 +1556,7 @@ def send(run: Run, task: Task, key: str, request: Json) -> None:
         raise
     run.flight.land()
     if state != "made":
-        problem = answer_problem(answer)
+        problem = with_store_hint(answer_problem(answer), answer.document, body)
         problem.code = 3 if state == "refused" else problem.code
         if state == "unclear":
             problem.message += "; a task may have been made"
@@ -1160,7 +1594,7 @@ def follow_id(run: Run) -> None:
     task_id = report.check(check_task_id, run.values["task"])
     if "file" in run.values:
         report.error("task", "stands for FILE, which is there as well", "Give one of the two.")
-    for field in ("dry_run", "no_wait", "again", "output"):
+    for field in ("dry_run", "no_wait", "again", "no_look", "output"):
         if field in run.values:
             report.error(field, "has nothing to do with --task", "Take it away, or give FILE.")
     if report.errors or not task_id:
@@ -1209,6 +1643,7 @@ def conclude(run: Run, task: Task) -> None:
         run.flight.untold = task.path(UNTOLD)
     if task.status in FAILED:
         problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
+        problem = with_store_hint(problem, task.answer, task.record.get("sent"))
         problem.hint += " --again pays for another task."
         raise problem
     if not task.video_path and "no_download" not in run.values:
@@ -1360,7 +1795,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Show a whole `line`."""
-        self.write(f"{line}\n")
+        self.write("\n" * self.is_shown + f"{line}\n")
+        self.is_shown = False
 
     def show(self, what: str, detail: str = "") -> None:
         """Show that `what` goes on, with a `detail` that changes all the time."""
@@ -1401,6 +1837,7 @@ OPTIONS = {  # field: commands, metavar ("" for a flag), help
     "dry_run": ("", "", "check everything, tell what would be sent, send nothing"),
     "no_wait": ("", "", "end when the task is made; run again for its video"),
     "again": ("", "", "pay for one more task, once the last has ended"),
+    "no_look": ("", "", "do not look at the links before a video is paid for"),
     "task": ("", "ID", "go on with this task instead of FILE's"),
     "interval": ("", "SECONDS", "between two polls (default: 5)"),
     "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
