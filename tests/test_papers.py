@@ -9,7 +9,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from service import KEY, Service, video_of
+from service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 from support import (
     FIXTURES,
     IMAGE_URL,
@@ -69,7 +69,11 @@ class Papers(Case):
                 self.assertIn(f"`{name}`" if field != "file" else name, MANUAL)
 
     MISTAKES = {  # what somebody did: the words of the command
-        "a local file": arguments(image_url="./portrait.png"),
+        "a local file as a link": arguments(image_url="./portrait.png"),
+        "a recording of another format": arguments(audio_url=None, audio="speech.mp3"),
+        "a recording that is too long": arguments(audio_url=None, audio="long.mp3"),
+        "a picture that is too small": [*"detect --image small.png".split()],
+        "boxes of another size of it": arguments(image_url=None, image="other.png"),
         "a private link": arguments(image_url="https://192.168.1.5/portrait.png"),
         "a link inside a cloud": arguments(
             image_url="https://b.oss-cn-beijing-internal.aliyuncs.com/portrait.png"
@@ -113,11 +117,23 @@ class Papers(Case):
         "response": ANSWER,
     }
 
+    FILES = {
+        "speech.mp3": b"\0\0\0\x18ftypM4A \0\0\0\0",
+        "long.mp3": mp3(75),
+        "small.png": png(300, 300),
+        "other.png": png(600, 600),
+        "portrait.png": PORTRAIT,
+    }
+
     def mistakes(self):
         """Yield what somebody did and the line on stderr."""
         Path("other.json").write_text(json.dumps(self.OTHER))
+        for name, content in self.FILES.items():
+            Path(name).write_bytes(content)
         for mistake, words in self.MISTAKES.items():
             yield mistake, self.call(*words).stderr
+            if mistake == "boxes of another size of it":
+                yield from self.mistakes_of_a_run()
         os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
         file = "output/aliyun-emo/request.json"
         self.call(*arguments())
@@ -132,10 +148,21 @@ class Papers(Case):
         (folder / "task.json").write_text(json.dumps(record))
         yield "killed while it was sending", self.call_run(file).stderr
 
+    def mistakes_of_a_run(self):
+        page = raw(200, b"<!DOCTYPE html><title>Log in</title>", Content_Type="text/html")
+        with Service(links={"portrait.png": page}) as service:
+            os.environ.update(service.environment, DASHSCOPE_API_KEY=KEY)
+            file = self.call("detect", "--image", "portrait.png").line["request_path"]
+            Path("portrait.png").write_bytes(png(1000, 999))
+            yield "a file that was changed since", self.call_run(file).stderr
+            file = self.call(*arguments()).line["request_path"]
+            yield "a page to log in behind a link", self.call_run(file).stderr.split("\n", 1)[1]
+        del os.environ["DASHSCOPE_API_KEY"], os.environ["DASHSCOPE_BASE_URL"]
+
     def test_the_common_mistakes_print_what_the_readme_says(self):
         rows = []
         for mistake, stderr in self.mistakes():
-            (line,) = stderr.splitlines()
+            (line,) = stderr.replace(str(self.folder), "/home/ann").splitlines()
             rows.append(f"| {mistake} | `{line}` |")
         table = README.split("| mistake | stderr |\n|---|---|\n")[1].split("\n\n")[0]
         self.assertEqual(table, "\n".join(rows))
@@ -197,10 +224,19 @@ class Papers(Case):
     def test_the_whole_way_of_each_paper_ends_with_the_video(self):
         for name, text in (("README", README), ("SKILL", MANUAL)):
             with self.subTest(name), Service() as service:
-                os.environ.update(DASHSCOPE_BASE_URL=service.base_url, DASHSCOPE_API_KEY=KEY)
+                os.environ.update(service.environment, DASHSCOPE_API_KEY=KEY)
                 blocks = [b for b in re.findall(r"```bash\n(.*?)```", text, re.S) if "run_emo" in b]
+                files, links = (n for n, b in enumerate(blocks) if " detect --image" in b)
+                generation = [
+                    b for b in blocks if b.endswith("request.json\n") and "detect" not in b
+                ]
                 folder = self.folder / name
                 folder.mkdir()
+                (folder / "portrait.png").write_bytes(PORTRAIT)
+                (folder / "speech.mp3").write_bytes(SPEECH)
+                # The way of files, its generation, and that of links, which has the same one.
+                blocks = [blocks[files], *generation, blocks[links], *generation]
+                self.assertLess(files, links)
                 script = "\n".join(blocks).replace("<folder of this file>/scripts", str(SCRIPTS))
                 script = script.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
                 script = script.replace("python3 ", f"{shlex.quote(sys.executable)} ")
@@ -219,11 +255,12 @@ class Papers(Case):
                 self.assertEqual(
                     [line for line in done.stdout.splitlines() if '"ok": false' in line], []
                 )
-                self.assertEqual(len(service.posts), 2)
-                (video,) = folder.glob("output/aliyun-emo/tasks/*/video.mp4")
-                record = json.loads((video.parent / "task.json").read_text("utf-8"))
-                task_id = record["response"]["output"]["task_id"]
-                self.assertEqual(video.read_bytes(), video_of(task_id))
+                self.assertEqual((len(service.uploads), len(service.posts)), (3, 7))
+                self.assertEqual(len(list(folder.glob("output/aliyun-emo/tasks/*/video.mp4"))), 2)
+                for video in folder.glob("output/aliyun-emo/tasks/*/video.mp4"):
+                    record = json.loads((video.parent / "task.json").read_text("utf-8"))
+                    task_id = record["response"]["output"]["task_id"]
+                    self.assertEqual(video.read_bytes(), video_of(task_id))
 
     def test_each_block_of_the_manual_that_uses_the_folder_sets_it(self):
         for block in re.findall(r"```bash\n(.*?)```", MANUAL, re.S):
@@ -235,9 +272,11 @@ class Papers(Case):
         for name, text in (("README", README), ("SKILL", MANUAL)):
             with self.subTest(name):
                 blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
-                (before,) = (block for block in blocks if "detect --image-url" in block)
-                self.assertEqual(len(re.findall("python3 .*&&$", before, re.M)), 2)
-                self.assertNotIn("run_emo_request.py output/aliyun-emo/request.json", before)
+                ways = [block for block in blocks if " detect --image" in block]
+                self.assertEqual(len(ways), 2)
+                for before in ways:
+                    self.assertEqual(len(re.findall("python3 .*&&$", before, re.M)), 2)
+                    self.assertNotIn("run_emo_request.py output/aliyun-emo/request.json", before)
 
     @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
     def test_the_line_of_the_development_section_starts_the_service(self):
