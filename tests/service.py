@@ -368,11 +368,12 @@ def stored(handler):
             code = "AccessDenied" if field.startswith("x-oss-") else "SignatureDoesNotMatch"
             raise Refused(store_fails(403, code, f"{field} is not the policy's"))
     folder, _, name = key.rpartition("/")
+    is_outside = not name or folder != data.get("upload_dir")
     limit = str(data.get("max_file_size_mb"))
     is_large = limit.isdigit() and len(content) > int(limit) * MIB
     for status, code, message, is_wrong in (
         (400, "InvalidArgument", "no 200 is asked for", form["success_action_status"] != "200"),
-        (403, "AccessDenied", "key is not in upload_dir", not name or folder != data.get("upload_dir")),
+        (403, "AccessDenied", "key is not upload_dir/NAME", is_outside),
         (400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.", is_large),
         (409, "FileAlreadyExists", "The object already exists.", key in handler.server.store),
     ):
@@ -474,9 +475,11 @@ class Service(http.server.ThreadingHTTPServer):
     """The service while it is used as a context.
 
     `seen` has the requests, `tasks` how often each task was polled, `lines` the connections that
-    are open, `root` its address, `environment` what points a program to it. `policies` has (model, data) by their policy, and `store`
-    (model, content) by their key. `links` has the answers, by URL without query or by file name,
-    of links that do not answer as `link` does, and `looks` the requests to any, with their `url`.
+    are open, `root` its address, `environment` the variables that point a program to it.
+
+    `policies` has (model, data) by the policy, and `store` (model, content) by the key. `links` has
+    the answers, by URL without query or by file name, of links that do not answer as `link` does,
+    and `looks` the requests to links of all kinds, with their `url`.
     """
 
     daemon_threads = True
