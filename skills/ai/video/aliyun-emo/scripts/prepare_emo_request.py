@@ -162,7 +162,8 @@ CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &.
 NOT_IN_A_LINK = r"[\s\x00-\x1f\x7f-\x9f\\]"
 
 DETECTION_FIELDS = ("model", "image_url", "ratio")
-GENERATION_FIELDS = ("model", "image_url", "audio_url", "face_bbox", "ext_bbox", "style_level")
+BOX_FIELDS = ("face_bbox", "ext_bbox")
+GENERATION_FIELDS = ("model", "image_url", "audio_url", *BOX_FIELDS, "style_level")
 SILENCE = 60  # seconds that a pipe may keep quiet, so that one nobody writes to does not hang
 MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 
@@ -962,15 +963,15 @@ def check_same_image(request: object, image_url: str, digest: "str | None", repo
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
         raise Problem("detection", message, "Give the file as it was saved, or the answer alone.")
-    its_digest = member(request, "files").get("image_url")
-    if digest or its_digest:
+    was_file = detected.lower().startswith("file:")
+    if digest or was_file:
         message = "the file was changed or saved anew since, or it is another picture"
-        if not (digest and its_digest):
-            then, now = ("a file", "a link") if its_digest else ("a link", "a file")
+        if not (digest and was_file):
+            then, now = ("a file", "a link") if was_file else ("a link", "a file")
             message = f"it is of {then}, and this is {now}: they cannot be compared"
-        if digest != its_digest:
-            raise Problem("detection", message, "Detect again, with the picture given here.")
-        return
+        elif digest == member(request, "files").get("image_url"):
+            return
+        raise Problem("detection", message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = check_link("image_url", detected, float("-inf"), Report()) or ""
     its, mine = link_identity(then), link_identity(image_url)
@@ -1029,7 +1030,7 @@ def generation_request(
     model = values.get("model", GENERATION_MODEL)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
     fits = report.check(check_model, model, "a generation", others)
-    check_files(files, boxes or (), report)
+    check_files(files, boxes or readable_boxes(values), report)
     if not (image_url and audio_url and boxes and known and fits):
         return None
     links = {"image_url": image_url, "audio_url": audio_url}
@@ -1044,6 +1045,12 @@ def link_of(
     if field in files:
         return files[field].url
     return check_link(field, values.get(field), now, report)
+
+
+def readable_boxes(values: "Values") -> "list[Box]":
+    """Return those boxes in `values` that can be read, whatever else is wrong with them."""
+    boxes = [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
+    return [box for box in boxes if box]
 
 
 def check_files(files: "dict[str, LocalFile]", boxes: "Iterable[Box]", report: Report) -> None:
@@ -1084,7 +1091,7 @@ def request_of(body: "Json", now: float, report: Report) -> "Json | None":
         report.error("file", message, "Take it out, or prepare the request again.")
     values = {}
     for name, value in given.items():
-        if name in ("face_bbox", "ext_bbox"):
+        if name in BOX_FIELDS:
             values[name] = box_text(given, name) or ""
         else:
             values[name] = value.strip() if isinstance(value, str) else ""
@@ -1114,13 +1121,12 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
 def file_url(path: str) -> str:
     """Return the `file:` URL that leads to the file `path`, wherever it is used.
 
-    Its folder is followed through links, since ".." behind one leads elsewhere. Whatever needs it
-    is escaped, "+" too, since the vendor's SDK reads such URLs with unquote_plus().
+    Symbolic links are followed, since ".." behind one leads elsewhere. All that needs it is
+    escaped, "+" too: the vendor's SDK reads such URLs with unquote_plus().
     """
     from pathlib import Path
 
-    folder, name = os.path.split(path)
-    return Path(os.path.realpath(folder), name).as_uri().replace("+", "%2B")
+    return Path(os.path.realpath(path)).as_uri()
 
 
 def local_path(url: str) -> str:
@@ -1198,7 +1204,7 @@ def look_at_files(values: "Values", report: Report) -> "dict[str, LocalFile]":
             if field in values:
                 message = f"{option(name)} is there as well"
                 report.error(field, message, "Give one of the two, the link or the file.")
-            file = files[field] = report.check(look_at_file, name, values[name]) or LocalFile()
+            file = files[field] = report.check(local_file, name, values[name]) or LocalFile()
             extension = os.path.splitext(values[name])[1][1:].lower()
             known = [
                 word for words in (*FORMATS.values(), *OTHER_FORMATS.values()) for word in words
@@ -1215,67 +1221,94 @@ def look_again(request: "Json", report: Report) -> "dict[str, LocalFile]":
 
     They are held to the same rules again, since people edit boxes.
     """
+    boxes = [request["input"][name] for name in BOX_FIELDS if name in request["input"]]
     files = {}
-    boxes = [
-        request["input"][name] for name in ("face_bbox", "ext_bbox") if name in request["input"]
-    ]
     for field, digest in request.get("files", {}).items():
-        path = local_path(request["input"][field])
-        file = report.check(look_at_file, field, path)
-        if file and file.digest != digest:
-            message = f"{quoted(path)} has changed since: prepare again"
-            hint = "Its boxes are of the picture that was detected, so detect it again as well."
-            hint = hint if field == "image_url" else "Run prepare_emo_request.py again."
-            report.error(field, message, hint)
-        elif file and file.found:
+        file = report.check(file_as_prepared, field, local_path(request["input"][field]), digest)
+        if file:
             check_medium(field, file.found, file.size, boxes, report)
             files[field] = file
     return files
 
 
-def look_at_file(field: str, path: str) -> LocalFile:
-    """Return the local file `path` with what it is, and its content unless it is too large.
+def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
+    """Return the local file `path` if it still has this `digest`; raises `Problem`."""
+    try:
+        file = read_file(field, path)
+    except Problem as problem:
+        problem.hint = "Put it back, or prepare the request again."
+        raise
+    if file.digest != digest:
+        message = f"{quoted(path)} has changed since: prepare again"
+        hint = "Its boxes are of the picture that was detected, so detect it again as well."
+        raise Problem(field, message, hint if field == "image_url" else "Its length counts anew.")
+    look_at_file(field, path, file)
+    return file
 
-    Raises `Problem`.
+
+def local_file(field: str, path: str) -> LocalFile:
+    """Return the local file `path`, looked at; raises `Problem`."""
+    check_path(field, path)
+    file = read_file(field, path)
+    look_at_file(field, path, file)
+    return file
+
+
+def read_file(field: str, path: str) -> LocalFile:
+    """Return the local file `path` with its content, of too large a one the beginning.
+
+    Raises `Problem`. What is judged, hashed and sent is this content, whoever writes to the file.
     """
-    kind = KINDS[link_field(field)]
-    if not path:
-        raise Problem(field, "has no value", f"Give {option(field)} FILE.")
-    scheme, mark, _ = path.partition("://")
-    if mark and scheme.isalpha():
-        is_link = scheme.lower() in ("http", "https")
-        hint = (
-            f"Give a link to {option(link_field(field))}." if is_link else "Give the file's path."
-        )
-        raise Problem(field, f"{shown(path)} is not the path of a file", hint)
     import hashlib
+
+    limit = MAX_PICTURE if link_field(field) == "image_url" else MAX_RECORDING
+    try:
+        with open(path, "rb", opener=open_at_once) as opened:
+            if not os.path.isfile(opened.fileno()):
+                raise OSError("it is not a regular file")
+            size = os.fstat(opened.fileno()).st_size
+            content = opened.read(limit if size <= limit else MAX_RECORDING)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or printable(str(error), 200)
+        hint = f"Give the path of the {KINDS[link_field(field)]}."
+        raise Problem(field, f"{shown(path)} cannot be read: {reason}", hint) from None
+    file = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
+    file.content, file.size = content, size if size > limit else len(content)
+    return file
+
+
+def look_at_file(field: str, path: str, file: LocalFile) -> None:
+    """Find out what a `file` is that lies at `path`; raises `Problem`."""
     import io
 
+    media = media_module(field)
+    look = media.picture if link_field(field) == "image_url" else media.recording
+    try:
+        file.found = look(io.BytesIO(file.content), file.size)
+    except media.NotTaken as fault:
+        raise not_taken_problem(field, fault, path) from None
+
+
+def check_path(field: str, path: str) -> None:
+    """Raise `Problem` for a `path` that is none."""
+    if not path.strip():
+        raise Problem(field, "has no value", f"Give {option(field)} FILE.")
+    scheme, mark, _ = path.partition("://")
+    if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
+        message = f"{shown(path)} is not the path of a file"
+        hint = f"Give the path alone; a link is for {option(link_field(field))}."
+        raise Problem(field, message, hint)
+
+
+def media_module(field: str) -> "Any":
+    """Return the module emo_media, which tells what a file is; raises `Problem`."""
     try:
         import emo_media
     except ImportError:
-        message = "emo_media.py, which looks at local files, is not beside this program"
-        hint = "Copy the whole folder scripts, and start the program without -I; or give links."
+        message = "emo_media.py, which looks at pictures and recordings, is not beside this program"
+        hint = "Copy the whole folder scripts, and start the program without -I."
         raise Problem(field, message, hint) from None
-    look = emo_media.picture if kind == "picture" else emo_media.recording
-    limit = MAX_PICTURE if kind == "picture" else MAX_RECORDING
-    try:
-        with open(path, "rb", opener=open_at_once) as file:
-            if not os.path.isfile(file.fileno()):
-                raise OSError("it is not a regular file")
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(limit) if size <= limit else b""
-            # What is judged and hashed is the same, also while somebody writes to the file.
-            found = look(io.BytesIO(content) if content else file)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or printable(str(error), 200)
-        message = f"{quoted(path)} cannot be read: {reason}"
-        raise Problem(field, message, f"Give the path of the {kind}.") from None
-    except emo_media.NotTaken as fault:
-        raise not_taken_problem(field, fault, path) from None
-    local = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
-    local.found, local.size, local.content = found, len(content) or size, content
-    return local
+    return emo_media
 
 
 def link_field(field: str) -> str:
@@ -1296,8 +1329,9 @@ def not_taken_problem(field: str, fault: "NotTaken", path: str = "") -> Problem:
     kind, formats = KINDS[link_field(field)], ", ".join(FORMATS[link_field(field)])
     hint = f"Give the {kind} itself: {formats}."
     if fault.convertible:
-        command = f": {conversion(path, kind)}" if path else ", and upload it anew."
-        hint = f"Convert it{command}"
+        hint = "Convert it, and upload it anew."
+        if path:
+            hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
     return Problem(field, f"{quoted(path)}: {fault}" if path else str(fault), hint)
 
 
@@ -1306,7 +1340,8 @@ def conversion(path: str, kind: str) -> str:
 
     It is for the shell, and never writes onto a file that is there.
     """
-    path = os.path.join(os.curdir, path) if path.startswith("-") else path
+    if path.startswith("-") or (":" in path and not os.path.isabs(path)):
+        path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
     stem, extension = os.path.splitext(path)[0], ".mp3" if kind == "recording" else ".png"
     target, number = stem + extension, 2
     while os.path.lexists(target):
@@ -1525,7 +1560,11 @@ def output_path(values: "Values", default: str) -> str:
 
 
 def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
-    """Write `request`, or only make sure of the path for --dry-run; raises `OSError`."""
+    """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
+    for field in request.get("files", {}):
+        local = os.path.realpath(local_path(request["input"][field]))
+        if os.path.realpath(path) == local:
+            raise Problem("output", f"{quoted(path)} is the {KINDS[field]}", "Give another file.")
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)
@@ -1630,9 +1669,10 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
 
 
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
-    """Return the command and the values of its options, stripped of white space around them.
+    """Return the command and the values of its options, without white space around them.
 
-    Raises `Problem` when there is no such command, and `SystemExit` after --help and --version.
+    Only the name of a local file may have it there. Raises `Problem` when there is no such
+    command, and `SystemExit` after --help and --version.
     """
     commands, options, _ = program
     command = next(iter(commands))
@@ -1649,7 +1689,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
     report_unknown(unknown, report)
     values = {
-        field: str(value).strip()
+        field: str(value) if field in LOCAL.values() else str(value).strip()
         for field, value in vars(parsed_words).items()
         if value is not None
     }
@@ -1675,7 +1715,7 @@ def joined(
             after = waiting[0] if waiting else "-h"
             is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
             word += "=" + ("" if is_option else waiting.pop(0))
-        if fields.get(name) in ("face_bbox", "ext_bbox"):
+        if fields.get(name) in BOX_FIELDS:
             while waiting and (waiting[0][:1] != "-" or waiting[0][1:2].isdigit()):
                 word += " " + waiting.pop(0)
         elif name in fields and equals and not takes_value:

@@ -56,6 +56,7 @@ try:
         link_identity,
         local_path,
         look_again,
+        media_module,
         member,
         move,
         neighbour,
@@ -135,7 +136,7 @@ RESEND_TIME = 30  # seconds within which they must start
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
 LOOK_TIME = 20  # seconds for a look at the links
-NOT_PUBLIC = (401, 403, 404, 410)  # HTTP: not for everybody, so not for the service
+NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
 DOWNLOADS = 3  # tries
 REDIRECTS = 5  # that a download follows
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
@@ -148,6 +149,11 @@ STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
 UNTOLD = "untold"  # a file that marks an attempt of --again, until its end was told
+# Codes and messages that are about a link, if not about what is behind it.
+ABOUT_A_LINK = (
+    r"oss://|^(invalid_parameter_error|InvalidURL.*|InvalidParameter\.DataInspection):"
+    "|^InvalidParameter:.*[Uu][Rr][Ll]"
+)
 STATES = ("sending", "unclear", "made", "refused")
 LOOK_FIRST = (
     "Look at the account's tasks in the console: --task ID goes on with one that is there, --again "
@@ -194,19 +200,25 @@ def check_base_url(text: str) -> str:
 
     The key goes there, so only https, and plain http where it does not leave this machine.
     """
-    from urllib.parse import urlsplit
-
     hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
-    try:
-        parts = urlsplit(text)
-        usable = bool(parts.hostname) and parts.port != 0 and is_visible_ascii(text)
-    except ValueError:
-        usable = False
-    if not usable or "@" in text or "?" in text or "#" in text:
+    parts = plain_url(text)
+    if not parts:
         raise Problem("base_url", f"{shown(text)} is not the base of a service", hint)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts)):
         raise Problem("base_url", f"{shown(text)} would send the API key unprotected", hint)
     return text.rstrip("/")
+
+
+def plain_url(text: str) -> SplitResult | None:
+    """Return the parts of a URL that is a host and perhaps a path, and nothing else, or None."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.port != 0 and is_visible_ascii(text)
+    except ValueError:
+        return None
+    return parts if usable and not set("@?#") & set(text) else None
 
 
 def is_loopback(parts: SplitResult) -> bool:
@@ -981,7 +993,7 @@ def look_at_link(field: str, url: str, flight: Flight, deadline: float) -> tuple
 
     response = follow_redirects(url, flight, deadline, check)
     try:
-        if response.status in NOT_PUBLIC:
+        if response.status in NOT_FOR_ALL:
             message = f"{shown(url)} is not there for everybody: HTTP {response.status}"
             hint = "Make it public, or sign it anew: the service downloads it without logging in."
             raise Problem(field, message, hint)
@@ -1003,7 +1015,7 @@ class Body:
         import zlib
 
         self.response, self.flight = response, flight
-        self.data, self.is_whole = b"", False
+        self.data, self.is_whole = bytearray(), False
         packed = response.headers.get("Content-Encoding", "").strip().lower()
         self.packed = zlib.decompressobj(31) if packed in ("gzip", "x-gzip") else None
         announced = response.headers.get("Content-Length", "")
@@ -1028,8 +1040,10 @@ class Body:
         import zlib
 
         while True:
-            tail = self.packed.unconsumed_tail if self.packed else b""
-            chunk = tail or next_chunk(self.response, self.flight, "it took too long")
+            chunk = self.packed.unconsumed_tail if self.packed else b""
+            if self.packed and self.packed.unused_data[:2] == b"\x1f\x8b":  # another part
+                chunk, self.packed = self.packed.unused_data, zlib.decompressobj(31)
+            chunk = chunk or next_chunk(self.response, self.flight, "it took too long")
             if not self.packed:
                 return chunk
             try:  # so much at once: a thousand bytes may unpack to a megabyte
@@ -1044,10 +1058,8 @@ def look_at_body(field: str, body: Body) -> tuple[Any, int]:
     """Return what is in a `body` and its size: a picture from its head, a recording as a whole."""
     import io
 
-    import emo_media
-
-    is_picture = field == "image_url"
-    look = emo_media.picture if is_picture else emo_media.recording
+    media, is_picture = media_module(field), field == "image_url"
+    look = media.picture if is_picture else media.recording
     count = PIECE if is_picture or (body.size or 0) > MAX_RECORDING else MAX_RECORDING + 1
     while True:
         body.read(count)
@@ -1055,7 +1067,7 @@ def look_at_body(field: str, body: Body) -> tuple[Any, int]:
         try:
             found = look(io.BytesIO(body.data), size)
             break
-        except emo_media.NotTaken as fault:
+        except media.NotTaken as fault:
             if not fault.needs_more:
                 raise not_taken_problem(field, fault) from None
             if count > MAX_RECORDING:
@@ -1070,10 +1082,10 @@ def look_at_body(field: str, body: Body) -> tuple[Any, int]:
 # The temporary store: where local files go (contract, "Temporary store for local files").
 
 
-def upload(run: Run, key: str, model: str, file: LocalFile) -> str:
+def upload(run: Run, key: str, model: str, field: str, file: LocalFile) -> str:
     """Return the link of a local `file`, which goes to the store for the `model`; raises `Problem`.
 
-    Each try has a policy of its own.
+    `field` is what it is for. Each try has a policy of its own.
     """
     from urllib.parse import quote
 
@@ -1084,12 +1096,15 @@ def upload(run: Run, key: str, model: str, file: LocalFile) -> str:
         problem = answer_problem(answer)
         if answer.status == 200:
             policy = policy_of(answer.document, run.base)
-            check_room(file, policy["max_file_size_mb"])
+            if file.size > float(policy["max_file_size_mb"]) * 1024 * 1024:
+                raise no_room_problem(field, file, policy["max_file_size_mb"])
             name = f"{policy['upload_dir'].strip('/')}/{store_name(file)}"
             answer = send_form(run, key, policy, name, file)
             if answer.status == 200 and answer.document is None:
                 return f"oss://{name}"
             problem = store_problem(answer)
+        if "policy expired" in problem.message.lower():
+            problem.code = 4
         wait = answer.pause_before_next(pause, last_start)
         if problem.code != 4 or 0 < answer.status < 300 or wait is None:
             break
@@ -1101,50 +1116,36 @@ def upload(run: Run, key: str, model: str, file: LocalFile) -> str:
 
 
 def policy_of(document: object, base: str) -> Values:
-    """Return the texts of a policy, by name; raises `Problem`, which shows none of them.
-
-    The store's host has no part in what stays here: the key is not sent there.
-    """
-    from urllib.parse import urlsplit
-
-    values = member(document, "data")
+    """Return the texts of a policy, by name; raises `Problem`, which shows none that is secret."""
     texts = {
         name: value.strip() if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
+        for name, value in member(document, "data").items()
         if isinstance(value, (str, int, float))
     }
-    hint = "Try again later, or give public links."
-    missing = [name for name in POLICY if not texts.get(name)]
-    if missing:
-        message = f"the policy for the upload has no {', no '.join(missing)}"
-        raise Problem("service", message, hint, 4)
-    if not is_number(texts["max_file_size_mb"].replace(".", "", 1)):
-        message = f"max_file_size_mb of the policy is {shown(texts['max_file_size_mb'])}"
-        raise Problem("service", message, hint, 4)
-    try:
-        host = urlsplit(texts["upload_host"])
-        usable = bool(host.hostname) and host.port != 0 and is_visible_ascii(texts["upload_host"])
-    except ValueError:
-        usable = False
-    is_local = (
-        usable and host.scheme == "http" and is_loopback(host) and is_loopback(urlsplit(base))
-    )
-    if not usable or host.path.strip("/") or host.query or host.fragment or "@" in host.netloc:
-        message = f"{shown(texts['upload_host'])} of the policy is not a host to upload to"
-        raise Problem("service", message, hint, 4)
-    if host.scheme != "https" and not is_local:
-        message = f"{shown(texts['upload_host'])} of the policy would send the file unprotected"
-        raise Problem("service", message, hint, 4)
+    fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
+    if not fault and not is_number(texts["max_file_size_mb"].replace(".", "", 1)):
+        fault = f"a max_file_size_mb of {shown(texts['max_file_size_mb'])}"
+    if not fault and not is_store(texts["upload_host"], base):
+        fault = f"an upload_host that is not safe to use, {shown(texts['upload_host'])}"
+    if fault:
+        hint = "Try again later, or give public links."
+        raise Problem("service", f"the policy for the upload has {fault}", hint, 4)
     return texts
 
 
-def check_room(file: LocalFile, most: str) -> None:
-    """Raise `Problem` for a `file` of more than the `most` MiB that the store takes."""
-    if file.size > float(most) * 1024 * 1024:
-        message = (
-            f"{shown(file.url)} has {file.size / 1024 / 1024:.1f} MiB, and the store takes {most}"
-        )
-        raise Problem("file", message, "Save it smaller and prepare again, or give a public link.")
+def is_store(url: str, base: str) -> bool:
+    """Whether `url` is a host to upload to: by https, but on this machine, like `base` then."""
+    parts, base_parts = plain_url(url), plain_url(base)
+    if not parts or parts.path not in ("", "/"):
+        return False
+    is_here = is_loopback(parts) and base_parts is not None and is_loopback(base_parts)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_here)
+
+
+def no_room_problem(field: str, file: LocalFile, most: str) -> Problem:
+    """Return the `Problem` of a `file` that has more than the `most` MiB that the store takes."""
+    message = f"{file_name(file.url)} has {file.size / 1024 / 1024:.1f} MiB; the store takes {most}"
+    return Problem(field, message, "Save it smaller and prepare it again, or give a public link.")
 
 
 def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) -> Answer:
@@ -1155,33 +1156,28 @@ def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) ->
     boundary = os.urandom(16).hex()  # no content has it
     values = {field: policy[source] for field, source in FORM.items()}
     values.update(key=name, success_action_status="200")
-    disposition = f'--{boundary}\r\nContent-Disposition: form-data; name="'
-    parts = [f'{disposition}{field}"\r\n\r\n{value}\r\n' for field, value in values.items()]
-    shown_name = name.rpartition("/")[2]
-    kind = (
-        f"{'audio' if file.found.format in FORMATS['audio_url'] else 'image'}/{file.found.format}"
-    )
-    parts.append(f'{disposition}file"; filename="{shown_name}"\r\nContent-Type: {kind}\r\n\r\n')
-    start, end = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+    part = f'--{boundary}\r\nContent-Disposition: form-data; name="'
+    fields = "".join(f'{part}{field}"\r\n\r\n{value}\r\n' for field, value in values.items())
+    start = f'{fields}{part}file"; filename="{os.path.basename(name)}"\r\n\r\n'.encode()
+    end = f"\r\n--{boundary}--\r\n".encode()
+    what = f"uploading {file_name(file.url)}, {file.size / 1000:,.0f} kB"
     flight = Flight()
 
     def pieces() -> Iterator[bytes]:
         yield start
-        for at in range(0, len(file.content), PIECE):
+        for at in range(0, file.size, PIECE):
             flight.limit(min(READ_TIMEOUT, seconds_until(run.deadline)))
-            what = f"uploading {file_name(file.url)}, {file.size / 1000:,.0f} kB"
             run.progress.show(what, f", {at / 1000:,.0f} kB are there")
             yield file.content[at : at + PIECE]
         yield end
 
     headers = {
         "Content-Type": f"multipart/form-data; boundary={boundary}",
-        "Content-Length": str(len(start) + len(file.content) + len(end)),
+        "Content-Length": str(len(start) + file.size + len(end)),
     }
     left = seconds_until(run.deadline)
     times = min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
-    url = policy["upload_host"].rstrip("/") + "/"
-    return answer_of(flight, url, pieces(), headers, times, key)
+    return answer_of(flight, policy["upload_host"], pieces(), headers, times, key)
 
 
 def store_problem(answer: Answer) -> Problem:
@@ -1199,8 +1195,6 @@ def store_problem(answer: Answer) -> Problem:
     problem.message = f"the temporary store: {problem.message}"
     if answer.status:
         problem.hint = "Run again; if it stays so, upload the file elsewhere and give its link."
-    if "policy expired" in problem.message.lower():
-        problem.code = 4
     return problem
 
 
@@ -1279,6 +1273,7 @@ def run_request(run: Run) -> None:
     report, links = run.report, Report()
     path = run.values["file"]
     body = report.check(read_request, path)
+    run.is_generation = "audio_url" in member(body, "input")
     request = request_of(body, time(), links) if body else None
     if not request or report.errors:
         report.errors += [] if request else links.errors
@@ -1287,7 +1282,6 @@ def run_request(run: Run) -> None:
     desk = desk_of(path)
     if "dry_run" not in run.values:
         sweep(desk)
-    run.is_generation = "audio_url" in request["input"]
     if not run.is_generation:
         run_detection(run, request, links, desk)
     elif "output" in run.values:
@@ -1463,7 +1457,11 @@ def look_at_links(links: Values, deadline: float) -> Iterator[tuple[str, Any]]:
 
 def with_uploads(run: Run, key: str, body: Json, files: dict[str, LocalFile]) -> Json:
     """Return the `body` with the links of its local `files` in the store, after they are there."""
-    links = {field: upload(run, key, body["model"], file) for field, file in files.items()}
+    model = body["model"]
+    links = {field: upload(run, key, model, field, file) for field, file in files.items()}
+    if links and monotonic() >= run.deadline:
+        hint = "Run the same command again, with more time: nothing was paid."
+        raise Problem("service", "--timeout is over with the uploads", hint, 4)
     return {**body, "input": {**body["input"], **links}}
 
 
@@ -1473,9 +1471,8 @@ def with_store_hint(problem: Problem, said: object, sent: object) -> Problem:
     Where it is about a link of the temporary store it has another hint, since the service's page
     on generations does not name that store.
     """
-    words = f"{said.get('code')} {said.get('message')}" if isinstance(said, dict) else ""
-    about_link = re.search("url|oss:|invalid_parameter_error|DataInspection ", words, re.IGNORECASE)
-    if about_link and uses_store(sent):
+    words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
+    if uses_store(sent) and re.search(ABOUT_A_LINK, words):
         problem.hint = (
             "It may not take files of its temporary store: upload them elsewhere, for example to "
             "OSS, and prepare again with their public links."

@@ -1,0 +1,1408 @@
+"""Local files, `--image FILE` and `--audio FILE`: looked at, named by URL, told in numbers."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
+
+import test_command_line
+import test_media
+from support import (
+    AUDIO_URL,
+    EXT_BBOX,
+    FACE_BBOX,
+    FIXTURES,
+    IMAGE_URL,
+    REQUEST,
+    SCRIPT,
+    SCRIPTS,
+    Case,
+    arguments,
+    emo,
+    without_root,
+)
+from test_media import (
+    FRAME,
+    OTHER_PICTURES,
+    OTHER_RECORDINGS,
+    OTHERS,
+    SECOND,
+    VIDEOS,
+    app1,
+    bmp,
+    chunk,
+    exif,
+    fmt,
+    jpeg,
+    patched,
+    png,
+    vp8,
+    vp8x,
+    wav,
+    webp,
+)
+
+POSIX = os.name == "posix"
+PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+GB = 1_000_000_000
+MIB = 1024 * 1024
+PORTRAIT = png(width=900, height=800)  # the boxes of the quick start reach to 840,778
+M4A = b"\0\0\0\x20ftypM4A \0\0\2\0"
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0"
+SMALL_BOXES = {"face_bbox": "10,10,200,200", "ext_bbox": "0,0,300,300"}
+IN_ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+TOOL = re.compile(r"\b(ffmpeg|magick|convert)\b.*", re.DOTALL)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def text(data):
+    """Return the name of these bytes, as a command line has it in any locale."""
+    return os.fsdecode(data if isinstance(data, bytes) else data.encode())
+
+
+def write(path, data, size=None):
+    """Write `data` to `path`, with zeros behind it up to `size` bytes, and return the path."""
+    with open(path, "wb") as file:
+        file.write(data)
+        if size is not None:
+            file.truncate(size)
+    return str(path)
+
+
+def sound_of(length, rate=8000, channels=1):
+    """Return the head of a WAV whose sound has `length` bytes."""
+    head = wav(fmt(rate=rate, channels=channels), (b"data", b""), size=36 + length)
+    return patched(head, b"data", length)
+
+
+def write_sound(path, seconds=None, size=None):
+    """Write a WAV of so many seconds, or of so many bytes and under a minute; return `path`."""
+    if size is None:
+        length = round(seconds * 8000) * 2
+        return write(path, sound_of(length), 44 + length)
+    return write(path, sound_of(size - 44, rate=96_000, channels=2), size)
+
+
+def local(**changes):
+    """Return the quick start's arguments with two local files instead of the links."""
+    files = {"image": "portrait.png", "audio": "speech.wav", "image_url": None, "audio_url": None}
+    return arguments(**{**files, **changes})
+
+
+def path_behind(url):
+    """Return the path, as bytes, that a `file:` URL stands for (RFC 8089)."""
+    return unquote_to_bytes(url[len("file://") :])
+
+
+def path_for_the_sdk(url):
+    """Return the path that the vendor's SDK takes a `file:` URL for (dashscope, oss_utils.py)."""
+    parsed = urlparse(url)
+    return parsed.netloc + unquote_plus(parsed.path)
+
+
+def bytes_read():
+    """Return how many bytes this process has read so far; None where the system does not tell."""
+    try:
+        found = re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+class LocalCase(Case):
+    """A test in a folder with a portrait and 12.4 seconds of speech."""
+
+    def setUp(self):
+        super().setUp()
+        write("portrait.png", PORTRAIT)
+        write_sound("speech.wav", 12.4)
+
+    def prepare(self, *words, **changes):
+        return self.call(*local(**changes), *words, "--dry-run")
+
+    def detect(self, image="portrait.png", *words):
+        return self.call("detect", f"--image={image}", *words, "--dry-run")
+
+    def take(self, result, *warned):
+        """Assert that `result` is of a success with warnings for the fields `warned`; return it."""
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual([w["field"] for w in result.line["warnings"]], list(warned), result)
+        for warning in result.line["warnings"]:
+            self.assertEqual(list(warning), ["field", "message", "hint"])
+            self.assertTrue(warning["message"] and warning["hint"], warning)
+        self.assertEqual(len(result.stderr.splitlines()), len(warned), result)
+        return result
+
+    def refuse(self, result, *fields):
+        """Assert a refusal for `fields`, said in printable words; return its words."""
+        super().refuse(result, *fields)
+        for error in result.line["errors"]:
+            for words in (error["message"], error["hint"]):
+                self.assertTrue(words.isprintable(), error)
+                self.assertLess(len(words), 2000)
+        return "\n".join(f"{e['message']}\n{e['hint']}" for e in result.line["errors"])
+
+    def assert_words(self, words, said):
+        for word in words:
+            self.assertIn(word, said)
+
+    def assert_leads_to(self, url, path):
+        """Assert that whoever decodes the `file:` URL has the very file `path`."""
+        self.assertRegex(url, r"^file:///[!-~]+$")
+        self.assertNotRegex(url, r"[+?#;\\ ]|/\.\./|/\./|^file:////")
+        behind = path_behind(url)
+        self.assertTrue(os.path.samefile(behind, path), url)
+        try:
+            behind.decode(sys.getfilesystemencoding())
+        except UnicodeDecodeError:
+            return  # no decoder to text has a name for it
+        for decoded in (path_for_the_sdk(url), unquote(url[len("file://") :])):
+            self.assertTrue(os.path.samefile(decoded, path), url)
+
+
+class Output(LocalCase):
+    QUICK_START = (
+        '{"ok": true, "request_path": "output/aliyun-emo/request.json", "model": "emo-v1",'
+        ' "ratio": "1:1", "video_size": "512x512", "style_level": "active",'
+        ' "face_bbox": [302, 286, 610, 593], "ext_bbox": [71, 9, 840, 778], "warnings": []}\n'
+    )
+
+    @unittest.skipUnless(POSIX, "its path is written with slashes")
+    def test_the_line_of_the_quick_start_stays_to_the_letter(self):
+        result = self.run_script(*arguments())
+        self.assertEqual((result.code, result.stderr), (0, ""))
+        self.assertEqual(result.stdout, self.QUICK_START)
+        request = Path("output/aliyun-emo/request.json").read_bytes()
+        self.assertEqual(request, json.dumps(REQUEST, indent=2).encode() + b"\n")
+
+    def test_prepare_prints_and_writes_this(self):
+        result = self.run_script(*local())
+        self.assertEqual((result.code, result.stderr), (0, ""), result)
+        path = os.path.join("output", "aliyun-emo", "request.json")
+        self.assertEqual(
+            list(result.line.items()),
+            [
+                ("ok", True),
+                ("request_path", path),
+                ("model", "emo-v1"),
+                ("ratio", "1:1"),
+                ("video_size", "512x512"),
+                ("style_level", "active"),
+                ("face_bbox", FACE_BBOX),
+                ("ext_bbox", EXT_BBOX),
+                ("image", {"format": "png", "width": 900, "height": 800}),
+                ("audio", {"format": "wav", "seconds": 12.4, "bytes": 198_444}),
+                ("estimate", {"seconds": 12.4, "cny": 0.99, "prices_of": "2026-05-30"}),
+                ("warnings", []),
+            ],
+        )
+        self.assertEqual(list(result.line["image"]), ["format", "width", "height"])
+        self.assertEqual(list(result.line["audio"]), ["format", "seconds", "bytes"])
+        self.assertEqual(list(result.line["estimate"]), ["seconds", "cny", "prices_of"])
+        folder = self.folder.as_uri()
+        request = {
+            "model": "emo-v1",
+            "input": {
+                "image_url": f"{folder}/portrait.png",
+                "audio_url": f"{folder}/speech.wav",
+                "face_bbox": FACE_BBOX,
+                "ext_bbox": EXT_BBOX,
+            },
+            "files": {
+                "image_url": sha256(PORTRAIT),
+                "audio_url": sha256(Path("speech.wav").read_bytes()),
+            },
+            "parameters": {"style_level": "active"},
+        }
+        self.assertEqual(Path(path).read_bytes(), json.dumps(request, indent=2).encode() + b"\n")
+        self.assertEqual(self.call("prepare", *local()).stdout, result.stdout)
+
+    def test_detect_prints_and_writes_this(self):
+        result = self.run_script("detect", "--image", "portrait.png", "--ratio", "3:4")
+        self.assertEqual((result.code, result.stderr), (0, ""), result)
+        path = os.path.join("output", "aliyun-emo", "detect_request.json")
+        self.assertEqual(
+            list(result.line.items()),
+            [
+                ("ok", True),
+                ("request_path", path),
+                ("model", "emo-v1-detect"),
+                ("ratio", "3:4"),
+                ("video_size", "512x704"),
+                ("image", {"format": "png", "width": 900, "height": 800}),
+                ("warnings", []),
+            ],
+        )
+        request = {
+            "model": "emo-v1-detect",
+            "input": {"image_url": f"{self.folder.as_uri()}/portrait.png"},
+            "files": {"image_url": sha256(PORTRAIT)},
+            "parameters": {"ratio": "3:4"},
+        }
+        self.assertEqual(Path(path).read_bytes(), json.dumps(request, indent=2).encode() + b"\n")
+
+    def test_facts_and_digests_are_of_the_local_files_only(self):
+        for changes, facts, digests in (
+            ({}, ["image", "audio", "estimate"], ["image_url", "audio_url"]),
+            ({"audio": None, "audio_url": AUDIO_URL}, ["image"], ["image_url"]),
+            ({"image": None, "image_url": IMAGE_URL}, ["audio", "estimate"], ["audio_url"]),
+            ({"image": None, "image_url": IMAGE_URL, "audio": None, "audio_url": AUDIO_URL},
+             [], None),
+        ):  # fmt: skip
+            with self.subTest(changes):
+                line = self.take(self.prepare(**changes)).line
+                self.assertEqual(list(line)[9:-1], facts)
+                request = line["request"]
+                if digests is None:
+                    self.assertEqual(request, REQUEST)
+                    continue
+                self.assertEqual(list(request), ["model", "input", "files", "parameters"])
+                self.assertEqual(list(request["files"]), digests)
+                for field in ("image_url", "audio_url"):
+                    is_file = request["input"][field].startswith("file:///")
+                    self.assertEqual(is_file, field in digests)
+
+    def test_every_format_is_told_by_its_content(self):
+        tables = (b"EXIF", exif(1))
+        for name, data, fact in (
+            ("a.png", png(width=900, height=800), ("png", 900, 800)),
+            ("a.jpg", jpeg(width=901, height=802), ("jpeg", 901, 802)),
+            ("a.bmp", bmp(900, -800), ("bmp", 900, 800)),
+            ("a.webp", webp(vp8(900, 800)), ("webp", 900, 800)),
+            ("b.webp", webp(vp8x(900, 800), vp8(900, 800), tables), ("webp", 900, 800)),
+        ):
+            with self.subTest(name):
+                write(name, data)
+                for result in (self.prepare(image=name), self.detect(name)):
+                    fact_told = tuple(self.take(result).line["image"].values())
+                    self.assertEqual(fact_told, fact)
+                    self.assertEqual(
+                        result.line["request"]["files"]["image_url"], sha256(data), result
+                    )
+        for name, data, seconds in (
+            ("a.wav", sound_of(32_000) + bytes(32_000), 2),
+            ("a.mp3", FRAME * round(5 * SECOND), 5),
+        ):
+            with self.subTest(name):
+                write(name, data)
+                line = self.take(self.prepare(audio=name)).line
+                self.assertEqual(line["audio"]["format"], name[2:])
+                self.assertEqual(line["audio"]["bytes"], len(data))
+                self.assertAlmostEqual(line["audio"]["seconds"], seconds, delta=0.1)
+                self.assertEqual(line["estimate"]["seconds"], line["audio"]["seconds"])
+                self.assertEqual(line["request"]["files"]["audio_url"], sha256(data))
+
+    def test_the_estimate_is_the_list_price_of_the_ratio(self):
+        tall = {"face_bbox": "10,10,200,200", "ext_bbox": "0,0,300,400"}
+        for seconds, square, high in (
+            (1, 0.08, 0.16),
+            (12.4, 0.99, 1.98),
+            (13.93, 1.11, 2.23),
+            (59, 4.72, 9.44),
+        ):
+            with self.subTest(seconds):
+                write_sound("a.wav", seconds)
+                for boxes, cny in (({}, square), (tall, high)):
+                    line = self.take(self.prepare(audio="a.wav", **boxes)).line
+                    estimate = {"seconds": seconds, "cny": cny, "prices_of": "2026-05-30"}
+                    self.assertEqual(line["estimate"], estimate)
+
+    def test_a_dry_run_shows_the_request_and_writes_nothing(self):
+        for words in (local(), ["detect", "--image", "portrait.png"]):
+            with self.subTest(words[0]):
+                before = self.files()
+                shown = self.call(*words, "--dry-run").line
+                self.assertEqual(self.files(), before)
+                self.assertIsNone(shown["request_path"])
+                told = self.call(*words, "--output", "written.txt").line
+                self.assertEqual(shown["request"], json.loads(Path("written.txt").read_bytes()))
+                for line in (shown, told):
+                    line.pop("request_path")
+                    line.pop("request", None)
+                self.assertEqual(shown, told)
+                os.remove("written.txt")
+
+    def test_the_files_stay_as_they_are(self):
+        before = {name: (Path(name).read_bytes(), os.stat(name)) for name in self.files()}
+        self.assertEqual(self.call(*local()).code, 0)
+        for name, (data, status) in before.items():
+            self.assertEqual(Path(name).read_bytes(), data)
+            self.assertEqual(os.stat(name).st_mtime_ns, status.st_mtime_ns)
+        self.assertEqual(len(self.files()), len(before) + 1)
+
+    def test_the_request_is_not_written_onto_what_was_given(self):
+        os.mkdir("sub")
+        for name in ("portrait.png", "speech.wav"):
+            before = Path(name).read_bytes()
+            for output in (name, f"sub/../{name}", str(self.folder / name)):
+                with self.subTest(output):
+                    result = self.call(*local(output=output))
+                    self.assertEqual(Path(name).read_bytes(), before)
+                    self.refuse(result, "output")
+                    if name == "portrait.png":
+                        self.refuse(
+                            self.call("detect", "--image", name, "--output", output), "output"
+                        )
+                write(name, before)
+
+    def test_help_names_the_options_of_its_command(self):
+        self.assert_words(["--image FILE", "--audio FILE"], self.call("--help").stdout)
+        self.assertIn("--image FILE", self.call("detect", "--help").stdout)
+        self.assertNotIn("--audio", self.call("detect", "--help").stdout)
+        self.refuse(self.detect("portrait.png", "--audio", "speech.wav"), "arguments")
+
+
+class Urls(LocalCase):
+    NAMES = (
+        *("a.png", "portrait", "my portrait.png", "a b  c.png", "a\u00a0b.png".encode()),
+        *("a+b.png", "+", "100%.png", "%", "a%20b.png", "a%2Fb.png", "a%2bb.png", "%2e%2e.png"),
+        *("a#b.png", "a?b.png", "a?x=1&y=2.png", "a&b.png", "a;b.png", "a;type=i.png", "a=b.png"),
+        *("a@b.png", "me:pw@host.png", "a,b.png", "a:b.png", "file:", "file:a.png", "http:a.png"),
+        *("C:a.png", "C:\\a.png", "a\\b.png", "a|b.png", "a^b.png", "a<b>.png", "<a.png>"),
+        *("it's.png", "'a.png'", '"a.png"', '"', "a`id`.png", "$(id).png", "$HOME.png", "!a.png"),
+        *("*.png", "a*", "[a].png", "[0]", "{a,b}.png", "~", "~.png", "~root", "(a).png"),
+        *("-", "-a.png", "-h", "-1", "--image", "--image=a.png", "--dry-run"),
+        *(".png", "..png", "...", "a.png.", "a\nb.png", "a\rb.png", "a\tb.png", "a\x7fb"),
+        *("a\x1b[2Jb.png", "a\x01b.png", "null", "None", "nul.png", "con", "x" * 255),
+        *("\u00fc.png", "u\u0308.png", "照片 é.png", "\U0001f600.png", "a\u202egnp.exe"),
+        *("＋.png", "﹖.png", "\ufeff.png", "a\u200bb", "照" * 85),
+        *(b"\xff\xfe.png", b"\xfcber.png", b"a\xe2\x80.png", b"+\xff%+.png"),
+    )
+
+    @unittest.skipUnless(POSIX, "names that Windows does not have")
+    def test_whatever_a_file_is_called_the_url_leads_to_it(self):
+        os.mkdir("in")
+        for number, name in enumerate(map(text, self.NAMES)):
+            with self.subTest(name):
+                path, data = os.path.join("in", name), png(width=900, height=800 + number)
+                if name.startswith(".."):
+                    path = os.path.join("in", ".", name)
+                try:
+                    write(path, data)
+                except OSError:
+                    continue  # a file system that has names in UTF-8 only, or none so long
+                for given in (name, os.path.join("..", path), str(self.folder / path)):
+                    os.chdir("in")
+                    result = self.detect(given)
+                    os.chdir("..")
+                    self.assertEqual(result.code, 0, result)
+                    request = result.line["request"]
+                    self.assert_leads_to(request["input"]["image_url"], path)
+                    self.assertEqual(request["files"]["image_url"], sha256(data))
+                os.remove(path)
+
+    @unittest.skipUnless(POSIX, "names that Windows does not have")
+    def test_a_name_with_white_space_at_its_ends_is_that_of_another_file(self):
+        for name in (" a.png", "a.png ", "a.png\n", "\ta.png", text("a.png\u3000")):
+            with self.subTest(repr(name)):
+                write("a.png", png(width=800, height=800))
+                data = png(width=900, height=900)
+                write(name, data)
+                result = self.detect(name)
+                self.assertEqual(result.code, 0, result)
+                self.assert_leads_to(result.line["request"]["input"]["image_url"], name)
+                self.assertEqual(result.line["request"]["files"]["image_url"], sha256(data))
+                os.remove(name)
+
+    @unittest.skipUnless(POSIX, "names that Windows does not have")
+    def test_a_letter_and_a_colon_in_front_are_a_drive_and_no_scheme(self):
+        os.makedirs("C:")
+        write("C:/a.png", PORTRAIT)
+        for given in ("C:/a.png", "C://a.png"):
+            with self.subTest(given):
+                url = self.take(self.detect(given)).line["request"]["input"]["image_url"]
+                self.assert_leads_to(url, given)
+
+    def test_an_option_may_have_a_value_that_begins_with_a_minus(self):
+        for name in ("-a.png", "-1.png"):
+            with self.subTest(name):
+                write(name, PORTRAIT)
+                result = self.call("detect", "--image", name, "--dry-run")
+                self.assert_leads_to(self.take(result).line["request"]["input"]["image_url"], name)
+
+    def test_every_way_to_the_file_gives_one_url_from_any_folder(self):
+        os.makedirs("sub/deep")
+        whole = str(self.folder / "portrait.png")
+        for folder, paths in (
+            (".", ["portrait.png", "./portrait.png", "sub/../portrait.png", ".//portrait.png"]),
+            ("sub", ["../portrait.png", "../sub/../portrait.png", "deep/../../portrait.png"]),
+            (self.folder.anchor, [whole, whole[len(self.folder.anchor) :]]),
+            ("sub", [whole, f"{self.folder}/sub/../portrait.png", f"{self.folder}//portrait.png"]),
+            *([("sub", [f"/{whole}", f"//{whole}"])] if POSIX else ()),
+        ):  # fmt: skip
+            for path in paths:
+                with self.subTest(path, folder=folder):
+                    os.chdir(self.folder / folder)
+                    result = self.detect(path, "--output", str(self.folder / "request"))
+                    os.chdir(self.folder)
+                    request = self.take(result).line["request"]
+                    url = request["input"]["image_url"]
+                    self.assertEqual(url, f"{self.folder.as_uri()}/portrait.png")
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_links_are_followed_as_the_system_does(self):
+        os.makedirs("other/dir")
+        os.makedirs("x/y")
+        write("other/a.png", png(width=900, height=900))
+        write("a.png", png(width=800, height=800))
+        os.symlink("other/dir", "link")
+        os.symlink("portrait.png", "face.png")
+        os.symlink(str(self.folder / "other/a.png"), "x/y/far.png")
+        os.symlink("x", "chain")
+        for path, target in (
+            ("link/../a.png", "other/a.png"),
+            ("./link/.././a.png", "other/a.png"),
+            (str(self.folder / "link/../a.png"), "other/a.png"),
+            ("link/../../a.png", "a.png"),
+            ("face.png", "portrait.png"),
+            ("chain/y/far.png", "other/a.png"),
+            ("chain/../face.png", "portrait.png"),
+        ):
+            with self.subTest(path):
+                request = self.take(self.detect(path)).line["request"]
+                url = request["input"]["image_url"]
+                self.assert_leads_to(url, target)
+                # Whoever tidies the URL up before use comes to the same file.
+                tidy = os.path.normpath(os.fsdecode(path_behind(url)))
+                self.assertTrue(os.path.samefile(tidy, target), url)
+                self.assertEqual(request["files"]["image_url"], sha256(Path(target).read_bytes()))
+
+    @unittest.skipUnless(os.path.exists("/dev/stdin"), "needs /dev/stdin")
+    def test_what_only_this_process_can_open_gets_no_url_that_leads_nowhere(self):
+        for path in ("/dev/stdin", "/proc/self/fd/0"):
+            if not os.path.exists(path):
+                continue
+            with self.subTest(path), open("portrait.png", "rb") as stdin:
+                words = ("detect", "--image", path, "--dry-run")
+                result = self.run_script(*words, stdin=stdin)
+                if result.code:
+                    self.refuse(result, "image")
+                else:
+                    url = result.line["request"]["input"]["image_url"]
+                    self.assertTrue(os.path.exists(path_behind(url)), url)
+                    self.assert_leads_to(url, "portrait.png")
+
+    def test_a_deep_path_is_no_trouble(self):
+        folder = self.folder.joinpath(*["d" * 200] * (4 if POSIX else 0))
+        folder.mkdir(parents=True, exist_ok=True)
+        path = write(folder / "a b.png", PORTRAIT)
+        url = self.take(self.detect(path)).line["request"]["input"]["image_url"]
+        self.assert_leads_to(url, path)
+
+    @unittest.skipUnless(POSIX, "locales of POSIX")
+    def test_the_locale_does_not_matter(self):
+        for name in (text("ü 照片.png"), text(b"a+\xff.png")):
+            try:
+                write(name, PORTRAIT)
+            except OSError:
+                continue
+            with self.subTest(name):
+                lines = {
+                    self.run_script("detect", "--image", name, "--dry-run", **environment).stdout
+                    for environment in ({}, IN_ASCII, {"PYTHONUTF8": "1"})
+                }
+                self.assertEqual(len(lines), 1, lines)
+                url = json.loads(lines.pop())["request"]["input"]["image_url"]
+                self.assert_leads_to(url, name)
+
+    def test_file_url_and_local_path_are_each_others_reverse(self):
+        for name in ("a.png", "a b+c%20.png", text("ü?#;@.png"), "~"):
+            with self.subTest(name):
+                path = str(self.folder / name)
+                url = emo.file_url(path)
+                self.assertEqual(emo.local_path(url), path)
+                self.assertNotIn("+", url)
+        self.assertEqual(emo.local_path("file:///home/ann/a+b%2Bc.png"), "/home/ann/a+b+c.png")
+
+
+class Pasted(LocalCase):
+    """What people, programs and language models write where a path should stand."""
+
+    LINKS = (
+        *("https://example.com/portrait.png", "http://example.com/a.png", "HTTPS://example.com/a"),
+        "https://example.com/a.png?Expires=1&Signature=s3cret",
+    )
+    NO_PATHS = (
+        *("file:///home/ann/portrait.png", "FILE:///C:/a.png", "file://portrait.png"),
+        *("oss://bucket/portrait.png", "s3://bucket/portrait.png", "ftp://example.com/a.png"),
+        *("file:/home/ann/portrait.png", "file:portrait.png", "https:/example.com/a.png"),
+        *("example.com/portrait.png", "//example.com/portrait.png", "www.example.com"),
+        *("'portrait.png'", '"portrait.png"', "`portrait.png`", "\\portrait.png"),
+        *("~/portrait.png", "~ann/portrait.png", "$HOME/portrait.png", "${HOME}/portrait.png"),
+        *("%USERPROFILE%\\portrait.png", "C:\\Users\\ann\\portrait.png", "/c/Users/ann/a.png"),
+        *("*.png", "portrait.*", "portrait", "port", "{portrait,face}.png", "portrait.pn[g]"),
+        *("portrait.png portrait.png", "portrait.png,speech.wav", "portrait.png speech.wav"),
+        *("portrait.png?x=1", "portrait.png#face", "portrait.png;type=image/png", "portrait.png/"),
+        *("<portrait.png>", "@portrait.png", "[portrait](portrait.png)", "!portrait.png", "[FILE]"),
+        *("data:image/png;base64,iVBORw0KGgo=", "iVBORw0KGgoAAAANSUhEUgAA", '{"path": "a.png"}'),
+        *("-", "null", "None", "undefined", "FILE", "path/to/portrait.png", "0", "1"),
+        *("a\0b", "portrait.png\0", "portrait.png\nspeech.wav", "\x1b[2Jportrait.png", "a\u202eb"),
+        *("x" * 300, "x/" * 5000, "x" * 100_000, "\x1b]0;owned\x07" * 5000, "ü" * 1000),
+    )
+
+    def test_a_link_under_image_or_audio_is_told_where_to_go(self):
+        for field in ("image", "audio"):
+            for link in self.LINKS:
+                with self.subTest(f"{field} {link}"):
+                    said = self.refuse(self.prepare(**{field: link}), field)
+                    self.assertIn(f"--{field}-url", said)
+                    self.assertNotIn("s3cret", said)
+        self.assertIn("--image-url", self.refuse(self.detect(self.LINKS[0]), "image"))
+
+    def test_what_is_no_path_of_a_file_is_refused_and_shown(self):
+        for field in ("image", "audio"):
+            for given in self.NO_PATHS:
+                given = text(given)
+                with self.subTest(f"{field} {given[:50]}"):
+                    result = self.prepare(**{field: given})
+                    said = self.refuse(result, field)
+                    self.assertNotIn("Traceback", str(result))
+                    start = re.split(r"[?#&@;\0-\x1f]|[^\0-~]", given)[0][:100]
+                    if "\\" not in start:
+                        self.assertIn(start, said)
+        for given in self.NO_PATHS:
+            self.refuse(self.detect(text(given)), "image")
+
+    def test_no_value_is_told_as_such(self):
+        for field in ("image", "audio"):
+            for given in ("", " ", "\n"):
+                with self.subTest(f"{field} {given!r}"):
+                    self.assertIn(f"--{field}", self.refuse(self.prepare(**{field: given}), field))
+        self.refuse(self.call("detect", "--image"), "image")
+        self.refuse(self.call("--image", *local(image=None), "--image"), "image")
+
+    def test_a_path_or_a_file_url_under_a_link_is_refused_with_the_option_for_it(self):
+        for field in ("image", "audio"):
+            link = f"{field}_url"
+            for given in (
+                *("portrait.png", "./portrait.png", str(self.folder / "portrait.png")),
+                *("~/portrait.png", "C:\\Users\\ann\\portrait.png", "../speech.wav"),
+                *("file:///home/ann/portrait.png", "file:portrait.png", "FILE:///C:/a.png"),
+                (self.folder / "portrait.png").as_uri(),
+            ):
+                with self.subTest(f"{field} {given}"):
+                    result = self.prepare(**{field: None, link: given})
+                    self.refuse(result, link)
+                    self.assertRegex(result.line["errors"][0]["hint"], f"--{field}(?!-)")
+        result = self.call("detect", "--image-url", "portrait.png")
+        self.refuse(result, "image_url")
+        self.assertRegex(result.line["errors"][0]["hint"], "--image(?!-)")
+
+    def test_of_a_link_and_a_file_one_is_given(self):
+        for field, link in (("image", IMAGE_URL), ("audio", AUDIO_URL)):
+            for changes in ({}, {field: "missing"}):
+                with self.subTest(f"{field} {changes}"):
+                    result = self.prepare(**{f"{field}_url": link, **changes})
+                    self.assertEqual(result.code, 2, result)
+                    self.assertLessEqual(set(result.fields), {field, f"{field}_url"})
+                    said = "".join(e["message"] + e["hint"] for e in result.line["errors"])
+                    self.assertRegex(said, f"--{field}(?!-)")
+        result = self.detect("portrait.png", "--image-url", IMAGE_URL)
+        self.assertEqual((result.code, len(result.fields)), (2, 1), result)
+
+    def test_without_either_the_hint_names_both(self):
+        result = self.prepare(image=None, audio=None)
+        self.refuse(result, "image_url", "audio_url")
+        for field, error in zip(("image", "audio"), result.line["errors"]):
+            self.assert_words([f"--{field}-url", f"--{field} "], error["hint"])
+
+    def test_swapped_files_are_told_what_they_are(self):
+        said = self.refuse(self.prepare(image="speech.wav", audio="portrait.png"), "image", "audio")
+        self.assert_words(["a WAV recording, not a picture", "a PNG picture, not a record"], said)
+        write("a.mp3", FRAME * 100)
+        self.assertIn("MP3 recording", self.refuse(self.detect("a.mp3"), "image"))
+
+    def test_no_message_shows_a_query_or_a_password(self):
+        for link in (*test_command_line.Echo.LINKS, '"https://example.com/a?Signature=s3cret"'):
+            for field in ("image", "audio"):
+                with self.subTest(f"{field} {link}"):
+                    result = self.prepare(**{field: link})
+                    self.refuse(result, field)
+                    self.assertNotIn("s3cret", str(result))
+
+    @unittest.skipUnless(POSIX, "names that Windows does not have")
+    def test_the_name_of_a_file_that_is_there_is_shown_whole(self):
+        for name in ("photo #1.png", "who? me.png", "a&b=c.png", "me@home.png"):
+            with self.subTest(name):
+                write(name, b"<html>")
+                self.assertIn(f"'{name}'", self.refuse(self.detect(name), "image"))
+
+
+class Pictures(LocalCase):
+    def test_sides_are_400_to_7000_pixels(self):
+        for size, is_taken in (
+            ((400, 400), True),
+            ((7000, 7000), True),
+            ((400, 7000), True),
+            ((7000, 400), True),
+            ((399, 400), False),
+            ((400, 399), False),
+            ((399, 7000), False),
+            ((7001, 7000), False),
+            ((7000, 7001), False),
+            ((7001, 400), False),
+            ((399, 7001), False),
+            ((320, 320), False),
+            ((65_535, 500), False),
+        ):
+            with self.subTest(size):
+                write("a.png", png(width=size[0], height=size[1]))
+                for result in (self.prepare(image="a.png", **SMALL_BOXES), self.detect("a.png")):
+                    if is_taken:
+                        self.assertEqual(self.take(result).line["image"]["width"], size[0])
+                    else:
+                        said = self.refuse(result, "image")
+                        self.assert_words([f"{size[0]}x{size[1]}", "400", "7000"], said)
+
+    def test_a_picture_has_at_most_100_mb(self):
+        head = jpeg(width=900, height=800)
+        for size, is_taken in ((100_000_000, True), (100_000_001, False), (3 * GB, False)):
+            with self.subTest(size):
+                write("a.jpg", head, size)
+                result = self.detect("a.jpg")
+                if is_taken:
+                    self.take(result)
+                else:
+                    self.assert_words([f"{size:,}", "100,000,000"], self.refuse(result, "image"))
+
+    def test_a_large_picture_with_a_long_head_is_told_to_be_large(self):
+        profile = test_media.segment(0xE2, bytes(65_000))
+        write("a.jpg", jpeg(*[profile] * 40, width=900, height=800), 100_000_001)  # 2.6 MB first
+        said = self.refuse(self.detect("a.jpg"), "image")
+        self.assert_words(["100,000,001", "100,000,000"], said)
+
+    def test_both_boxes_lie_inside(self):
+        for (width, height), face, ext, is_taken in (
+            ((900, 800), "302,286,610,593", "71,9,840,778", True),
+            ((840, 778), "302,286,610,593", "71,9,840,778", True),  # at the edge
+            ((839, 778), "302,286,610,593", "71,9,840,778", False),
+            ((840, 777), "302,286,610,593", "71,9,840,778", False),
+            ((420, 400), "302,286,610,593", "71,9,840,778", False),
+            ((500, 500), "10,10,500,500", "0,0,500,500", True),
+            ((500, 500), "10,10,501,500", "0,0,500,500", False),  # the face alone
+            ((500, 500), "10,10,500,501", "0,0,500,500", False),
+            ((7000, 7000), "10,10,500,500", "0,0,7000,7000", True),
+        ):
+            with self.subTest(f"{width}x{height} {face} {ext}"):
+                write("a.png", png(width=width, height=height))
+                result = self.prepare(image="a.png", face_bbox=face, ext_bbox=ext)
+                answer = {
+                    name: [int(number) for number in box.split(",")]
+                    for name, box in (("face_bbox", face), ("ext_bbox", ext))
+                }
+                write(
+                    "answer.json", json.dumps({"output": {"check_pass": True, **answer}}).encode()
+                )
+                from_answer = self.prepare(
+                    image="a.png", face_bbox=None, ext_bbox=None, detection="answer.json"
+                )
+                if is_taken:
+                    self.take(result)
+                    self.take(from_answer)
+                else:
+                    for said in (self.refuse(result, "image"), self.refuse(from_answer, "image")):
+                        self.assert_words([f"{width}x{height}"], said)
+                        self.assertRegex(said, "[Dd]etect")
+
+    STORED, TURNED = "300,0,900,600", "0,300,600,900"
+    BOTH, NEITHER = "0,0,600,600", "300,300,900,900"
+    FACE = "400,400,500,500"
+
+    def test_a_turned_picture_is_warned_of_or_refused_where_only_its_turned_size_fits(self):
+        for orientation in range(1, 9):
+            write("a.jpg", jpeg(app1(exif(orientation)), width=900, height=600))
+            warned = ["image"] if orientation != 1 else []
+            said = self.take(self.detect("a.jpg"), *warned)
+            if warned:
+                self.assert_words(["upright", "turned", "boxes"], str(said.line["warnings"]))
+            for box in (self.STORED, self.BOTH, self.TURNED, self.NEITHER):
+                with self.subTest(orientation=orientation, box=box):
+                    result = self.prepare(image="a.jpg", face_bbox=self.FACE, ext_bbox=box)
+                    if box in (self.STORED, self.BOTH):
+                        line = self.take(result, *warned).line
+                        told = {"format": "jpeg", "width": 900, "height": 600}
+                        self.assertEqual(line["image"], told)
+                        if warned:
+                            self.assert_words(["upright", "turned"], str(line["warnings"]))
+                            self.assertIn("warning: --image: ", result.stderr)
+                    elif box == self.TURNED and orientation >= 5:
+                        words = ["upright", "turned", "600x900"]
+                        self.assert_words(words, self.refuse(result, "image"))
+                    else:
+                        said = self.refuse(result, "image")
+                        self.assertIn("900x600", said)
+                        self.assertNotIn("upright", said)
+
+    def test_orientation_counts_in_every_format_that_has_it(self):
+        for name, data in (
+            ("a.png", png(chunk(b"eXIf", exif(6)), width=900, height=600)),
+            ("a.webp", webp(vp8x(900, 600), vp8(900, 600), (b"EXIF", exif(8, ">")))),
+        ):
+            with self.subTest(name):
+                write(name, data)
+                boxes = {"image": name, "face_bbox": self.FACE}
+                self.take(self.prepare(ext_bbox=self.BOTH, **boxes), "image")
+                self.refuse(self.prepare(ext_bbox=self.TURNED, **boxes), "image")
+
+    def test_no_orientation_or_a_broken_one_is_no_warning(self):
+        for value in (0, 1, 9):
+            with self.subTest(value):
+                write("a.jpg", jpeg(app1(exif(value)), width=900, height=800))
+                self.take(self.prepare(image="a.jpg"))
+
+
+class Recordings(LocalCase):
+    def test_size(self):
+        for size, outcome in (
+            (14_999_999, "taken"),
+            (15_000_000, "warned"),
+            (15_000_001, "warned"),
+            (15 * MIB, "warned"),
+            (15 * MIB + 1, "refused"),
+            (20_000_000, "refused"),
+        ):
+            with self.subTest(size):
+                result = self.prepare(audio=write_sound("a.wav", size=size))
+                self.judge(result, outcome, [f"{size:,}", "15 M"])
+                if outcome != "refused":
+                    self.assertEqual(result.line["audio"]["bytes"], size)
+
+    def test_length(self):
+        for seconds, outcome in (
+            (0.01, "warned"),
+            (0.5, "warned"),
+            (0.99, "warned"),
+            (1, "taken"),
+            (59.8, "taken"),
+            (59.89, "taken"),
+            (59.9, "warned"),
+            (60, "warned"),
+            (60.1, "warned"),
+            (60.11, "refused"),
+            (75.3, "refused"),
+            (3600, "refused"),
+        ):
+            with self.subTest(seconds):
+                result = self.prepare(audio=write_sound("a.wav", seconds))
+                limit = ["60 s"] if seconds > 1 else []
+                self.judge(result, outcome, [f"{seconds:.2f}", *limit])
+                if outcome != "refused":
+                    self.assertEqual(result.line["audio"]["seconds"], seconds)
+
+    def judge(self, result, outcome, words):
+        if outcome == "refused":
+            for error in result.line["errors"]:
+                self.assertEqual(error["field"], "audio")
+            said = "\n".join(error["message"] for error in result.line["errors"])
+            self.assertEqual(result.code, 2, result)
+        else:
+            warned = ["audio"] if outcome == "warned" else []
+            warnings = self.take(result, *warned).line["warnings"]
+            said = "".join(warning["message"] for warning in warnings)
+        if outcome != "taken":
+            self.assert_words(words, said)
+
+    def test_too_long_and_too_large_are_told_together(self):
+        write("a.wav", sound_of(16 * MIB, rate=8000), 44 + 16 * MIB)
+        said = self.refuse(self.prepare(audio="a.wav"), "audio", "audio")
+        self.assert_words(["16,777,260", "1048.58"], said)
+        length = 15_000_000 - 44
+        write("b.wav", sound_of(length, rate=125_000), 15_000_000)  # 59.9998 s
+        self.take(self.prepare(audio="b.wav"), "audio", "audio")
+
+    def test_a_large_recording_whose_sound_stands_far_behind_is_told_to_be_large(self):
+        tag = b"ID3\4\0\0\1\0\0\0"  # 2 MiB: a cover, say
+        for name, head in (
+            ("mp3", tag + bytes(2 * MIB) + FRAME * 100),
+            ("wav", wav(fmt(), (b"LIST", bytes(2 * MIB)), (b"data", bytes(32_000)))),
+        ):
+            with self.subTest(name):
+                write(f"a.{name}", head, 20_000_000)
+                result = self.prepare(audio=f"a.{name}")
+                self.assertEqual((result.code, set(result.fields)), (2, {"audio"}), result)
+                self.assertIn("20,000,000", str(result.line["errors"]))
+
+    def test_an_mp3_is_held_to_the_same(self):
+        for count, outcome in ((59, "taken"), (60, "warned"), (61, "refused")):
+            with self.subTest(count):
+                write("a.mp3", FRAME * round(count * SECOND))
+                self.judge(self.prepare(audio="a.mp3"), outcome, ["60 s"])
+
+
+class Extensions(LocalCase):
+    def test_an_extension_of_another_format_is_a_warning(self):
+        picture = jpeg(width=900, height=800)
+        mp3 = FRAME * 100
+        speech = Path("speech.wav").read_bytes()
+        for field, name, data, warned in (
+            ("image", "a.jpg", picture, False),
+            ("image", "a.jpeg", picture, False),
+            ("image", "a.JPG", picture, False),
+            ("image", "a.JpEg", picture, False),
+            ("image", "a.PNG", PORTRAIT, False),
+            ("image", "a", picture, False),
+            ("image", ".png", picture, False),  # a hidden file without an extension
+            ("image", "a.", picture, False),
+            ("image", "a.2024", picture, False),
+            ("image", "a.final", PORTRAIT, False),
+            ("image", "jpg", PORTRAIT, False),
+            ("image", "a.jpg.png", PORTRAIT, False),
+            ("image", "jpg.d/portrait", PORTRAIT, False),
+            ("image", "a.jpg/portrait", PORTRAIT, False),
+            ("image", "b.png", picture, True),
+            ("image", "b.PNG", picture, True),
+            ("image", "b.jpg", PORTRAIT, True),
+            ("image", "b.jpeg", PORTRAIT, True),
+            ("image", "b.webp", PORTRAIT, True),
+            ("image", "b.bmp", PORTRAIT, True),
+            ("image", "b.gif", PORTRAIT, True),
+            ("image", "b.heic", picture, True),
+            ("image", "b.mp3", picture, True),
+            ("image", "b.pdf", picture, True),
+            ("image", "b.png.jpg", PORTRAIT, True),
+            ("audio", "a.mp3", mp3, False),
+            ("audio", "a.MP3", mp3, False),
+            ("audio", "a.Wav", speech, False),
+            ("audio", "a", mp3, False),
+            ("audio", "a.take2", speech, False),
+            ("audio", "b.wav", mp3, True),
+            ("audio", "b.mp3", speech, True),
+            ("audio", "b.M4A", mp3, True),
+            ("audio", "b.ogg", speech, True),
+            ("audio", "b.mp4", mp3, True),
+        ):
+            with self.subTest(f"{field} {name}"):
+                path = self.folder / "names" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path, data)
+                result = self.prepare(**{field: str(path)})
+                self.take(result, *([field] if warned else []))
+                if warned:
+                    message = result.line["warnings"][0]["message"].lower()
+                    found = result.line[field]["format"]
+                    self.assert_words([path.suffix[1:].lower(), found], message)
+                os.remove(path)
+                if path.parent.name != "names":
+                    path.parent.rmdir()
+
+
+class NotTaken(LocalCase):
+    def setUp(self):
+        super().setUp()
+        self.stubs = self.folder / "stubs"
+        self.stubs.mkdir()
+        for tool in ("ffmpeg", "magick", "convert"):
+            path = self.stubs / tool
+            path.write_text('#!/bin/sh\nprintf \'%s\\0\' "${0##*/}" "$@" > "$ARGV"\n')
+            path.chmod(0o755)
+
+    def command_of(self, result):
+        found = TOOL.search(result.line["errors"][0]["hint"])
+        return found[0] if found else None
+
+    def arguments_of(self, command):
+        """Return what a `command`, pasted into a shell, starts: the program and its arguments."""
+        record = self.stubs / "argv"
+        record.unlink(missing_ok=True)
+        path = f"{self.stubs}{os.pathsep}/usr/bin{os.pathsep}/bin"
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env={**os.environ, "PATH": path, "ARGV": str(record)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+        return [os.fsdecode(word) for word in record.read_bytes().split(b"\0")[:-1]]
+
+    def test_the_file_is_told_by_its_content(self):
+        with_hint = {"image": OTHER_PICTURES, "audio": (*OTHER_RECORDINGS, *VIDEOS)}
+        for field, kinds in with_hint.items():
+            for name, data in kinds:
+                with self.subTest(f"{field}: {name}"):
+                    write("file", data)
+                    result = self.prepare(**{field: "file"})
+                    self.assertIn(name, self.refuse(result, field))
+                    self.assertIn("'file'", result.line["errors"][0]["message"])
+                    self.assertIsNotNone(self.command_of(result), result)
+        sorts = {"image": test_media.RECORDINGS, "audio": test_media.PICTURES}
+        for field, others in sorts.items():
+            for name, data in (*OTHERS, *others.items()):
+                with self.subTest(f"{field}: {name}"):
+                    write("file", data)
+                    result = self.prepare(**{field: "file"})
+                    self.refuse(result, field)
+                    self.assertIsNone(self.command_of(result), result)
+
+    def test_a_store_s_error_and_a_cut_file_are_told_in_words(self):
+        error = b"<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>"
+        for field, data, words in (
+            ("image", error, "AccessDenied: Request has expired."),
+            ("audio", error, "AccessDenied: Request has expired."),
+            ("image", b"<!DOCTYPE html><title>Log in</title>", "a web page"),
+            ("image", b"", "empty"),
+            ("audio", b"", "empty"),
+            ("image", PORTRAIT[:50], "cut short"),
+            ("audio", sound_of(32_000) + bytes(9000), "cut short"),
+        ):
+            with self.subTest(f"{field}: {words}"):
+                write("file", data)
+                self.assertIn(words, self.refuse(self.prepare(**{field: "file"}), field))
+
+    def test_the_command_is_to_the_letter(self):
+        write("hello.m4a", M4A)
+        result = self.prepare(audio="hello.m4a")
+        self.assertEqual(self.command_of(result), "ffmpeg -i hello.m4a hello.mp3")
+        self.assertTrue(result.stderr.rstrip().endswith("ffmpeg -i hello.m4a hello.mp3"), result)
+
+    NAMES = (
+        *("hello", "my voice", "a  b", "it's", 'a"b', "a'b\"c", "a\\b", "\\", "a$HOME", "$(id)"),
+        *("`touch pwned`", "$(touch pwned)", "a;touch pwned", "a&touch pwned&", "a|touch pwned"),
+        *("a&&touch pwned", "a>pwned", "a<pwned", "(a)", "{a,b}", "*", "?", "[a]", "~", "~root"),
+        *("!!", "#a", "a#b", "a=b", "%d", "a%03d", "-a", "--help", "-i", "-", "@a", "a,b", "^a"),
+        *("a:b", "10:30", "2024-05-01T10:30:00", "concat:a", "http:a", "file:a", "png:a", "C:a"),
+        *("照片", "ü é", "x" * 251, "a.b.c", "..a", "a."),
+    )
+
+    @unittest.skipUnless(POSIX, "needs sh")
+    def test_pasted_into_a_shell_it_converts_this_file_and_writes_onto_none(self):
+        os.mkdir("in put")
+        for field, extension, data in (("audio", ".m4a", M4A), ("image", ".heic", HEIC)):
+            for name in filter(str.isprintable, map(text, self.NAMES)):
+                if len(os.fsencode(name)) > 250 and field == "image":
+                    continue
+                paths = [name + extension]
+                if name in ("hello", "my voice", "it's"):
+                    paths += [f"in put/{name}{extension}", f"{self.folder}/{name}{extension}"]
+                for path in paths:
+                    with self.subTest(path):
+                        write(path, data)
+                        self.paste(field, path)
+                        os.remove(path)
+
+    def paste(self, field, path):
+        """Assert that the command in the hint makes a new file of `path`."""
+        result = self.call(*local(**{field: None}), f"--{field}={path}", "--dry-run")
+        self.refuse(result, field)
+        command = self.command_of(result)
+        before = {name: Path(name).read_bytes() for name in self.files() if "stubs" not in name}
+        tool, *words = self.arguments_of(command)
+        if tool == "ffmpeg":
+            self.assertEqual(words[0], "-i", command)
+            words = words[1:]
+        self.assertEqual(len(words), 2, command)
+        source, target = words
+        if tool != "ffmpeg" and not os.path.lexists(source):
+            source = re.sub(r"\[0\]$", "", source)  # of several pictures the first
+        self.assertTrue(os.path.samefile(source, path), command)
+        self.assertFalse(os.path.lexists(target), f"{command} writes onto what is there")
+        self.assertTrue(os.path.isdir(os.path.dirname(target) or "."), command)
+        extensions = (".mp3", ".wav") if field == "audio" else (".png", ".jpg", ".bmp", ".webp")
+        self.assertTrue(target.endswith(extensions), command)
+        for word in words:
+            self.assertFalse(word.startswith("-"), f"{command}: {word!r} is taken for an option")
+            # ffmpeg takes what stands before a colon for a protocol, magick for a format.
+            self.assertNotIn(":", word.split("/")[0], command)
+        after = {name: Path(name).read_bytes() for name in self.files() if "stubs" not in name}
+        self.assertEqual(after, before)
+
+    @unittest.skipUnless(POSIX, "needs sh")
+    def test_what_is_there_already_is_not_written_onto(self):
+        for field, names, data in (
+            ("audio", ["voice.mp3"], M4A),  # an M4A that is named .mp3
+            ("audio", ["voice.mp3", "voice-2.mp3", "voice-3.mp3"], M4A),
+            ("audio", ["voice.m4a", "voice.mp3"], M4A),
+            ("audio", ["voice.m4a", "voice.mp3", "voice.wav", "voice-2.mp3"], M4A),
+            ("audio", ["voice"], M4A),
+            ("audio", [".m4a"], M4A),
+            ("audio", ["voice.MP3"], M4A),
+            ("audio", ["v.oice", "v.mp3"], M4A),
+            ("image", ["photo.png"], HEIC),
+            ("image", ["photo.heic", "photo.png", "photo.jpg"], HEIC),
+            ("image", ["photo.png", "photo-2.png"], HEIC),
+        ):
+            with self.subTest(names):
+                for name in names:
+                    write(name, data if name == names[0] else b"mine")
+                self.paste(field, names[0])
+                for name in names:
+                    os.remove(name)
+        for kind, make in (("folder", os.mkdir), ("link", lambda p: os.symlink("nowhere", p))):
+            with self.subTest(kind):
+                make(f"{kind}.mp3")
+                write(f"{kind}.m4a", M4A)
+                self.paste("audio", f"{kind}.m4a")
+
+    @unittest.skipUnless(POSIX, "names that Windows does not have")
+    def test_a_name_that_cannot_be_printed_gets_no_command_that_leads_elsewhere(self):
+        for name in (
+            *("a\nb.m4a", "a\n touch pwned\n.m4a", "a\x1b[2Jb.m4a", "a\rb.m4a", "a\x07.m4a"),
+            *("a\u202eb.m4a", "a\u2028b.m4a", "a\u009bb.m4a", b"\xff\xfe.m4a"),
+        ):
+            name = text(name)
+            with self.subTest(name):
+                try:
+                    write(name, M4A)
+                except OSError:
+                    continue
+                result = self.prepare(audio=name)
+                self.refuse(result, "audio")
+                if self.command_of(result):
+                    self.paste("audio", name)
+                os.remove(name)
+
+
+class Detected(LocalCase):
+    """With `--detection` the picture is the one that was detected, by its content."""
+
+    def record(self, given="portrait.png", **changes):
+        """Write what `run` keeps of a detection of `given`, a path or a link."""
+        option = "--image-url" if "://" in given else "--image"
+        request = self.call("detect", option, given, "--dry-run").line["request"]
+        sent = {
+            "model": "emo-detect-v1",
+            "input": {"image_url": "oss://dashscope-instant/4f2a/0c1d2e3f4a5b-portrait.png"},
+            "parameters": {"ratio": "1:1"},
+        }
+        record = {"saved_at": "2026-01-01T00:00:00Z", "request": request, "sent": sent}
+        record = {**record, "response": PASSED, **changes}
+        write("detection.json", json.dumps(record, indent=2).encode())
+        return record
+
+    def with_detection(self, **changes):
+        boxes = {"face_bbox": None, "ext_bbox": None, "detection": "detection.json"}
+        return self.prepare(**{**boxes, **changes})
+
+    def test_the_same_content_is_the_same_picture_wherever_it_lies(self):
+        self.record()
+        os.mkdir("elsewhere")
+        shutil.copy("portrait.png", "elsewhere/another name.png")
+        shutil.copy("portrait.png", "copy")
+        os.utime("portrait.png", (1, 1))
+        for path in ("portrait.png", "elsewhere/another name.png", "copy"):
+            with self.subTest(path):
+                line = self.take(self.with_detection(image=path)).line
+                self.assertEqual((line["face_bbox"], line["ext_bbox"]), (FACE_BBOX, EXT_BBOX))
+        os.remove("portrait.png")
+        self.take(self.with_detection(image="copy"))
+
+    def test_what_was_changed_or_saved_anew_is_caught(self):
+        self.record()
+        for name, data in (
+            ("saved anew", png(chunk(b"tEXt", b"Software\0x"), width=900, height=800)),
+            ("as another format", jpeg(width=900, height=800)),
+            ("another size", png(width=1800, height=1600)),
+            ("one byte more", PORTRAIT + b"\0"),
+        ):
+            for path in ("portrait.png", "other"):
+                with self.subTest(f"{name} {path}"):
+                    write(path, data)
+                    write("portrait.png" if path == "other" else "other", PORTRAIT)
+                    said = self.refuse(self.with_detection(image=path), "detection")
+                    self.assertRegex(said, "[Dd]etect again")
+                    self.assertRegex(said, "changed|saved anew")
+
+    def test_a_file_and_a_link_cannot_be_compared(self):
+        with_link = {"image": None, "image_url": IMAGE_URL}
+        for then, now in (("portrait.png", with_link), (IMAGE_URL, {})):
+            with self.subTest(then):
+                self.record(then)
+                said = self.refuse(self.with_detection(**now), "detection")
+                self.assertRegex(said, "[Dd]etect again")
+                self.assert_words(["file", "link"], said)
+
+    def test_a_link_then_and_now_is_compared_as_ever(self):
+        self.record(IMAGE_URL)
+        link = {"image": None, "image_url": IMAGE_URL}
+        self.take(self.with_detection(**link))
+        link["image_url"] = f"{IMAGE_URL}?OSSAccessKeyId=a&Expires=99999999999&Signature=b"
+        self.take(self.with_detection(**link), "detection")  # signed anew: is it the same?
+        link["image_url"] = "https://example.com/another.png"
+        self.refuse(self.with_detection(**link), "detection")
+
+    def test_a_bare_answer_has_no_picture_to_compare(self):
+        for answer in (PASSED, PASSED["output"]):
+            with self.subTest(list(answer)):
+                write("detection.json", json.dumps(answer).encode())
+                self.take(self.with_detection())
+                write("small.png", png(width=500, height=500))
+                said = self.refuse(self.with_detection(image="small.png"), "image")
+                self.assertIn("500x500", said)
+
+    def test_a_record_that_is_out_of_shape_is_refused(self):
+        request = self.record()["request"]
+        url = request["input"]["image_url"]
+        for name, changed in (
+            ("no files", {"files": None}),
+            ("no digest", {"files": {}}),
+            ("digest of nothing", {"files": {"image_url": ""}}),
+            ("digest null", {"files": {"image_url": None}}),
+            ("digest a number", {"files": {"image_url": 5}}),
+            ("digest a list", {"files": {"image_url": [sha256(PORTRAIT)]}}),
+            ("files a list", {"files": [sha256(PORTRAIT)]}),
+            ("files a text", {"files": sha256(PORTRAIT)}),
+            ("digest of another", {"files": {"audio_url": sha256(PORTRAIT)}}),
+        ):
+            with self.subTest(name):
+                self.record(request={**request, **changed})
+                said = self.refuse(self.with_detection(), "detection")
+                self.assertNotIn("it is of a link", said)  # it is of a file
+                link = {"image": None, "image_url": IMAGE_URL}
+                self.refuse(self.with_detection(**link), "detection")
+        for name, given in (("no input", None), ("no url", {}), ("a number", {"image_url": 7})):
+            with self.subTest(name):
+                self.record(request={**request, "input": given})
+                self.refuse(self.with_detection(), "detection")
+        self.record(sent={"input": {"image_url": url}})
+        self.take(self.with_detection())
+
+    def test_a_portrait_that_did_not_pass_and_another_picture_are_told_together(self):
+        failed = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
+        self.record(response=failed)
+        write("other.png", png(width=900, height=801))
+        self.refuse(self.with_detection(image="other.png"), "detection", "detection")
+
+    def test_the_way_from_detect_to_prepare(self):
+        self.assertEqual(self.call("detect", "--image", "portrait.png").code, 0)
+        request = json.loads(Path("output/aliyun-emo/detect_request.json").read_bytes())
+        self.record(request=request)
+        line = self.take(self.with_detection()).line
+        self.assertEqual(line["request"]["input"]["image_url"], request["input"]["image_url"])
+        self.assertEqual(line["request"]["files"]["image_url"], request["files"]["image_url"])
+
+
+class Together(LocalCase):
+    """Everything that is wrong is told at once."""
+
+    def assert_fields(self, result, *fields):
+        self.assertEqual(result.code, 2, result)
+        self.assertEqual(sorted(result.fields), sorted(fields), result)
+        self.assertNotIn("Traceback", str(result))
+
+    def test_files_and_all_else(self):
+        write("small.png", png(width=399, height=300))
+        write_sound("long.wav", 75)
+        result = self.prepare(
+            *("--seed", "7"), image="small.png", audio="long.wav", style_level="loud", model="a b"
+        )
+        # The picture is too small, and the boxes lie outside of it.
+        self.assert_fields(result, "arguments", "image", "image", "audio", "style_level", "model")
+        self.assert_fields(
+            self.prepare(image="missing.png", audio="portrait.png", face_bbox="1,2,3", output=""),
+            *("image", "audio", "face_bbox", "output"),
+        )
+        self.assert_fields(
+            self.prepare(image="missing.png", audio=None, audio_url="oss://bucket/a.mp3"),
+            *("image", "audio_url"),
+        )
+        self.assert_fields(self.detect("small.png", "--ratio", "2:1"), "image", "ratio")
+        write("answer.json", json.dumps(PASSED).encode())
+        swapped = {"image": "answer.json", "detection": "portrait.png"}
+        result = self.prepare(face_bbox=None, ext_bbox=None, **swapped)
+        self.assert_fields(result, "detection", "image")
+
+    def test_a_picture_that_is_too_small_and_too_large(self):
+        write("a.jpg", jpeg(width=100, height=100), 2 * GB)
+        self.assert_fields(self.prepare(image="a.jpg"), "image", "image", "image")
+
+    def test_a_box_outside_the_picture_though_something_is_wrong_with_the_boxes(self):
+        for face, ext, wrong in (
+            ("1,2,3", "71,9,971,909", "face_bbox"),
+            (None, "71,9,971,909", "face_bbox"),
+            ("302,286,610,993", "71,9", "ext_bbox"),
+            ("302,286,610,593", "71,9,971,709", "ext_bbox"),  # 9:7
+        ):
+            with self.subTest(f"{face} {ext}"):
+                self.assert_fields(self.prepare(face_bbox=face, ext_bbox=ext), wrong, "image")
+
+    def test_warnings_of_both_files_stand_beside_each_other(self):
+        write("a.png", jpeg(app1(exif(3)), width=900, height=800))
+        write_sound("a.mp3", 0.5)
+        result = self.prepare(image="a.png", audio="a.mp3")
+        self.assertEqual(result.code, 0, result)
+        fields = [warning["field"] for warning in result.line["warnings"]]
+        self.assertEqual(sorted(fields), ["audio", "audio", "image", "image"])
+
+
+class Faults(LocalCase):
+    def test_what_is_no_file_is_refused_for_both(self):
+        os.mkdir("folder")
+        paths = ["vanished.png", "folder", "folder/", ".", "..", "vanished/a.png", "portrait.png/a"]
+        if POSIX:
+            os.symlink("nowhere", "dangling")
+            os.symlink("loop", "loop")
+            server = socket.socket(socket.AF_UNIX)
+            self.addCleanup(server.close)
+            server.bind("socket")
+            paths += ["/", "dangling", "loop", "socket", "/dev/null", "/dev/zero"]
+        for path in paths:
+            for field in ("image", "audio"):
+                with self.subTest(f"{field} {path}"):
+                    said = self.refuse(self.prepare(**{field: path}), field)
+                    self.assertIn(f"'{path}'", said)
+            self.refuse(self.detect(path), "image")
+
+    @unittest.skipUnless(POSIX, "needs named pipes")
+    def test_a_pipe_does_not_hang(self):
+        os.mkfifo("fifo")
+        words = local(image="fifo", audio="fifo")
+        self.refuse(self.run_script(*words), "image", "audio")  # without a writer
+        silent = os.open("fifo", os.O_RDWR)
+        self.addCleanup(os.close, silent)
+        self.refuse(self.run_script(*words), "image", "audio")
+        os.write(silent, PORTRAIT)
+        self.refuse(self.run_script("detect", "--image", "fifo"), "image")
+
+    @unittest.skipUnless(
+        POSIX and (os.geteuid() or hasattr(os, "setresuid")), "permissions of POSIX"
+    )
+    def test_what_may_not_be_read_is_told_so(self):
+        os.mkdir("closed")
+        write("closed/a.png", PORTRAIT)
+        write("secret.png", PORTRAIT)
+        os.chmod("secret.png", 0)
+        os.chmod("closed", 0)
+        os.chmod(self.folder, 0o755)
+        try:
+            for path in ("secret.png", "closed/a.png"):
+                for field in ("image", "audio"):
+                    with self.subTest(f"{field} {path}"):
+                        with without_root():
+                            result = self.prepare(**{field: path})
+                        self.assertIn("Permission denied", self.refuse(result, field))
+        finally:
+            os.chmod("closed", 0o755)
+
+    def test_a_file_of_3_gb_is_told_at_once_and_not_read_whole(self):
+        tag = test_media.id3(300)
+        for field, head, words in (
+            ("image", b"", ["zeros"]),
+            ("image", jpeg(width=900, height=800), ["3,000,000,000"]),
+            ("image", bmp(900, 800), ["3,000,000,000"]),
+            ("image", webp(vp8(900, 800)), ["3,000,000,000"]),
+            ("image", HEIC, ["a HEIC picture"]),
+            ("audio", b"", ["zeros"]),
+            ("audio", sound_of(3 * GB - 44), ["3,000,000,000"]),
+            ("audio", sound_of(0), ["3,000,000,000"]),
+            ("audio", sound_of(0xFFFFFFFF - 36), ["3,000,000,000"]),
+            ("audio", FRAME * 5000, ["3,000,000,000"]),
+            ("audio", tag + FRAME * 5000, ["3,000,000,000"]),
+            ("audio", M4A, ["an M4A recording"]),
+            ("audio", HEIC, ["a HEIC picture"]),
+        ):
+            with self.subTest(f"{field} {head[:12]}"):
+                write("huge", head, 3 * GB)
+                read, start = bytes_read(), time.monotonic()
+                result = self.prepare(**{field: "huge"})
+                took = time.monotonic() - start
+                self.assertEqual((result.code, set(result.fields)), (2, {field}), result)
+                self.assert_words(words, str(result.line["errors"]))
+                self.assertLess(took, 5)
+                if read is not None:
+                    self.assertLess(bytes_read() - read, 65 * MIB)
+
+
+class Alone(LocalCase):
+    def test_copied_alone_it_does_all_for_links_and_says_what_is_missing_for_files(self):
+        (self.folder / "alone").mkdir()
+        copy = shutil.copy(SCRIPT, self.folder / "alone")
+        for python in ([], ["-I", "-S"]):
+            with self.subTest(python):
+                for words in (arguments(), ["detect", "--image-url", IMAGE_URL]):
+                    result = self.run_script(*words, "--dry-run", script=copy, python=python)
+                    self.assertEqual((result.code, result.stderr), (0, ""), result)
+                for words in (
+                    ["detect", "--image", "portrait.png"],
+                    local(audio=None, audio_url=AUDIO_URL),
+                ):
+                    result = self.run_script(*words, script=copy, python=python)
+                    self.assertIn("emo_media.py", self.refuse(result, "image"))
+        result = self.run_script(*local(style_level="loud"), script=copy)
+        self.assertIn("style_level", result.fields)
+        self.assertLessEqual({"image"}, set(result.fields))
+        self.assertNotIn("Traceback", str(result))
+
+    def test_started_with_i_it_names_what_to_leave_out(self):
+        result = self.run_script("detect", "--image", "portrait.png", python=["-I"])
+        self.assert_words(["emo_media.py", "-I"], self.refuse(result, "image"))
+        self.assertEqual(self.run_script(*arguments(), python=["-I"]).code, 0)
+
+    def test_it_works_from_any_folder_and_through_a_link_to_the_program(self):
+        (self.folder / "sub").mkdir()
+        os.chdir("sub")
+        whole = str(self.folder / "portrait.png")
+        self.assertEqual(self.run_script("detect", "--image", whole).code, 0)
+        if POSIX:
+            os.symlink(SCRIPT, "prepare")
+            result = self.run_script("detect", "--image", whole, script="prepare")
+            self.assertEqual(result.code, 0, result)
+
+
+class Offline(LocalCase):
+    CODE = (
+        "import os, sys\n"
+        "path, before = sys.argv.pop(1), set(sys.modules)\n"
+        "sys.path.insert(0, os.path.dirname(path))\n"
+        "def tell(): print(*sorted(set(sys.modules) - before), file=sys.__stderr__)\n"
+        "def watch(event, _):\n"
+        "    if event.startswith(('socket.', 'subprocess.', 'os.exec', 'os.system', 'urllib.')):\n"
+        "        print('audit', event, file=sys.__stderr__)\n"
+        "sys.addaudithook(watch)\n"
+        "os._exit = lambda _: tell()\n"
+        "source = compile(open(path, encoding='utf-8').read(), path, 'exec')\n"
+        "exec(source, {'__name__': '__main__', '__file__': path})"
+    )
+
+    def imported(self, *words):
+        """Return the exit's line, and the modules that a process with these `words` imports."""
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", self.CODE, str(SCRIPT), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertNotIn("audit", done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        return json.loads(done.stdout), set(done.stderr.splitlines()[-1].split())
+
+    def test_no_socket_is_opened_nor_the_module_of_them_imported(self):
+        write("hello.m4a", M4A)
+        for words, is_taken in (
+            (local(), True),
+            (["detect", "--image", "portrait.png"], True),
+            (local(audio="hello.m4a", image="missing.png"), False),
+        ):
+            with self.subTest(words):
+                line, modules = self.imported(*words, "--dry-run")
+                self.assertIs(line["ok"], is_taken, line)
+                self.assertIn("emo_media", modules)
+                network = {"socket", "_socket", "ssl", "http.client", "urllib.request", "asyncio"}
+                self.assertEqual(modules & network, set())
+
+    def test_links_alone_import_nothing_that_only_files_need(self):
+        for words in (arguments(), ["detect", "--image-url", IMAGE_URL]):
+            with self.subTest(words[0]):
+                line, modules = self.imported(*words, "--dry-run")
+                self.assertIs(line["ok"], True)
+                extra = {"emo_media", "hashlib", "_hashlib", "pathlib", "shlex", "struct"}
+                self.assertEqual(modules & extra, set())
+
+    def test_the_module_of_media_imports_none_of_ours(self):
+        source = (SCRIPTS / "emo_media.py").read_text("utf-8")
+        self.assertNotRegex(source, r"(?m)^\s*(import|from) \w+_emo_request")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,1042 @@
+"""Local files in a run: they go to the temporary store first, and only then is anything paid."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+import unittest
+from functools import partial
+from pathlib import Path
+from unittest import mock
+from urllib.parse import parse_qs, urlsplit
+
+from service import (
+    KEY,
+    PORTRAIT,
+    SPEECH,
+    created,
+    drip,
+    fails,
+    fixture,
+    policy,
+    policy_with,
+    raw,
+    refuses,
+    reset,
+    says,
+    stall,
+    status_of,
+    store_fails,
+    stored,
+)
+from service import after as later
+from service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, run, without_root
+
+DETECT = os.path.join("output", "aliyun-emo", "detect_request.json")
+KEPT = os.path.join("output", "aliyun-emo", "detection.json")
+RESOLVE = "X-DashScope-OssResourceResolve"
+MIB = 1024 * 1024
+PATIENCE = 0.25  # seconds in place of 30 or 10, for what never comes
+PRICE = {"seconds": 12.38, "cny": 0.99, "prices_of": "2026-05-30"}
+FIELDS = [
+    *("policy", "signature", "upload_dir", "upload_host", "max_file_size_mb"),
+    *("oss_access_key_id", "x_oss_object_acl", "x_oss_forbid_overwrite"),
+]
+EXPIRED = store_fails(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+BUSY = store_fails(503, "ServiceUnavailable", "Please reduce your request rate.")
+
+
+def digest_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def telling(reached, answer):
+    """Return `answer`, before which the event `reached` is set."""
+
+    def told(handler):
+        reached.set()
+        answer(handler)
+
+    return told
+
+
+class SlowStore:
+    """A store, while it is used as a context, that reads at leisure, and answers 200 at the end.
+
+    It rests before each of the bytes numbered in `rests`, or for ever before the first of them.
+    """
+
+    def __init__(self, *rests, seconds=0.0):
+        self.rests, self.seconds = rests, seconds
+        self.ended = threading.Event()
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen()
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.socket.close()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = self.socket.accept()
+                threading.Thread(target=self.speak, args=(line,), daemon=True).start()
+
+    def speak(self, line):
+        with line, line.makefile("rb") as file, contextlib.suppress(OSError):
+            head = b"".join(iter(file.readline, b"\r\n")).decode().lower()
+            left, at = int(re.search(r"content-length: (\d+)", head)[1]), 0
+            for stop in (*self.rests, left):
+                file.read(stop - at)
+                at = stop
+                if stop != left:
+                    self.ended.wait(self.seconds or None)
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+class LocalCase(ServiceCase):
+    """A test that has a picture and a recording on disk, and both requests prepared of them."""
+
+    def setUp(self):
+        super().setUp()
+        self.image = self.save("portrait.png", PORTRAIT)
+        self.audio = self.save("speech.mp3", SPEECH)
+        self.prepare()
+        self.detect()
+
+    def save(self, name, content, folder="ann's album"):
+        path = self.folder / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def prepare(self, **changes):
+        """Prepare the generation of both files, or of what `changes` give in their place."""
+        files = {"image": str(self.image), "audio": str(self.audio)}
+        words = arguments(**{**dict.fromkeys(("image_url", "audio_url")), **files, **changes})
+        return self.ends(self.call(*words), 0)
+
+    def detect(self, **changes):
+        options = {"image": str(self.image), **changes}
+        words = [word for name, value in options.items() for word in (emo.option(name), value)]
+        return self.ends(self.call("detect", *words), 0)
+
+    def saw(self, service, **expected):
+        """Assert how many requests of each kind there were."""
+        kinds = {
+            "policies": service.of(path="/uploads?"),
+            "uploads": service.uploads,
+            "detections": service.of("POST", "face-detect"),
+            "generations": service.of("POST", "video-synthesis"),
+            "looks": service.looks,
+        }
+        counts = {kind: len(requests) for kind, requests in kinds.items() if requests}
+        self.assertEqual(counts, {kind: count for kind, count in expected.items() if count})
+
+    def paid_nothing(self, service, *results):
+        """Assert that nothing was paid for, that nothing of it is on disk, and no secret told."""
+        self.assertEqual(service.of("POST", "/image2video/"), [])
+        self.assertEqual(self.folders(), [])
+        self.assertFalse(Path(KEPT).exists())
+        self.assert_no_temporary_files()
+        self.assert_no_rights(service, *results)
+
+    def assert_no_rights(self, service, *results):
+        """Assert that what a policy gives is in nothing that was printed, and in no file."""
+        paths = [path for path in self.folder.rglob("*.json*") if path.is_file()]
+        told = [str(result).encode() for result in results] + [path.read_bytes() for path in paths]
+        for _, data in service.policies.values():
+            for name in ("policy", "signature"):
+                if data.get(name):
+                    self.assertNotIn(data[name].encode(), b"\n".join(told), name)
+
+    def digests_in(self, service):
+        return sorted(digest_of(content) for _, content in service.store.values())
+
+
+class Uploading(LocalCase):
+    def test_both_files_go_up_and_the_request_leaves_with_their_links_in_the_store(self):
+        service = self.serve()
+        result = self.go()
+        line = self.ends_with_video(result)
+        self.assertEqual(list(line), ["ok", *KEYS, "warnings"])
+        self.assertEqual((line["estimate"], line["warnings"]), (PRICE, []))
+        self.saw(service, policies=2, uploads=2, generations=1)
+        *before, post = service.seen[:5]
+        self.assertEqual([handler.command for handler in before], ["GET", "POST"] * 2)
+        self.assertIn("video-synthesis", post.path)
+        self.assertEqual(post.headers[RESOLVE], "enable")
+        links = {content: f"oss://{key}" for key, (_, content) in service.store.items()}
+        self.assertEqual(set(links), {PORTRAIT, SPEECH})
+        names = {"image_url": links[PORTRAIT], "audio_url": links[SPEECH]}
+        sent = {**REQUEST, "input": {**REQUEST["input"], **names}}
+        self.assertEqual(json.loads(post.body), sent)
+        self.assertEqual({model for model, _ in service.store.values()}, {"emo-v1"})
+        record = self.kept()
+        self.assertEqual(record["request"], json.loads(Path(FILE).read_text("utf-8")))
+        digests = {"image_url": digest_of(PORTRAIT), "audio_url": digest_of(SPEECH)}
+        self.assertEqual(record["request"]["files"], digests)
+        self.assertEqual(record["sent"], sent)
+        self.assert_no_rights(service, result)
+
+    def test_a_detection_uploads_its_picture_and_keeps_what_was_asked_and_what_was_sent(self):
+        service = self.serve()
+        result = self.ends(self.call_run(DETECT), 0)
+        self.assertEqual(result.line["detection_path"], KEPT)
+        self.saw(service, policies=1, uploads=1, detections=1)
+        ((key, (model, content)),) = service.store.items()
+        self.assertEqual((model, content), ("emo-detect-v1", PORTRAIT))
+        post = service.posts[-1]
+        self.assertEqual(post.headers[RESOLVE], "enable")
+        sent = {**DETECTION, "model": "emo-detect-v1", "input": {"image_url": f"oss://{key}"}}
+        self.assertEqual(json.loads(post.body), sent)
+        record = json.loads(Path(KEPT).read_text("utf-8"))
+        self.assertEqual(list(record), ["saved_at", "request", "sent", "response"])
+        self.assertEqual(record["request"], json.loads(Path(DETECT).read_text("utf-8")))
+        self.assertEqual(record["request"]["files"], {"image_url": digest_of(PORTRAIT)})
+        self.assertEqual((record["sent"], record["response"]), (sent, fixture("detection-pass")))
+        self.assert_no_rights(service, result)
+
+    def test_the_picture_goes_up_once_for_each_of_the_two_models(self):
+        service = self.serve()
+        self.ends(self.call_run(DETECT), 0)
+        self.prepare(face_bbox=None, ext_bbox=None, detection=KEPT)
+        self.ends_with_video(self.go())
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+        self.assertEqual(
+            [(model, content == PORTRAIT) for model, content in service.store.values()],
+            [("emo-detect-v1", True), ("emo-v1", True), ("emo-v1", False)],
+        )
+        self.assertEqual(len({data["policy"] for _, data in service.policies.values()}), 3)
+
+    def test_a_policy_is_for_the_model_of_the_body(self):
+        service = self.serve()
+        self.prepare(model="ann/emo:v1")
+        self.ends_with_video(self.go())
+        self.detect(model="ann/detect:v1")
+        self.ends(self.call_run(DETECT), 0)
+        queries = [parse_qs(urlsplit(h.path).query) for h in service.of(path="/uploads?")]
+        models = ["ann/emo:v1", "ann/emo:v1", "ann/detect:v1"]
+        self.assertEqual([query["model"] for query in queries], [[model] for model in models])
+
+    def test_a_file_and_a_link_go_together(self):
+        service = self.serve()
+        for options, field, link in (
+            ({"image": None, "image_url": IMAGE_URL}, "image_url", IMAGE_URL),
+            ({"audio": None, "audio_url": AUDIO_URL}, "audio_url", AUDIO_URL),
+        ):
+            with self.subTest(field):
+                service = self.serve()
+                self.clear()
+                self.prepare(**options)
+                self.assertEqual(self.ends_with_video(self.go())["estimate"], PRICE)
+                self.saw(service, policies=1, uploads=1, generations=1, looks=1)
+                sent = json.loads(service.posts[-1].body)["input"]
+                others = [name for name in ("image_url", "audio_url") if name != field]
+                self.assertEqual(sent[field], link)
+                self.assertEqual([sent[name][:6] for name in others], ["oss://"])
+                self.assertEqual(service.posts[-1].headers[RESOLVE], "enable")
+
+    def test_without_local_files_nothing_is_uploaded_or_to_be_resolved(self):
+        service = self.serve()
+        self.write("request.json", REQUEST)
+        self.write("detect_request.json", DETECTION)
+        self.ends_with_video(self.go())
+        self.ends(self.call_run(DETECT), 0)
+        self.saw(service, detections=1, generations=1, looks=2)
+        for post in service.posts:
+            self.assertNotIn(RESOLVE, post.headers)
+
+    def test_tasks_is_empty_until_the_uploads_are_done(self):
+        found = []
+
+        def look(answer):
+            def looking(handler):
+                found.append(list(TASKS.iterdir()) if TASKS.exists() else [])
+                answer(handler)
+
+            return looking
+
+        service = self.serve(uploads=[look(policy)], store=[look(stored)])
+        self.ends_with_video(self.go())
+        self.assertEqual(found, [[]] * 4)
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_the_key_and_the_folder_of_a_file_never_go_to_the_store(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        for upload in service.uploads:
+            told = f"{upload.path} {upload.headers}".encode() + upload.body
+            self.assertNotIn("Authorization", upload.headers)
+            for words in (KEY, "album", self.folder.name, "file:"):
+                self.assertNotIn(words.encode(), told)
+        for handler in service.of(path="/uploads?"):
+            self.assertEqual(handler.headers["Authorization"], f"Bearer {KEY}")
+            self.assertNotIn("portrait", handler.path)
+
+    def test_an_https_store_is_reached_by_way_of_the_proxy_and_without_the_key(self):
+        service = self.serve(
+            uploads=[policy_with(upload_host="https://a.oss-cn-beijing.aliyuncs.com")]
+        )
+        result = self.ends(self.go(), 3, "service")  # the scripted one takes no POST there
+        (upload,) = service.looks
+        self.assertEqual((upload.command, upload.path), ("POST", "/"))
+        self.assertEqual(upload.url, "https://a.oss-cn-beijing.aliyuncs.com/")
+        self.assertIn(PORTRAIT, upload.body)
+        self.assertNotIn("Authorization", upload.headers)
+        self.assertNotIn(KEY.encode(), upload.body)
+        self.paid_nothing(service, result)
+
+    def test_a_file_is_named_for_its_content_and_with_what_is_safe_of_its_own_name(self):
+        names = ["hello world.png", "a+b%2e%2E.png", "-rf.png", ".hidden.png", "x" * 200 + ".png"]
+        names += ["$(id)`'!.png", "a..b~.PNG", "100%.png", "png"]
+        if NAME == "\u00fc":
+            names += ["\u80d6\u50cf \u00fc.png", "\u80d6\u50cf", "\u202egnp.png", "e\u0301.png"]
+        if POSIX:
+            names += ['a"b\r\nX: y\\z.png', "\x1b[2J?*<>|:.png"]
+        service = self.serve()
+        for name in names:
+            with self.subTest(name):
+                self.image = self.save(name, PORTRAIT + name.encode())
+                self.detect()
+                self.ends(self.call_run(DETECT), 0)
+                *_, (key, (_, content)) = service.store.items()
+                self.assertEqual(content, PORTRAIT + name.encode())
+                start, _, rest = key.rpartition("/")[2].partition("-")
+                self.assertEqual(start, digest_of(content)[:12])
+                self.assertRegex(rest, r"^[A-Za-z0-9._-]{1,200}$")
+                if name.endswith(".png"):
+                    self.assertTrue(rest.endswith(".png"), rest)
+        for name, ending in (
+            ("portrait.png", "-portrait.png"),
+            ("me_2.v1-x.png", "-me_2.v1-x.png"),
+        ):
+            self.image = self.save(name, PORTRAIT)
+            self.detect()
+            self.ends(self.call_run(DETECT), 0)
+            self.assertEqual(list(service.store)[-1][-12 - len(ending) :][12:], ending)
+
+    def test_stderr_tells_each_upload_with_sizes_and_then_what_is_paid_for(self):
+        service = self.serve()
+        result = self.ends(self.go(), 0)
+        image, audio, paying, *_ = lines = result.stderr.splitlines()
+        for line, name, size in ((image, "portrait.png", "4"), (audio, "speech.mp3", "12")):
+            self.assertRegex(line, rf"{re.escape(name)}.*\b{size}\b.*(kB|KB|KiB)", lines)
+            self.assertNotIn("album", line)
+        self.assertIn("12.38 s, about CNY 0.99", paying)
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_a_dry_run_uploads_nothing(self):
+        service = self.serve()
+        before = self.files()
+        result = self.ends(self.go("--dry-run", terminal=True), 0)
+        self.assertIs(result.line["would_send"], True)
+        self.assertEqual(result.line["estimate"], PRICE)
+        self.assertIn("CNY 0.99", result.stderr)
+        self.assertNotIn("files", result.line["request"])
+        self.ends(self.call_run(DETECT, "--dry-run"), 0)
+        self.assertEqual((self.files(), service.seen, service.looks), (before, [], []))
+
+    def test_again_uploads_anew(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        self.ends_with_video(self.go("--again"))
+        self.saw(service, policies=4, uploads=4, generations=2)
+        first, second = (self.kept(folder=folder) for folder in self.folders())
+        self.assertEqual(first["request"], second["request"])
+        self.assertNotEqual(first["sent"], second["sent"])
+        self.assert_all_videos_are_their_own()
+
+    def test_no_wait_and_timeout_0_upload_as_well(self):
+        for words, code in ((["--no-wait"], 0), (["--timeout", "0"], 5)):
+            with self.subTest(words):
+                service = self.serve()
+                self.clear()
+                self.ends(self.go(*words), code)
+                self.saw(service, policies=2, uploads=2, generations=1)
+
+
+class Known(LocalCase):
+    """A task is named from the content of its files."""
+
+    def test_a_known_task_is_told_without_its_files_and_without_the_key(self):
+        service = self.serve()
+        first = self.ends_with_video(self.go())
+        shutil.rmtree(self.image.parent)
+        del os.environ["DASHSCOPE_API_KEY"]
+        for words in ([], ["--no-wait"], ["--dry-run"]):
+            with self.subTest(words):
+                line = self.ends_with_video(self.go(*words))
+                self.assertIs(line["already_submitted"], True)
+                self.assertEqual(line["task_id"], first["task_id"])
+                self.assertIsNone(line["estimate"])
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_a_task_that_runs_is_gone_on_with_where_its_files_are_no_more(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        shutil.rmtree(self.image.parent)
+        self.assertIs(self.ends_with_video(self.go())["already_submitted"], True)
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_again_needs_the_files(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        self.image.unlink()
+        self.ends(self.go("--again"), 2, "image_url")
+        self.saw(service, policies=2, uploads=2, generations=1)
+        self.assertEqual(len(self.folders()), 1)
+
+    def test_a_copy_under_another_name_is_the_same_task(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        self.prepare(image=str(self.save("copy of it.png", PORTRAIT, "elsewhere")))
+        self.assertIs(self.ends_with_video(self.go())["already_submitted"], True)
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_another_content_under_the_same_name_is_another_task(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        self.audio.write_bytes(SPEECH * 2)
+        self.prepare()
+        line = self.ends_with_video(self.go())
+        self.assertIs(line["already_submitted"], False)
+        self.assertEqual(
+            line["estimate"], {"seconds": 24.77, "cny": 1.98, "prices_of": "2026-05-30"}
+        )
+        self.saw(service, policies=4, uploads=4, generations=2)
+        self.assertEqual(len({folder[:12] for folder in self.folders()}), 2)
+
+
+class Changed(LocalCase):
+    """A file that is not what was prepared: nothing leaves this machine."""
+
+    def refuses(self, field, *words, run=None):
+        """Assert that the run is refused for `field` with `words`, and that nothing left."""
+        service = self.serve()
+        start = time.monotonic()
+        result = self.ends((run or self.go)(), 2, field)
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual((service.seen, service.looks), ([], []))
+        (error,) = result.line["errors"]
+        for word in words:
+            self.assertIn(word, f"{error['message']} {error['hint']}".lower())
+        self.paid_nothing(service, result)
+
+    def files_as_prepared(self):
+        """Yield each file with its field, after both are what they were."""
+        for field, name in (("image_url", "image"), ("audio_url", "audio")):
+            self.image.write_bytes(PORTRAIT)
+            self.audio.write_bytes(SPEECH)
+            yield field, getattr(self, name)
+
+    def test_another_content_is_refused(self):
+        for name, image, audio in (
+            ("another", PORTRAIT[:-1] + b"x", SPEECH + SPEECH),
+            ("another format", b"GIF89a\1\0\1\0\0\0\0", b"\0\0\0\x20ftypM4A \0\0\2\0"),
+            ("a web page", b"<!DOCTYPE html><html></html>", b"<!DOCTYPE html><html></html>"),
+            ("cut short", PORTRAIT[:100], SPEECH[:100]),
+            ("0 bytes", b"", b""),
+        ):
+            for field, path in self.files_as_prepared():
+                path.write_bytes(image if field == "image_url" else audio)
+                with self.subTest(name, field=field):
+                    self.refuses(field, "changed since", "prepare")
+                if field == "image_url":
+                    with self.subTest(name, detection=True):
+                        run = partial(self.call_run, DETECT)
+                        self.refuses(field, "changed since", "detect", run=run)
+
+    def test_3_gb_of_nothing_are_refused(self):
+        for field, path in self.files_as_prepared():
+            os.truncate(path, 3 * 1024 * MIB)
+            with self.subTest(field):
+                self.refuses(field, "changed since", "prepare")
+
+    def test_what_is_no_file_is_refused_and_does_not_hang(self):
+        for name, make in (
+            ("nothing", lambda path: None),
+            ("a folder", os.mkdir),
+            ("a FIFO", getattr(os, "mkfifo", os.mkdir)),
+        ):
+            for field, path in self.files_as_prepared():
+                path.unlink()
+                make(path)
+                with self.subTest(name, field=field):
+                    self.refuses(field, path.name, "prepare")
+                if path.is_dir():
+                    path.rmdir()
+                path.unlink(missing_ok=True)
+
+    @unittest.skipUnless(POSIX and (os.geteuid() or hasattr(os, "setresuid")), "permissions")
+    def test_what_must_not_be_read_is_refused(self):
+        def run_as_nobody():
+            self.audio.chmod(0)
+            with without_root():
+                result = self.go()
+            self.audio.chmod(0o600)
+            return result
+
+        for path in (self.folder, self.folder / "output", self.folder / "output/aliyun-emo"):
+            path.chmod(0o777)
+        self.image.parent.chmod(0o755)
+        self.refuses("audio_url", self.audio.name, "denied", "prepare", run=run_as_nobody)
+
+    def test_all_that_is_wrong_is_told_at_once(self):
+        self.image.unlink()
+        self.audio.write_bytes(SPEECH * 2)
+        del os.environ["DASHSCOPE_API_KEY"]
+        service = self.serve()
+        result = self.ends(self.go(), 2)
+        self.assertEqual(sorted(result.fields), ["api_key", "audio_url", "image_url"])
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_boxes_that_were_edited_must_lie_in_the_picture(self):
+        request = json.loads(Path(FILE).read_text("utf-8"))
+        request["input"]["ext_bbox"] = [300, 280, 1100, 1080]
+        self.write("request.json", request)
+        self.refuses("image_url", "1000x1000", "1100,1080")
+
+    def test_a_request_whose_digest_is_missing_is_refused(self):
+        request = json.loads(Path(FILE).read_text("utf-8"))
+        for name, files in (
+            ("none", None),
+            ("one", {"image_url": digest_of(PORTRAIT)}),
+            ("short", {"image_url": digest_of(PORTRAIT), "audio_url": digest_of(SPEECH)[:12]}),
+        ):
+            with self.subTest(name):
+                rest = {key: value for key, value in request.items() if key != "files"}
+                self.write("request.json", {**rest, **({"files": files} if files else {})})
+                fields = ["image_url", "audio_url"] if not files else ["audio_url"]
+                service = self.serve()
+                self.ends(self.go(), 2, *fields)
+                self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_what_goes_up_is_what_was_prepared_whatever_becomes_of_the_file_meanwhile(self):
+        for name, content in (("another", PORTRAIT[:-1] + b"x"), ("shorter", b""), ("gone", None)):
+            with self.subTest(name):
+                self.clear()
+
+                def meanwhile(handler, content=content):
+                    for path in (self.image, self.audio):
+                        path.unlink(missing_ok=True)
+                        if content is not None:
+                            path.write_bytes(content)
+                    policy(handler)
+
+                service = self.serve(uploads=[meanwhile])
+                result = self.go()
+                prepared = {digest_of(PORTRAIT), digest_of(SPEECH)}
+                self.assertLessEqual(set(self.digests_in(service)), prepared)
+                if service.of("POST", "video-synthesis"):
+                    self.ends_with_video(result)
+                    self.assertEqual(self.digests_in(service), sorted(prepared))
+                else:
+                    self.assertIn("changed since", str(self.ends(result, 2)))
+                    self.paid_nothing(service, result)
+                self.image.write_bytes(PORTRAIT)
+                self.audio.write_bytes(SPEECH)
+
+
+class Faults(LocalCase):
+    """What goes wrong on the way to the store: nothing is paid for."""
+
+    def check(self, script, policies, uploads, code, words, run=None):
+        """Check a row: `words` are in the error's text, and a run later ends well."""
+        self.clear()
+        Path(KEPT).unlink(missing_ok=True)
+        answers = [answer for route in script.values() for answer in route]
+        stalls = stall in answers or drip in answers
+        service = self.serve(
+            **{route: list(route_script) for route, route_script in script.items()}
+        )
+        # What never comes need not be waited for as long as what comes.
+        with self.patience(answers, 0.05 if script.get("uploads") == [stall] else PATIENCE):
+            result = (run or self.go)()
+        self.ends(result, code, *(["service"] if code else []))
+        self.assertLessEqual(sum(self.clock.slept), 30)
+        self.assert_no_rights(service, result)
+        paid = {"detections" if run else "generations": 0 if code else 1}
+        self.saw(service, policies=policies, uploads=uploads, **paid)
+        if not code:
+            return result
+        self.paid_nothing(service, result)
+        (error,) = result.line["errors"]
+        self.assertIn(words.lower(), f"{error['message']} {error['hint']}".lower())
+        self.assertNotIn("album", str(result))
+        if code == 4 and not stalls:
+            service.script.update(uploads=[policy], store=[stored])
+            again = (run or self.go)()
+            self.ends(again, 0)
+            self.assertEqual(len(service.of("POST", "/image2video/")), 1)
+        return result
+
+    def test_each_answer_in_place_of_a_policy(self):
+        late = partial(fails, "error-429", 429)
+        expired = refuses(403, "AccessDenied", "Policy expired")
+        for name, script, policies, code, words in (
+            ("401", [fails("error-401", 401)], 1, 3, "InvalidApiKey"),
+            ("403", [refuses(403, "Model.AccessDenied", "no")], 1, 3, "Model.AccessDenied"),
+            ("403 expired once", [expired, policy], 3, 0, ""),
+            ("403 expired for ever", [expired], 5, 4, "Policy expired"),
+            ("404", [refuses(404, "ModelNotFound", "no")], 1, 3, "ModelNotFound"),
+            ("404 with no JSON", [raw(404, b"<html>")], 1, 3, "404"),
+            ("400", [refuses(400, "InvalidParameter", "no")], 1, 3, "InvalidParameter"),
+            ("302", [raw(302, b"", Location="http://example.com/")], 1, 3, "redirects"),
+            ("429 once", [late(), policy], 3, 0, ""),
+            ("429 for ever", [late()], 5, 4, "Throttling"),
+            ("429, 2 s", [late(Retry_After="2"), policy], 3, 0, ""),
+            ("429, too long", [late(Retry_After="31"), policy], 1, 4, "Throttling"),
+            ("500 once", [raw(500, b""), policy], 3, 0, ""),
+            ("503 for ever", [raw(503, b"busy")], 5, 4, "busy"),
+            ("reset once", [reset, policy], 3, 0, ""),
+            ("reset for ever", [reset], 5, 4, "reset"),
+            ("stall once", [stall, policy], 3, 0, ""),
+            ("stall for ever", [stall], 5, 4, "too long"),
+            ("drip", [drip, policy], 1, 4, ""),
+            ("no JSON", [raw(200, b"<html>log in")], 1, 4, "policy"),
+            ("nothing", [raw(200, b"")], 1, 4, "policy"),
+            ("cut", [raw(200, b'{"data": {"pol', Content_Length="500")], 1, 4, "policy"),
+            ("a list", [says(["odd"])], 1, 4, "policy"),
+            ("no data", [says({"request_id": "x"})], 1, 4, "policy"),
+            ("data null", [says({"data": None})], 1, 4, "policy"),
+            ("an error in 200", [says({"code": "Odd", "message": "m"})], 1, 4, "policy"),
+        ):
+            with self.subTest(name):
+                self.check({"uploads": script}, policies, 2 if not code else 0, code, words)
+                if name == "429, 2 s":
+                    self.assertEqual(self.clock.slept[0], 2)
+
+    def test_each_field_that_a_policy_lacks_or_has_as_something_else_is_named(self):
+        document = fixture("upload-policy")
+        odd = [("max_file_size_mb", word) for word in ("lots", "-1", "1e9", "NaN", "10 MB", -1)]
+        rows = [(field, value) for field in FIELDS for value in (None, "", " ", [1], {}, "missing")]
+        service = self.serve()
+        for count, (field, value) in enumerate(rows + odd, 1):
+            with self.subTest(field, value=value):
+                data = {**document["data"], field: value}
+                if value == "missing":
+                    del data[field]
+                service.script["uploads"] = [says({**document, "data": data})]
+                result = self.ends(self.go(), 4, "service")
+                self.saw(service, policies=count)
+                self.assertIn(field, result.line["errors"][0]["message"])
+                for secret in ("policy", "signature", "oss_access_key_id"):
+                    self.assertNotIn(document["data"][secret], str(result))
+        self.paid_nothing(service)
+
+    def test_what_is_not_needed_may_be_missing_and_numbers_may_be_text_or_not(self):
+        service = self.serve()
+        for changes in (
+            {"expire_in_seconds": None, "capacity_limit_mb": None, "max_file_size_mb": "1.5"},
+            {"expire_in_seconds": 300, "capacity_limit_mb": 999999999, "max_file_size_mb": 100},
+            {"expire_in_seconds": "300", "max_file_size_mb": 1.5, "more": {"a": 1}},
+        ):
+            with self.subTest(changes):
+                self.clear()
+                service.script["uploads"] = [policy_with(**changes)]
+                self.ends_with_video(self.go())
+
+    def test_each_host_to_which_nothing_is_uploaded(self):
+        for host in (
+            *("http://store.example.com", "HTTP://store.example.com", "http://192.168.1.7"),
+            *("http://127.0.0.1.example.com", "http://localhost.example.com", "ftp://127.0.0.1"),
+            *("{root}/elsewhere", "{root}/?a=b", "{root}#x", "{root}?"),
+            *("http://ann:secret@127.0.0.1:{port}", "https://ann@store.example.com"),
+            *("https://", "https://[", "https://store:99999", "//127.0.0.1:{port}", "https:///x"),
+            *(
+                "127.0.0.1:{port}",
+                "not a host",
+                "file:///etc/passwd",
+                "https://a b",
+                "oss://bucket",
+            ),
+            *("https://store.example.com\\@127.0.0.1", "https://st\u00f6re.example.com"),
+        ):
+            with self.subTest(host):
+                service = self.serve()
+                port = service.server_port
+                url = host.replace("{root}", service.root).replace("{port}", str(port))
+                service.script["uploads"] = [policy_with(upload_host=url)]
+                result = self.ends(self.go(), 4, "service")
+                self.saw(service, policies=1)
+                self.assertNotIn("secret", str(result))
+                self.paid_nothing(service, result)
+
+    def test_plain_http_to_this_machine_needs_a_service_on_this_machine(self):
+        service = self.serve()
+        url = "https://api.example.com/api/v1"
+        service.links[f"{url}/uploads"] = policy
+        os.environ["DASHSCOPE_BASE_URL"] = url
+        result = self.ends(self.go(), 4, "service")
+        self.assertEqual([h.command for h in service.looks], ["GET"])
+        self.assertEqual(service.seen, [])
+        self.paid_nothing(service, result)
+
+    def test_a_slash_behind_the_host_is_no_path(self):
+        service = self.serve()
+        service.script["uploads"] = [policy_with(upload_host=service.root + "/")]
+        self.ends_with_video(self.go())
+        self.saw(service, policies=2, uploads=2, generations=1)
+
+    def test_each_answer_of_the_store(self):
+        nasty = "no \x1b[2J &lt;b&gt;"
+        for name, script, uploads, code, words in (
+            # an upload more in each row that ends well: the recording's
+            ("reset once", [reset, stored], 3, 0, ""),
+            ("reset for ever", [reset], 5, 4, "reset"),
+            ("stall once", [stall, stored], 3, 0, ""),
+            ("expired once", [EXPIRED, stored], 3, 0, ""),
+            ("expired for ever", [EXPIRED], 5, 4, "Policy expired"),
+            ("429 once", [store_fails(429, "Throttling", "slow"), stored], 3, 0, ""),
+            ("429 for ever", [store_fails(429, "Throttling", "slow")], 5, 4, "Throttling: slow"),
+            ("429, 3 s", [raw(429, b"", Retry_After="3"), stored], 3, 0, ""),
+            ("503, too long", [raw(503, b"", Retry_After="60"), stored], 1, 4, "503"),
+            ("500 once", [store_fails(500, "InternalError", "m"), stored], 3, 0, ""),
+            ("500 for ever", [store_fails(500, "InternalError", "m")], 5, 4, "InternalError: m"),
+            ("503 busy", [BUSY], 5, 4, "Please reduce your request rate."),
+            (
+                "403",
+                [store_fails(403, "AccessDenied", "not yours")],
+                1,
+                3,
+                "AccessDenied: not yours",
+            ),
+            ("400", [store_fails(400, "InvalidArgument", "a < b & c")], 1, 3, "a < b & c"),
+            (
+                "400, nasty",
+                [raw(400, f"<Error><Code>X</Code><Message>{nasty}</Message>".encode())],
+                1,
+                3,
+                "<b>",
+            ),
+            ("400, no XML", [raw(400, b"bad gateway")], 1, 3, "bad gateway"),
+            ("404", [store_fails(404, "NoSuchBucket", "none")], 1, 3, "NoSuchBucket"),
+            ("409", [store_fails(409, "FileAlreadyExists", "is there")], 1, 3, "FileAlreadyExists"),
+            ("302", [raw(302, b"", Location="{root}/else")], 1, 3, "302"),
+            ("307", [raw(307, b"", Location="https://b.example.com/")], 1, 3, "307"),
+            ("200 with a body", [raw(200, b"<html>log in")], 1, 4, "log in"),
+            ("204", [raw(204, b"", Content_Type=None)], 1, 4, "204"),
+            ("drip", [drip], 1, 4, ""),
+        ):
+            with self.subTest(name):
+                policies = uploads
+                self.check({"store": script}, policies, uploads, code, words)
+                if name == "429, 3 s":
+                    self.assertEqual(self.clock.slept[0], 3)
+
+    def test_a_detection_faces_the_same(self):
+        go = partial(self.call_run, DETECT)
+        for name, script, policies, uploads, code, words in (
+            ("401", {"uploads": [fails("error-401", 401)]}, 1, 0, 3, "InvalidApiKey"),
+            ("503 for ever", {"uploads": [raw(503, b"busy")]}, 5, 0, 4, "busy"),
+            ("no JSON", {"uploads": [raw(200, b"<html>")]}, 1, 0, 4, "policy"),
+            ("store 500 once", {"store": [raw(500, b""), stored]}, 2, 2, 0, ""),
+            ("store 500 for ever", {"store": [raw(500, b"")]}, 5, 5, 4, "500"),
+            (
+                "store 403",
+                {"store": [store_fails(403, "AccessDenied", "no")]},
+                1,
+                1,
+                3,
+                "AccessDenied",
+            ),
+            ("store reset", {"store": [reset, stored]}, 2, 2, 0, ""),
+        ):
+            with self.subTest(name):
+                self.check(script, policies, uploads, code, words, run=go)
+
+    def test_each_try_has_a_policy_and_a_name_of_its_own(self):
+        service = self.serve(store=[BUSY, EXPIRED, stored])
+        self.ends_with_video(self.go())
+        self.saw(service, policies=4, uploads=4, generations=1)
+        forms = [upload.body.split(b'name="policy"\r\n\r\n')[1][:64] for upload in service.uploads]
+        self.assertEqual(len(set(forms)), 4)
+        self.assertEqual(len(service.policies), 4)
+
+    def test_a_store_that_resets_before_it_has_read_all(self):
+        service = self.serve()
+        service.before_body = True
+        result = self.ends(self.go(), 4, "service")
+        self.saw(service, policies=5, uploads=5)
+        self.paid_nothing(service, result)
+        service.before_body = False
+        self.ends_with_video(self.go())
+        self.saw(service, policies=7, uploads=7, generations=1)
+
+    def test_a_host_that_cannot_be_reached(self):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            gone = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        service = self.serve(uploads=[policy_with(upload_host=gone)])
+        result = self.ends(self.go(), 4, "service")
+        self.assertIn("store", result.line["errors"][0]["message"])
+        self.saw(service, policies=5)
+        self.paid_nothing(service, result)
+        self.refuse_connections()
+        self.ends(self.go(), 4, "service")
+        self.assertEqual(self.folders(), [])
+
+    def test_what_the_store_echoes_of_a_policy_is_not_told(self):
+        def echo(handler):
+            _, data = list(handler.server.policies.values())[-1]
+            words = f"<SignatureProvided>{data['signature']}</SignatureProvided>"
+            body = f"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message>{words}</Error>"
+            raw(403, body.encode(), Content_Type="application/xml")(handler)
+
+        service = self.serve(store=[echo])
+        result = self.ends(self.go(), 3, "service")
+        self.assertIn("SignatureDoesNotMatch", str(result))
+        self.paid_nothing(service, result)
+
+    def test_a_file_larger_than_the_store_takes_is_refused_with_both_numbers(self):
+        large = PORTRAIT + bytes(3 * MIB // 2 - len(PORTRAIT))
+        self.image.write_bytes(large)
+        self.prepare()
+        self.detect()
+        for limit in ("1", 1):
+            for go in (self.go, partial(self.call_run, DETECT)):
+                with self.subTest(limit):
+                    service = self.serve(uploads=[policy_with(max_file_size_mb=limit)])
+                    result = self.ends(go(), 2, "image_url")
+                    (error,) = result.line["errors"]
+                    self.assertRegex(error["message"], r"\b1\.5\d* MiB.*\b1\b")
+                    self.saw(service, policies=1)
+                    self.paid_nothing(service, result)
+        for size, code in ((MIB, 0), (MIB + 1, 2)):
+            with self.subTest(size):
+                self.clear()
+                self.image.write_bytes(PORTRAIT + bytes(size - len(PORTRAIT)))
+                self.prepare()
+                service = self.serve(uploads=[policy_with(max_file_size_mb="1")])
+                self.ends(self.go(), code)
+                self.saw(
+                    service, policies=2 - code // 2, uploads=2 - code, generations=1 - code // 2
+                )
+
+    def test_the_second_file_may_be_the_one_that_fails(self):
+        stop = store_fails(403, "AccessDenied", "no")
+        for name, script, code in (
+            ("its policy", {"uploads": [policy, fails("error-401", 401)]}, 3),
+            ("its upload", {"store": [stored, stop]}, 3),
+            ("no answer", {"store": [stored, reset]}, 4),
+        ):
+            with self.subTest(name):
+                service = self.serve(**script)
+                result = self.ends(self.go(), code, "service")
+                self.assertEqual(self.digests_in(service), [digest_of(PORTRAIT)])
+                self.paid_nothing(service, result)
+
+
+class Times(LocalCase):
+    def test_the_timeout_counts_the_uploads(self):
+        for name, script in (
+            ("the policy", {"uploads": [stall]}),
+            ("the store", {"store": [stall]}),
+            ("the second file", {"store": [stored, stall]}),
+        ):
+            with self.subTest(name):
+                service = self.serve(**script)
+                start = time.monotonic()
+                result = self.ends(self.go("--timeout", "0.3"), 4, "service")
+                self.assertLess(time.monotonic() - start, 1.5)
+                self.assertIn("--timeout", result.line["errors"][0]["message"])
+                self.paid_nothing(service, result)
+
+    def test_where_the_timeout_is_over_with_the_last_upload_nothing_is_paid(self):
+        def late(handler):
+            self.clock.slept.append(60)
+            stored(handler)
+
+        service = self.serve(store=[stored, late])
+        result = self.ends(self.go("--timeout", "30"), 4, "service")
+        self.paid_nothing(service, result)
+
+    def large_picture(self):
+        self.image.write_bytes(PORTRAIT + bytes(12 * MIB))
+        self.detect()
+
+    def test_an_upload_that_stalls_ends(self):
+        self.large_picture()
+        with SlowStore(MIB) as store:
+            service = self.serve(uploads=[policy_with(upload_host=store.url)])
+            start = time.monotonic()
+            with self.patience([stall], PATIENCE), mock.patch.object(run, "PAUSES", (1,)):
+                result = self.ends(self.call_run(DETECT), 4, "service")
+        self.assertLess(time.monotonic() - start, 5)
+        self.saw(service, policies=2)
+        self.assertIn("too long", result.line["errors"][0]["message"])
+        self.paid_nothing(service, result)
+
+    def test_an_upload_that_goes_on_may_take_longer_than_a_stall(self):
+        self.large_picture()
+        rests = [number * 2 * MIB for number in (1, 2, 3, 4)]
+        with SlowStore(*rests, seconds=0.25) as store:
+            service = self.serve(uploads=[policy_with(upload_host=store.url)])
+            start = time.monotonic()
+            with self.patience([stall], 0.7):
+                self.call_run(DETECT)
+        self.assertGreater(time.monotonic() - start, 0.9)
+        self.saw(service, policies=1, detections=1)
+
+
+class Hints(LocalCase):
+    """Whether an answer is about the link of the store, or about something else."""
+
+    def test_an_answer_that_refuses_the_link_has_the_hint_to_use_a_public_one(self):
+        for name, code, message in (
+            ("no such link", "invalid_parameter_error", "oss://x/y.png is not to be resolved"),
+            ("InvalidURL", "InvalidURL", "The request URL is invalid."),
+            ("time-out", "InvalidURL.Timeout", "Download timed out."),
+            ("refused", "InvalidURL.ConnectionRefused", "Connection refused."),
+        ):
+            refused = refuses(400, code, message)
+            ended = status_of("FAILED", code=code, message=message)
+            ordinary = emo.REMEDIES.get(code, emo.UNKNOWN_REMEDY)
+            for kind, script, state in (
+                ("generation", {"video_synthesis": [refused]}, "refused"),
+                ("task", {"tasks": [ended]}, "made"),
+                ("detection", {"face_detect": [refused]}, None),
+            ):
+                with self.subTest(name, kind=kind):
+                    self.clear()
+                    self.prepare()
+                    self.detect()
+                    go = self.go if state else partial(self.call_run, DETECT)
+                    service = self.serve(**script)
+                    result = self.ends(go(), 3, "service")
+                    (error,) = result.line["errors"]
+                    self.assertIn(code, error["message"])
+                    self.assertRegex(error["hint"], r"public (https? )?link")
+                    self.assert_no_rights(service, result)
+                    if state:
+                        self.assertEqual(self.states(), [state])
+                    if state == "made":
+                        told = self.ends(self.go(), 3, "service").line["errors"][0]
+                        self.assertEqual(told, error)
+                        self.assertIn("--again", error["hint"])
+                    # The same about ordinary links
+                    self.clear()
+                    self.write("request.json", REQUEST)
+                    self.write("detect_request.json", DETECTION)
+                    self.serve(**script)
+                    (error,) = self.ends(go(), 3, "service").line["errors"]
+                    self.assertIn(ordinary, error["hint"])
+                    self.assertNotIn("store", error["hint"])
+
+    def test_an_answer_about_something_else_keeps_its_hint(self):
+        for code, message in (
+            ("Arrearage", "Access denied, please make sure your account is in good standing."),
+            ("InvalidFile.Resolution", "The resolution of the image in image_url is too small."),
+            ("InvalidFile.NoHuman", "No human in the picture of input.image_url."),
+            ("DataInspectionFailed", "Input data of image_url may be inappropriate."),
+            ("Throttling.RateQuota", "Requests rate limit exceeded."),
+        ):
+            with self.subTest(code):
+                self.clear()
+                self.serve(tasks=[status_of("FAILED", code=code, message=message)])
+                (error,) = self.ends(self.go(), 3, "service").line["errors"]
+                self.assertIn(emo.REMEDIES[code], error["hint"])
+
+
+class Together(LocalCase):
+    """Other runs, kills and signals while a file goes up."""
+
+    def test_two_runs_at_once_pay_once(self):
+        service = self.serve(store=[later(0.2, stored)], video_synthesis=[later(0.2, created)])
+        running = [self.start(FILE, "--interval", "0.05") for _ in range(2)]
+        ends = [self.end_of(process) for process in running]
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+        self.assertEqual(len(self.folders()), 1)
+        self.assertLessEqual({result.code for result in ends}, {0, 4}, list(map(str, ends)))
+        self.ends_with_video(next(result for result in ends if result.code == 0))
+        self.ends_with_video(self.go())
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+        self.assert_no_rights(service, *ends)
+        self.assert_no_temporary_files()
+
+    def test_a_task_that_another_run_made_during_the_upload_is_gone_on_with(self):
+        def meanwhile(handler):
+            service.script["store"] = [stored]
+            made.append(self.end_of(self.start(FILE, "--no-wait")))
+            stored(handler)
+
+        made = []
+        service = self.serve(store=[meanwhile])
+        result = self.go()
+        self.assertIs(self.ends_with_video(result)["already_submitted"], True)
+        self.assertIs(self.ends(made[0], 0).line["already_submitted"], False)
+        self.saw(service, policies=4, uploads=4, generations=1)
+        self.assertNotIn("paying", result.stderr)
+
+    @unittest.skipUnless(POSIX, "kill -9")
+    def test_a_kill_during_an_upload_and_again_pay_once(self):
+        for name, route, answers in (
+            ("the policy", "uploads", []),
+            ("the upload", "store", []),
+            ("the second upload", "store", [stored]),
+        ):
+            with self.subTest(name):
+                self.clear()
+                reached = threading.Event()
+                service = self.serve(**{route: [*answers, telling(reached, stall)]})
+                process = self.start(FILE)
+                self.assertTrue(reached.wait(20))
+                process.kill()
+                killed = self.end_of(process)
+                self.assertEqual((killed.code, killed.stdout), (-signal.SIGKILL, ""))
+                self.paid_nothing(service, killed)
+                service.script.update(uploads=[policy], store=[stored])
+                self.ends_with_video(self.go())
+                self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+                self.assertEqual(len(self.folders()), 1)
+
+    @unittest.skipUnless(POSIX, "signals")
+    def test_a_signal_during_an_upload_ends_it_at_once_and_nothing_is_paid(self):
+        pause = raw(503, b"", Retry_After="25")
+        for name, route, answer, file in (
+            ("the policy", "uploads", stall, FILE),
+            ("the upload", "store", stall, FILE),
+            ("the upload for a detection", "store", stall, DETECT),
+            ("a pause", "store", pause, FILE),
+        ):
+            for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+                with self.subTest(name, code=code):
+                    reached = threading.Event()
+                    service = self.serve(**{route: [telling(reached, answer)]})
+                    process = self.start(file)
+                    self.assertTrue(reached.wait(20))
+                    time.sleep(0.1 if answer is pause else 0)
+                    start = time.monotonic()
+                    process.send_signal(number)
+                    result = self.end_of(process)
+                    self.assertLess(time.monotonic() - start, 3)
+                    self.ends(result, code)
+                    self.assertIsNone(result.line.get("task_id"))
+                    self.paid_nothing(service, result)
+
+    def test_the_whole_way_as_processes(self):
+        service = self.serve()
+        self.ends(self.run_script(DETECT, script=RUN), 0)
+        result = self.run_script(FILE, "--interval", "0.05", script=RUN)
+        self.ends_with_video(result)
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+        self.assert_no_rights(service, result)
+
+
+if __name__ == "__main__":
+    unittest.main()
