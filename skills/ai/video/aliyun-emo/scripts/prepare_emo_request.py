@@ -1271,7 +1271,8 @@ def read_file(field: str, path: str) -> LocalFile:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or printable(str(error), 200)
         hint = f"Give the path of the {KINDS[link_field(field)]}."
-        raise Problem(field, f"{shown(path)} cannot be read: {reason}", hint) from None
+        name = quoted(path) if os.path.lexists(path) else shown(path)  # which may be a signed link
+        raise Problem(field, f"{name} cannot be read: {reason}", hint) from None
     file = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
     file.content, file.size = content, size if size > limit else len(content)
     return file
