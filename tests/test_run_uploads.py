@@ -20,6 +20,7 @@ from service import (
     KEY,
     PORTRAIT,
     SPEECH,
+    Proxy,
     created,
     drip,
     fails,
@@ -67,34 +68,16 @@ def telling(reached, answer):
     return told
 
 
-class SlowStore:
+class SlowStore(Proxy):
     """A store, while it is used as a context, that reads at leisure, and answers 200 at the end.
 
     It rests before each of the bytes numbered in `rests`, or for ever before the first of them.
     """
 
     def __init__(self, *rests, seconds=0.0):
+        super().__init__(b"")
         self.rests, self.seconds = rests, seconds
-        self.ended = threading.Event()
-        self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.listen()
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.socket.close()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                line, _ = self.socket.accept()
-                threading.Thread(target=self.speak, args=(line,), daemon=True).start()
 
     def speak(self, line):
         with line, line.makefile("rb") as file, contextlib.suppress(OSError):

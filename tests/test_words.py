@@ -1,8 +1,9 @@
 """Boxes as shells pass them: in one word or in several."""
 
 import unittest
+from unittest import mock
 
-from support import EXT_BBOX, FACE_BBOX, IMAGE_URL, REQUEST, Case, arguments
+from support import EXT_BBOX, FACE_BBOX, IMAGE_URL, REQUEST, Case, arguments, emo
 
 # A box as it is written: the words that bash, PowerShell and cmd.exe make of it.
 PASSED = {
@@ -130,6 +131,16 @@ class Words(Case):
             with self.subTest(option):
                 result = self.call(*arguments(), option, value, "302")
                 self.assertEqual(result.fields, ["arguments"], result)
+
+    def test_a_command_for_windows_is_quoted_for_its_shell_too(self):
+        for words, command in (
+            (["python.exe", "a.py"], "python.exe a.py"),
+            (["C:\\My Files\\p.exe", "x"], '"C:\\My Files\\p.exe" x'),
+            (["a.py", "https://h.cn/a?b=1&c=2"], 'a.py "https://h.cn/a?b=1&c=2"'),
+            (["a.py", "a b&c", "x^y"], 'a.py "a b&c" "x^y"'),
+        ):
+            with self.subTest(command), mock.patch.object(emo.os, "name", "nt"):
+                self.assertEqual(emo.for_the_shell(words), command)
 
 
 if __name__ == "__main__":

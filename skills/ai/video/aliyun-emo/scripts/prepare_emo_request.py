@@ -280,7 +280,10 @@ def for_the_shell(words: "Sequence[str]") -> str:
     if os.name == "nt":
         from subprocess import list2cmdline
 
-        return list2cmdline(words)
+        # It knows the rules of programs; to cmd.exe itself more characters mean something.
+        plain = [list2cmdline([word]) for word in words]
+        quote = [not word.startswith('"') and bool(set("&|<>^") & set(word)) for word in plain]
+        return " ".join(f'"{word}"' if needs else word for word, needs in zip(plain, quote))
     import shlex
 
     return " ".join(map(shlex.quote, words))
@@ -876,6 +879,14 @@ def estimate(seconds: float, ratio: str) -> "Json":
     """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
     price = round(seconds * PRICES[ratio], 2)
     return {"seconds": round(seconds, 2), "cny": price, "prices_of": PRICES_OF}
+
+
+def file_name(link: str) -> str:
+    """Return the name of the file behind `link`, or its host, as a message may show it."""
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(link)
+    return printable(unquote(parts.path.rpartition("/")[2]) or parts.netloc, 80)
 
 
 # Detection answers, saved as the service gave them or with their request

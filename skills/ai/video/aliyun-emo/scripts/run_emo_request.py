@@ -49,6 +49,7 @@ try:
         check_writable,
         estimate,
         evidence_path,
+        file_name,
         if_offered,
         instant,
         is_number,
@@ -300,14 +301,6 @@ def timestamp() -> str:
     from datetime import datetime, timezone
 
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def file_name(link: str) -> str:
-    """Return the name of the file behind `link`, or its host, as a message may show it."""
-    from urllib.parse import unquote, urlsplit
-
-    parts = urlsplit(link)
-    return printable(unquote(parts.path.rpartition("/")[2]) or parts.netloc, 80)
 
 
 # --- 4. Files: a folder for each task ------------------------------------------------------------
