@@ -19,6 +19,7 @@ FIXTURES = Path(__file__).resolve().parent / "fixtures"
 sys.path.insert(0, str(SCRIPTS))
 import emo_media as media  # noqa: E402, F401
 import prepare_emo_request as emo  # noqa: E402
+import preview_emo_request as preview  # noqa: E402, F401
 import run_emo_request as run  # noqa: E402
 
 IMAGE_URL = "https://example.com/portrait.png"

@@ -20,6 +20,7 @@ from support import (
     Case,
     arguments,
     emo,
+    preview,
     run,
 )
 
@@ -52,6 +53,17 @@ class Papers(Case):
         self.assertIn("--style-level active", emo.__doc__)
         printed = self.call(*arguments()).stdout.split(', "ratio"')[0].replace("\\\\", "/")
         self.assertIn(printed, emo.__doc__)
+
+    def test_the_table_of_the_preview_is_complete(self):
+        table = README.split("| `preview_emo_request.py` |")[1].split("\n\n")[0]
+        for field, (_, metavar, _) in preview.PREVIEW[1].items():
+            with self.subTest(field):
+                name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
+                self.assertIn(f"\n| `{name}` |", table)
+                self.assertIn(name, MANUAL)
+
+    def test_the_picture_of_the_page_is_small_enough(self):
+        self.assertLess((SKILL / "references/preview.png").stat().st_size, 150_000)
 
     def test_the_tables_of_options_are_complete(self):
         for field, (names, _, _) in emo.PREPARE[1].items():

@@ -1,0 +1,764 @@
+#!/usr/bin/env python3
+"""Show a prepared EMO request before it is paid for: a page with the boxes over the portrait.
+
+    $ python3 preview_emo_request.py output/aliyun-emo/request.json
+    {"ok": true, "preview_path": "output/aliyun-emo/preview.html", "warnings": []}
+
+FILE may be a request.json (that of output/aliyun-emo is the default), a detection.json, or the
+task.json of a task. A request is held to all of prepare's rules, and nothing is written when it
+is wrong. Of what was made already only the form counts:
+
+    $ python3 preview_emo_request.py output/aliyun-emo/tasks/3f9a12c07b1e/task.json --open
+
+The page is one file without a server: pictures and recordings stay where they are, and the browser
+fetches them. Nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+from html import escape
+from time import time
+
+try:
+    from prepare_emo_request import (
+        EXIT_CODES,
+        KINDS,
+        MAX_SIDE,
+        MIN_SIDE,
+        PRICES,
+        PRICES_OF,
+        VIDEO_SIZES,
+        Problem,
+        Report,
+        check_detection,
+        estimate,
+        evidence_path,
+        expiry_of,
+        file_name,
+        file_url,
+        for_the_shell,
+        is_visible_ascii,
+        local_path,
+        look_again,
+        member,
+        neighbour,
+        output_path,
+        printable,
+        ratio_of,
+        read_json,
+        replace_file,
+        request_name,
+        request_of,
+        run_command_line,
+        service_text,
+        shown,
+        size_of,
+        utc,
+    )
+except ImportError:
+    message = "prepare_emo_request.py of the same version is not beside this program"
+    hint = "Copy the whole folder scripts, and start the program without -I."
+    error = {"field": "arguments", "message": message, "hint": hint}
+    print(json.dumps({"ok": False, "errors": [error]}))
+    print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+    sys.exit(2)
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from prepare_emo_request import Box, Json, LocalFile, Program, Values
+
+# --- 1. Contract: what the page is made of --------------------------------------------------------
+
+TOO_LONG = 60  # seconds of a recording behind a link; prepare judges a local file
+ANY_TIME = float("-inf")  # a moment at which no link has expired
+BROWSER_START = 10  # seconds within which it is known that no browser was found
+# Characters that act, on a terminal or on the text around them, where others are only seen:
+# controls, those that join and direct, halves of a pair.
+ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+
+POLICY = (
+    "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
+    " media-src https: http: file:; base-uri 'none'; form-action 'none'"
+)
+TITLES = {  # of the page, of the part of the picture in ext_bbox, of the recording
+    "request": ("A request, before it is paid for", "What the video will show", "What it will say"),
+    "detection": ("A detection that passed", "What a video will show", ""),
+    "task": ("A task", "What the video shows", "What it says"),
+}
+
+ADVICE = {  # what comes after a task without an id, by its state
+    "refused": "There is no task to go on with: mend the request, and run that.",
+    "": "Whether there is a task is not known: look at the account's tasks in the console."
+    " <code>run_emo_request.py --task ID</code> goes on with one that is there.",
+}
+WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
+
+STYLE = """
+:root {
+  color-scheme: light dark; --paper: #f6f5f1; --card: #fff; --text: #1f1e1b; --soft: #5c5850;
+  --line: #dcd8cf; --alarm: #a3131a; --alarm-paper: #fdecea; --caution: #664400;
+  --caution-paper: #fdf3d8; --button: #0f5562; --button-text: #fff;
+}
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    --paper: #16171a; --card: #202226; --text: #eceae5; --soft: #b5b1a8;
+    --line: #3a3c42; --alarm: #ff9d96; --alarm-paper: #3a1214; --caution: #f3d48b;
+    --caution-paper: #352a11; --button: #86d3df; --button-text: #0b2328;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  max-width: 72rem; margin: 0 auto; padding: clamp(1rem, 4vw, 3rem);
+  background: var(--paper); color: var(--text); overflow-wrap: anywhere;
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+}
+h1 { margin: 0; font-size: clamp(1.4rem, 3.5vw, 2rem); line-height: 1.3; font-weight: 650; }
+h2 { margin: 0 0 .75rem; font-size: 1rem; font-weight: 650; }
+p, ul, dl, dd, figure, pre { margin: 0; }
+header p { margin: .35rem 0; }
+header p, .soft, figcaption, dt, th, caption, footer, #copied { color: var(--soft); }
+.soft, figcaption, caption, footer { font-size: .9rem; }
+caption, th { font-weight: 400; text-align: left; }
+code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+section, .columns, footer { margin-top: 1.5rem; }
+section {
+  padding: clamp(.75rem, 3vw, 1.25rem); background: var(--card);
+  border: 1px solid var(--line); border-radius: .75rem;
+}
+.alarm, .caution { border-color: currentColor; border-left-width: .4rem; }
+.alarm { color: var(--alarm); background: var(--alarm-paper); }
+.caution { color: var(--caution); background: var(--caution-paper); }
+ul { padding-left: 1.2rem; }
+.columns { display: grid; gap: 1.5rem 2.5rem; }
+.columns section { margin: 0; }
+figure, section { min-width: 0; }
+figcaption, section .soft { margin-top: .75rem; }
+img, video { display: block; max-width: 100%; height: auto; }
+video { max-height: 80vh; }
+.frame, .crop { position: relative; }
+.shown { overflow: clip; overflow-clip-margin: 2px; }
+.shown img, svg { width: 100%; height: 100%; }
+svg { position: absolute; inset: 0; overflow: visible; }
+.dim { fill: #000; fill-opacity: .6; fill-rule: evenodd; }
+.case, .line { fill: none; vector-effect: non-scaling-stroke; }
+.case { stroke: #000; stroke-opacity: .7; stroke-width: 3.5; }
+.line { stroke: #ffd34d; stroke-width: 1.75; }
+.line.face { stroke: #7fe3f5; stroke-dasharray: 7 4; }
+.label {
+  position: absolute; margin: .4rem; padding: .1rem .45rem; border-radius: .2rem;
+  background: #111; color: #ffd34d; font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace;
+}
+.label.face { margin: .25rem 0; color: #7fe3f5; }
+.crop { overflow: hidden; width: min(100%, 512px); background: var(--line); }
+.crop img { position: absolute; max-width: none; }
+audio { display: block; width: 100%; margin-bottom: 1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1.25rem; }
+table { width: 100%; border-collapse: collapse; white-space: nowrap; }
+caption { caption-side: bottom; padding-top: .75rem; white-space: normal; }
+td, th { padding: .4rem 0; border-bottom: 1px solid var(--line); font-size: .9rem; }
+td, th + th { padding-left: .4rem; text-align: right; font-variant-numeric: tabular-nums; }
+pre { margin: .75rem 0; white-space: pre-wrap; }
+time { white-space: nowrap; }
+button {
+  padding: .5rem 1.1rem; border: 0; border-radius: .5rem; margin-right: .75rem; cursor: pointer;
+  background: var(--button); color: var(--button-text); font: inherit; font-weight: 600;
+}
+:focus-visible { outline: 3px solid var(--button); outline-offset: 2px; }
+@media (min-width: 44rem), print {
+  .columns { grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
+}
+@media print {
+  :root { color-scheme: light; }
+  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  body { padding: 0; background: none; }
+  audio, button { display: none; }
+  figure, section { break-inside: avoid; }
+}
+"""
+
+SCRIPT = """
+"use strict";
+const find = (id) => document.getElementById(id);
+const data = find("preview").dataset;
+const boxes = { face: data.face.split(",").map(Number), ext: data.ext.split(",").map(Number) };
+const portrait = find("portrait"), recording = find("recording"), video = find("video");
+const told = new Set();
+
+function warn(words) {
+  if (told.has(words)) return;
+  told.add(words);
+  const item = document.createElement("li");
+  item.textContent = words;
+  find("problems").hidden = false;
+  find("problems").querySelector("ul").append(item);
+}
+
+function showPortrait() {
+  const width = portrait.naturalWidth, height = portrait.naturalHeight;
+  const sides = [Math.min(width, height), Math.max(width, height)];
+  const outline = ([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`;
+  const frame = find("frame");
+  frame.classList.add("shown");
+  frame.style.aspectRatio = `${width} / ${height}`;
+  frame.style.width = `min(100%, ${width}px, ${80 * width / height}vh)`;
+  find("overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
+  find("dim").setAttribute("d", outline([0, 0, width, height]) + outline(boxes.ext));
+  for (const [name, box] of Object.entries(boxes)) {
+    const lines = frame.querySelectorAll(`path.${name}`);
+    lines.forEach((line) => line.setAttribute("d", outline(box)));
+    placeLabel(frame.querySelector(`.label.${name}`), box, name === "ext" ? box[1] : box[3]);
+    if (box[2] > width || box[3] > height) {
+      warn(`${name}_bbox reaches to ${box[2]},${box[3]}, outside the picture, which is`
+        + ` ${width}x${height} pixels: is it the picture that was detected?`);
+    }
+  }
+  if (sides[0] < data.least || sides[1] > data.most) {
+    warn(`The picture is ${width}x${height} pixels: the service takes sides of ${data.least} to`
+      + ` ${data.most}.`);
+  }
+  showCrop(width, height, boxes.ext);
+}
+
+function placeLabel(label, [x1, , x2, y2], top) {
+  const width = portrait.naturalWidth, height = portrait.naturalHeight;
+  const share = (part, whole) => `${100 * Math.max(0, part) / whole}%`;
+  if (top > 0.93 * height) label.style.bottom = share(height - y2, height);
+  else label.style.top = share(top, height);
+  if (x1 + x2 > width) label.style.right = share(width - x2, width);
+  else label.style.left = share(x1, width);
+  label.hidden = false;
+}
+
+function showCrop(width, height, [x1, y1, x2, y2]) {
+  const crop = find("crop"), image = new Image();
+  crop.style.aspectRatio = `${x2 - x1} / ${y2 - y1}`;
+  image.style.width = `${100 * width / (x2 - x1)}%`;
+  image.style.height = `${100 * height / (y2 - y1)}%`;
+  image.style.left = `${-100 * x1 / (x2 - x1)}%`;
+  image.style.top = `${-100 * y1 / (y2 - y1)}%`;
+  image.alt = "";
+  image.src = portrait.src;
+  crop.append(image);
+  crop.hidden = false;
+}
+
+function lose(medium, what) {
+  const why = medium.src.startsWith("file:")
+    ? "is the file still there, and was this page opened from disk?"
+    : "is its link private or expired, or does it lead to something else?";
+  warn(`The ${what} does not load in this browser: ${why}`);
+}
+
+function showLength() {
+  const seconds = recording.duration;
+  if (!Number.isFinite(seconds) || "seconds" in recording.dataset) return;
+  find("length").textContent = `about ${seconds.toFixed(1)} s`;
+  find("price").textContent = `about CNY ${(seconds * data.price).toFixed(2)}`;
+  if (seconds >= data.tooLong) {
+    warn(`The recording is ${data.tooLong} s long or longer: the service takes less.`);
+  }
+}
+
+function watch(medium, what, come) {
+  medium.addEventListener("error", () => lose(medium, what));
+  medium.addEventListener("durationchange", come);
+  if (medium.error) lose(medium, what);
+  else if (medium.readyState > 0) come();
+}
+
+async function copy() {
+  let said = "Copied.";
+  try {
+    await navigator.clipboard.writeText(find("command").textContent);
+  } catch {
+    getSelection().selectAllChildren(find("command"));
+    if (!document.execCommand("copy")) said = "It is selected: copy it with the keyboard.";
+  }
+  find("copied").textContent = said;
+}
+
+if (!portrait.complete) {
+  portrait.addEventListener("load", showPortrait);
+  portrait.addEventListener("error", () => lose(portrait, "picture"));
+} else if (portrait.naturalWidth) showPortrait();
+else lose(portrait, "picture");
+if (recording) watch(recording, "recording", showLength);
+if (video) watch(video, "video", () => {});
+if (find("copy")) {
+  find("copy").hidden = false;
+  find("copy").addEventListener("click", copy);
+}
+"""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="referrer" content="no-referrer">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<p>{kind}</p>
+<h1>{names}</h1>
+<p>Page made at <time>{made_at}</time>{for_request}</p>
+</header>
+<section class="alarm" id="problems" role="alert" hidden>
+<h2>What is wrong, as this browser sees it</h2>
+<ul></ul>
+</section>
+<noscript><section class="alarm">JavaScript is off: no boxes are drawn, and nothing is checked.
+</section></noscript>
+{warnings}<main id="preview" data-face="{face_bbox}" data-ext="{ext_bbox}" data-price="{price}"
+ data-least="{least}" data-most="{most}" data-too-long="{too_long}">
+<div class="columns">
+<figure>
+<h2>The portrait</h2>
+<div class="frame" id="frame">
+<img id="portrait" src="{image_url}" alt="The portrait {image_name}" aria-describedby="boxes">
+<svg id="overlay" aria-hidden="true">
+<path class="dim" id="dim"/>
+<path class="case ext"/><path class="line ext"/>
+<path class="case face"/><path class="line face"/>
+</svg>
+<span class="label ext" aria-hidden="true" hidden>ext_bbox</span>
+<span class="label face" aria-hidden="true" hidden>face_bbox</span>
+</div>
+<figcaption id="boxes">The solid line is ext_bbox, from {ext_bbox}: the region that moves, and all
+that the video shows. The dashed line is face_bbox, from {face_bbox}: the face. Both lie over the
+picture as this browser shows it, turned by EXIF if it says so.</figcaption>
+</figure>
+{video}<figure>
+<h2>{shows}</h2>
+<div class="crop" id="crop" role="img" aria-label="The part of the portrait in ext_bbox" hidden>
+</div>
+<figcaption>{size}</figcaption>
+</figure>
+</div>
+{recording}<div class="columns">
+<section>
+<h2>Details</h2>
+<dl>
+{details}
+</dl>
+</section>
+<section>
+<h2>The boxes</h2>
+<table>
+<caption>Edges in pixels of the picture, from its top left corner.</caption>
+<tr><th scope="col">Box</th><th>x1</th><th>y1</th><th>x2</th><th>y2</th><th>Size</th></tr>
+{boxes}
+</table>
+</section>
+</div>
+<section>
+<h2>What comes next</h2>
+{next}
+</section>
+</main>
+<footer>Do not publish this page: the links in it are whole, with their signatures, and the paths
+are those of this computer.</footer>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+VIDEO = """<figure>
+<h2>The video</h2>
+<video id="video" controls preload="metadata" src="{url}" aria-label="The video"></video>
+<figcaption>It is on disk, beside the task.</figcaption>
+</figure>
+"""
+
+RECORDING = """<section>
+<h2>{says}</h2>
+<audio id="recording" controls preload="metadata" src="{url}" aria-label="{name}"{known}></audio>
+<dl>
+<dt>Length</dt><dd id="length">{length}</dd>
+<dt>Estimated price</dt><dd id="price">{price}</dd>
+</dl>
+<p class="soft">By the list prices of {prices_of}, {rate}; the video is as long as the
+recording.</p>
+</section>
+"""
+
+COMMAND = """<p>{what}</p>
+<pre dir="ltr"><code id="command">{command}</code></pre>
+<button id="copy" hidden>Copy the command</button><span id="copied" role="status"></span>"""
+
+# --- 2. Validation: what a file shows, or what is wrong with it -----------------------------------
+
+
+class Subject:
+    """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`.
+
+    Of a task also its `state`, what the service `said` of it, and its `task_id`, "" for none.
+    """
+
+    def __init__(self, kind: str, request: Json, files: dict[str, LocalFile]) -> None:
+        self.kind, self.request, self.files = kind, request, files
+        self.given = request["input"]
+        self.names = {f: file_name(self.given[f]) for f in KINDS if f in self.given}
+        self.ratio = ratio_of(self.given["ext_bbox"]) or ""
+        self.state = self.said = self.task_id = ""
+
+
+def subject_of(path: str, report: Report) -> Subject | None:
+    """Return what the file `path` shows, or None when something is wrong with it."""
+    if path == "-":
+        message = "stdin has no place beside it, where the page could go"
+        raise Problem("file", message, "Give the path of the file.")
+    if path and not os.path.exists(path):
+        hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
+        raise Problem("file", f"there is no {shown(path)}", hint)
+    try:
+        document = read_json("file", path)
+    except Problem as problem:
+        problem.hint = WHICH_FILE
+        raise
+    if "input" in document:
+        return request_subject(document, report)
+    if "state" in document and "response" in document:
+        return task_subject(document, os.path.dirname(path), report)
+    if isinstance(document.get("request"), dict) and "response" in document:
+        return detection_subject(document, report)
+    message, hint = "there is no picture in it", WHICH_FILE
+    if "output" in document or "check_pass" in document:
+        message = "it is an answer alone, and the picture that it is about is not in it"
+        hint = "Give detection.json, or a task's task.json, as run_emo_request.py wrote it."
+    elif "task_status" in document:
+        hint = "It is the answer about a task: give the task.json beside it."
+    raise Problem("file", message, hint)
+
+
+def request_subject(body: Json, report: Report) -> Subject | None:
+    """Return what a prepared request shows, which is held to all of prepare's rules."""
+    request = request_of(body, time(), report)
+    if not request or report.errors:
+        return None
+    if "audio_url" not in request["input"]:
+        message = "it is the request of a detection, which has no boxes yet"
+        raise Problem("file", message, "Run it, and give its detection.json.")
+    return Subject("request", request, look_again(request, report))
+
+
+def detection_subject(record: Json, report: Report) -> Subject | None:
+    """Return what a detection shows, however old its link is."""
+    found = Report()
+    boxes = check_detection(record, None, None, found)
+    for problem in found.errors:
+        problem.hint += " Then give the detection.json of that."
+    request = request_of(record["request"], ANY_TIME, found) if boxes else None
+    report.errors += found.errors
+    report.warnings += found.warnings
+    if not boxes or not request:
+        return None
+    given = {**request["input"], "face_bbox": boxes[0], "ext_bbox": boxes[1]}
+    request = {**request, "input": given}
+    return Subject("detection", request, files_since(request, report))
+
+
+def task_subject(record: Json, folder: str, report: Report) -> Subject | None:
+    """Return what a task shows, `folder` being its own: its request as prepared, and its end."""
+    body = record["request"] if isinstance(record.get("request"), dict) else {}
+    if "audio_url" not in member(body, "input"):
+        message = "the task was waited for by its id alone: there is no picture in it"
+        raise Problem("file", message, "Give the request.json that the task was made of.")
+    request = request_of(body, ANY_TIME, report)
+    if not request:
+        return None
+    subject = Subject("task", request, files_since(request, report))
+    answer = Report().check(read_json, "file", os.path.join(folder, "response.json")) or {}
+    response = member(record, "response")
+    output = member(response, "output")
+    words = [answer.get("task_status") or output.get("task_status")]
+    words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
+    subject.state = service_text(record["state"] or "")
+    subject.said = ", ".join(service_text(word) for word in words if word)
+    task_id = answer.get("task_id") or output.get("task_id")
+    subject.task_id = task_id if isinstance(task_id, str) and is_visible_ascii(task_id) else ""
+    return subject
+
+
+def files_since(request: Json, report: Report) -> dict[str, LocalFile]:
+    """Return the local files of what was made; what became of them since is only a warning."""
+    found = Report()
+    files = look_again(request, found)
+    report.warnings += found.errors + found.warnings
+    return files
+
+
+# --- 3. The page: from values to markup; what comes from outside passes `escape` -----------------
+
+
+def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float) -> str:
+    """Return the page of what the file `path` shows; `now` is in seconds since 1970."""
+    kind, shows, _ = TITLES[subject.kind]
+    state = ", ".join(filter(None, (subject.state, subject.said)))
+    details = details_of(subject, now)
+    names = subject.names.values()
+    boxes = {name: subject.given[name] for name in ("face_bbox", "ext_bbox")}
+    return PAGE.format(
+        policy=POLICY.format(script=hash_of(SCRIPT), style=hash_of(STYLE)),
+        title=escape(f"EMO preview: {', '.join(names)}"),
+        style=STYLE,
+        kind=kind + (f": {isolated(state)}" if state else ""),
+        names=", ".join(map(isolated, names)),
+        made_at=utc(int(now)),
+        for_request=f" for the request {details['Request']}" if "Request" in details else "",
+        warnings=warnings_section(warnings) if warnings else "",
+        **{name: ",".join(map(str, box)) for name, box in boxes.items()},
+        price=PRICES[subject.ratio],
+        least=MIN_SIDE,
+        most=MAX_SIDE,
+        too_long=TOO_LONG,
+        image_url=escape(subject.given["image_url"]),
+        image_name=escape(subject.names["image_url"]),
+        video=video_figure(path) if subject.kind == "task" else "",
+        shows=shows,
+        size=size_in_words(subject.ratio),
+        recording=recording_section(subject) if "audio_url" in subject.names else "",
+        details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
+        boxes="\n".join(box_row(name, box) for name, box in boxes.items()),
+        next=next_section(subject, os.path.abspath(path)),
+        script=SCRIPT,
+    )
+
+
+def hash_of(code: str) -> str:
+    """Return the source expression that allows `code` alone (CSP level 3, section 2.3.1)."""
+    digest = hashlib.sha256(code.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def isolated(text: str) -> str:
+    """Return `text` as markup beyond which its direction does not reach."""
+    return f"<bdi>{escape(printable(text, 1000))}</bdi>"
+
+
+def warnings_section(warnings: Sequence[Problem]) -> str:
+    """Return what was found in the file itself, for people."""
+    stops = ["" if w.message.endswith(("?", ".")) else "." for w in warnings]
+    lines = [f"{w.field}: {w.message}{stop} {w.hint}" for w, stop in zip(warnings, stops)]
+    items = "".join(f"<li>{isolated(line)}</li>" for line in lines)
+    return f'<section class="caution"><h2>What to look at</h2><ul>{items}</ul></section>\n'
+
+
+def details_of(subject: Subject, now: float) -> Values:
+    """Return the facts that the page tells, by their name, as markup."""
+    request, ratio = subject.request, subject.ratio
+    details = {"Ratio": ratio, "Video size": VIDEO_SIZES[ratio], "Model": escape(request["model"])}
+    if "audio_url" in subject.names:
+        details["Style"] = escape(request["parameters"]["style_level"])
+        details["Request"] = f"<code>{name_of(request)}</code>"
+    else:
+        details["Price"] = f"{rate_in_words(ratio)}, by the list prices of {PRICES_OF}"
+    for field, name in subject.names.items():
+        end = end_in_words(subject.given[field], now)
+        details[KINDS[field].capitalize()] = f"{isolated(name)}, {end}"
+    return details
+
+
+def name_of(request: Json) -> str:
+    """Return the twelve digits of `request`, which a run prints too; raises `Problem`."""
+    base_url = os.environ.get("DASHSCOPE_BASE_URL", "").strip()
+    try:
+        return request_name(request, base_url)
+    except ValueError:
+        hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
+        raise Problem("base_url", f"{shown(base_url)} is no URL", hint) from None
+
+
+def end_in_words(link: str, now: float) -> str:
+    """Return when `link` expires, as prepare prints it, as markup."""
+    if link.startswith("file:"):
+        return "a file of this computer"
+    expiry = expiry_of(link.partition("?")[2])
+    if expiry is None:
+        return "its link does not tell when it expires"
+    return f"its link {'expires' if expiry > now else 'expired'} at <time>{utc(expiry)}</time>"
+
+
+def rate_in_words(ratio: str) -> str:
+    return f"CNY {PRICES[ratio]:.2f} a second at {ratio}"
+
+
+def size_in_words(ratio: str) -> str:
+    """Return the video's size, and whether it has the `ratio` itself."""
+    width, height = map(int, VIDEO_SIZES[ratio].split("x"))
+    p, q = map(int, ratio.split(":"))
+    exact = "" if width * q == height * p else f", not quite {ratio}"
+    return f"The video is {VIDEO_SIZES[ratio]} pixels{exact}."
+
+
+def box_row(name: str, box: Box) -> str:
+    width, height = size_of(box)
+    numbers = "".join(f"<td>{number}</td>" for number in box)
+    return f'<tr><th scope="row">{name}</th>{numbers}<td>{width}x{height}</td></tr>'
+
+
+def video_figure(path: str) -> str:
+    """Return the video that lies beside a task's file `path`, "" where there is none."""
+    video = os.path.join(os.path.dirname(os.path.abspath(path)), "video.mp4")
+    return VIDEO.format(url=escape(file_url(video))) if os.path.isfile(video) else ""
+
+
+def recording_section(subject: Subject) -> str:
+    """Return the player, and length and price, which the page's script tells of a link."""
+    rate = rate_in_words(subject.ratio)
+    known, length, price = "", "not known: the player has not told it", rate
+    if "audio_url" in subject.files:
+        costs = estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        known = f' data-seconds="{costs["seconds"]}"'
+        length, price = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
+    return RECORDING.format(
+        says=TITLES[subject.kind][2],
+        url=escape(subject.given["audio_url"]),
+        name=escape(f"The recording {subject.names['audio_url']}"),
+        known=known,
+        length=length,
+        price=price,
+        prices_of=PRICES_OF,
+        rate=rate,
+    )
+
+
+def next_section(subject: Subject, place: str) -> str:
+    """Return the command that comes after what the file at the absolute path `place` shows."""
+    if subject.kind == "request":
+        what = "This sends the request, which costs money, and brings the video home."
+        words = [python(), beside("run_emo_request.py"), place]
+    elif subject.kind == "detection":
+        what = (
+            "This writes the request of a video, and costs nothing. Put the recording in the place"
+            " of AUDIO_FILE or AUDIO_URL."
+        )
+        words = command_of_detection(subject.given["image_url"], place)
+    elif subject.task_id:
+        what = "This goes on with the task to its end, and pays for nothing."
+        words = command_of_task(subject.task_id, place)
+    else:
+        return f"<p>{ADVICE.get(subject.state, ADVICE[''])}</p>"
+    pasteable = ["PATH" if re.search(ACTING, word) else word for word in words]
+    return COMMAND.format(what=what, command=escape(for_the_shell(pasteable), quote=False))
+
+
+def command_of_detection(image_url: str, place: str) -> list[str]:
+    """Return the words that prepare a request with the boxes of the detection in `place`."""
+    media = ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
+    if image_url.startswith("file:"):
+        media = ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
+    return [python(), beside("prepare_emo_request.py"), *media, "--detection", place]
+
+
+def command_of_task(task_id: str, place: str) -> list[str]:
+    """Return the words that go on with a task, from any folder; `place` is its task.json."""
+    desk = os.path.dirname(os.path.dirname(os.path.dirname(place)))
+    is_evidence = os.path.basename(desk) == "aliyun-emo" and os.name == "posix"
+    where = ["env", f"OUTPUT_DIR={os.path.dirname(desk)}"] if is_evidence else []
+    return [*where, python(), beside("run_emo_request.py"), "--task", task_id]
+
+
+def python() -> str:
+    return sys.executable or "python3"
+
+
+def beside(name: str) -> str:
+    """Return the absolute path of the program `name` beside this one."""
+    return os.path.abspath(neighbour(name))
+
+
+# --- 4. Commands: one function -------------------------------------------------------------------
+
+
+def preview(values: Values, report: Report) -> None:
+    """Check FILE, and write the page that shows it."""
+    path = values.get("file", evidence_path("request.json"))
+    subject = report.check(subject_of, path, report)
+    page_path = report.check(page_path_of, values, path)
+    if report.errors or not subject or not page_path:
+        return
+    page = page_of(subject, path, report.warnings, time())
+    replace_file(page_path, [page.encode()])
+    report.facts.update(preview_path=page_path)
+    report.done = f"{printable(page_path, 200)} is written: open it in a browser"
+    if "open" in values and not is_opened(page_path):
+        hint = f"Open {printable(page_path, 200)} yourself."
+        report.warn("open", "no browser was found", hint)
+
+
+def page_path_of(values: Values, path: str) -> str:
+    """Return where the page of the file `path` goes; raises `Problem`."""
+    hint = "Give another file for the page, or leave --output out."
+    if values.get("output") == "-":
+        raise Problem("output", "'-' is not a file", hint)
+    page_path = output_path(values, os.path.join(os.path.dirname(path), "preview.html"))
+    if os.path.realpath(page_path) == os.path.realpath(path):
+        raise Problem("output", f"{shown(page_path)} is FILE itself", hint)
+    return page_path
+
+
+def is_opened(path: str) -> bool:
+    """Open the page at `path` in the browser; return whether there is one.
+
+    In a process of its own, since browsers, and what starts them, print to our stdout. One that is
+    still at it after a while is the browser itself.
+    """
+    import subprocess
+
+    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+    command = [sys.executable, "-I", "-c", code, file_url(path)]
+    nothing = subprocess.DEVNULL
+    try:
+        opener = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+        )
+        return opener.wait(BROWSER_START) == 0
+    except subprocess.TimeoutExpired:
+        return True
+    except OSError:
+        return False
+
+
+# --- 5. Command line -----------------------------------------------------------------------------
+
+PREVIEW: Program = (
+    {
+        "": (
+            preview,
+            "check a request, a detection or a task, and write a page that shows it",
+            "output/aliyun-emo/request.json --open",
+        )
+    },
+    {
+        "file": ("", "FILE", "request.json (the default), a detection.json, a task's task.json"),
+        "output": ("", "FILE", "write this page, not preview.html beside FILE"),
+        "open": ("", "", "open the page in the browser"),
+    },
+    {**EXIT_CODES, 0: "done"},
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_command_line(PREVIEW, argv)
+
+
+def script() -> NoReturn:
+    """Run this process's command line and end the process."""
+    os._exit(main())
+
+
+if __name__ == "__main__":
+    script()
