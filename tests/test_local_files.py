@@ -826,6 +826,7 @@ class Recordings(LocalCase):
         for name, head in (
             ("mp3", tag + bytes(2 * MIB) + FRAME * 100),
             ("wav", wav(fmt(), (b"LIST", bytes(2 * MIB)), (b"data", bytes(32_000)))),
+            ("far.mp3", b"ID3\4\0\0\x08\x40\0\0" + bytes(17 * MIB) + FRAME * 100),
         ):
             with self.subTest(name):
                 write(f"a.{name}", head, 20_000_000)

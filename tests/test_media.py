@@ -397,6 +397,7 @@ class Pictures(Case):
             ("png", png()[:20], "it is cut short: its size (IHDR) is missing"),
             ("png, its IHDR cut", png()[:30],
              "it is cut short: a chunk goes on to byte 33, the file to 30"),
+            ("png, cut behind its IHDR", png()[:33], "it is cut short: the picture is missing"),
             ("png, its data cut", png()[:50],
              "it is cut short: a chunk goes on to byte 56, the file to 50"),
             ("png, width 0", png(width=0), "it is a PNG picture that is broken: 0x480 pixels"),

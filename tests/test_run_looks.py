@@ -574,6 +574,19 @@ class Warnings(LookCase):
                 self.assertLess(time.monotonic() - start, 1.5)
         self.fine(image_url=later(0.1, link), audio_url=later(0.1, link))
 
+    def test_who_drips_is_hung_up_on_when_the_look_is_over(self):
+        for field in LINKS:
+            with self.subTest(field):
+                hung_up = threading.Event()
+
+                def dripping(handler, hung_up=hung_up):
+                    drip(handler)
+                    hung_up.set()
+
+                with mock.patch.object(run, "LOOK_TIME", 0.3):
+                    self.warned(self.look("--no-wait", **{field: dripping}), field)
+                self.assertTrue(hung_up.wait(2))
+
     def test_both_links_are_looked_at_side_by_side(self):
         arrived = threading.Barrier(2)
 

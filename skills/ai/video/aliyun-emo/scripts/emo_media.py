@@ -350,7 +350,8 @@ def png(source: Source) -> tuple[int, int, int]:
     """
     at, size, orientation = 8, b"", 1
     for _ in range(PARTS):
-        head = source.at(at, 8) if size else source.need(at, 8, "its size (IHDR)")
+        # Behind IHDR there must be something, at least: 33 is where that ends.
+        head = source.at(at, 8) if at > 33 else source.need(at, 8, "the picture")
         if len(head) < 8 or head[4:] == b"IEND":
             break
         end = at + 12 + big(head[:4])

@@ -1298,6 +1298,9 @@ def look_at_file(field: str, path: str, file: LocalFile) -> None:
     try:
         file.found = look(io.BytesIO(file.content), file.size)
     except media.NotTaken as fault:
+        if fault.needs_more:  # only what is too large is not read whole
+            message = f"{quoted(path)} has {file.size:,} bytes, which is too large"
+            raise Problem(field, message, "Save it smaller.") from None
         raise not_taken_problem(field, fault, path) from None
 
 
