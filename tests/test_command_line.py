@@ -198,7 +198,7 @@ class Arguments(Case):
             ("--dry", "--dry-run"),
             ("--DRY-RUN", "--dry-run"),
             ("--seed", "--image, --audio, --image-url"),
-            ("--ratio=3:4", "Did you mean"),
+            ("--ratio=3:4", "It is an option of detect."),
             ("-x", "The options are"),
             ("prepare", "The options are"),
             ("stray", "The options are"),

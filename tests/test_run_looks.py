@@ -701,6 +701,12 @@ class Warnings(LookCase):
                 answer = body(content, Content_Encoding="gzip")
                 self.warned(self.look("--no-wait", audio_url=answer), "audio_url")
 
+    def test_another_packing_cannot_be_judged(self):
+        for packing in ("br", "deflate", "gzip, gzip"):
+            with self.subTest(packing):
+                answer = body(SPEECH, Content_Encoding=packing)
+                self.warned(self.look("--no-wait", audio_url=answer), "audio_url", "packed")
+
     def test_a_recording_zipped_in_parts_is_not_taken_for_its_first_part(self):
         parts = gzip.compress(SPEECH[:7200]) + gzip.compress(SPEECH[7200:])
         result = self.look("--no-wait", audio_url=body(parts, Content_Encoding="gzip"))

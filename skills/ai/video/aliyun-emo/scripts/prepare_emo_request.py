@@ -867,10 +867,11 @@ def check_recording(field: str, recording: "Recording", size: int, report: Repor
     if size >= BIG_RECORDING:
         tell = report.error if size > MAX_RECORDING else report.warn
         message = f"it has {size:,} bytes; the service takes less than 15 MB"
-        tell(field, message, "Save it as mp3, or at a lower rate.")
+        tell(field, message, "Save it as mp3, or as a smaller one.")
     if recording.seconds >= LONG_RECORDING:
         tell = report.error if recording.seconds > MAX_SECONDS else report.warn
-        tell(field, f"{length}; the service takes less than 60 s", "Cut it, to 59 s for example.")
+        hint = "Cut it, to 59 s for example, or make two videos of it."
+        tell(field, f"{length}; the service takes less than 60 s", hint)
     if recording.seconds < SHORT_RECORDING:
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
 
@@ -1251,7 +1252,7 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
         raise
     if file.digest != digest:
         message = f"{quoted(path)} has changed since: prepare again"
-        hint = "Its boxes are of the picture that was detected, so detect it again as well."
+        hint = "Detect it again before that: the boxes are of the picture that was detected."
         raise Problem(field, message, hint if field == "image_url" else "Its length counts anew.")
     look_at_file(field, path, file)
     return file
@@ -1576,10 +1577,10 @@ def output_path(values: "Values", default: str) -> str:
 
 def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
-    for field in request.get("files", {}):
-        local = os.path.realpath(local_path(request["input"][field]))
-        if os.path.realpath(path) == local:
-            raise Problem("output", f"{quoted(path)} is the {KINDS[field]}", "Give another file.")
+    for field in (*LOCAL.values(), "detection"):
+        if field in values and os.path.realpath(path) == os.path.realpath(values[field]):
+            message = f"{quoted(path)} is the file of {option(field)}"
+            raise Problem("output", message, "Give another file.")
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)
@@ -1702,7 +1703,8 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     report.options = [field for field in fields if field != "file"]
     words = joined(options, arguments, report)
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
-    report_unknown(unknown, report)
+    others = {option(name): names for name, (names, _, _) in options.items()}
+    report_unknown(unknown, others, report)
     values = {
         field: str(value) if field in LOCAL.values() else str(value).strip()
         for field, value in vars(parsed_words).items()
@@ -1740,8 +1742,10 @@ def joined(
     return words
 
 
-def report_unknown(words: "Sequence[str]", report: Report) -> None:
+def report_unknown(words: "Sequence[str]", others: "Values", report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
+
+    `others` are the options that another command takes, with its name.
 
     What follows an unknown option may be its value, and a secret, so it is not shown.
     """
@@ -1752,6 +1756,7 @@ def report_unknown(words: "Sequence[str]", report: Report) -> None:
         name = word.partition("=")[0]
         close = difflib.get_close_matches(name.lower().replace("_", "-"), names, 1)
         hint = f"Did you mean {close[0]}?" if close else f"The options are {', '.join(names)}."
+        hint = f"It is an option of {others[name]}." if name in others else hint
         report.error("arguments", f"{shown(name)} is not an option here", hint)
 
 

@@ -1011,6 +1011,8 @@ class Body:
         self.data, self.is_whole = bytearray(), False
         packed = response.headers.get("Content-Encoding", "").strip().lower()
         self.packed = zlib.decompressobj(31) if packed in ("gzip", "x-gzip") else None
+        if packed not in ("", "identity") and not self.packed:
+            raise NoAnswer(f"it comes packed, as {shown(packed)}", False)
         announced = response.headers.get("Content-Length", "")
         if response.status == 206:  # "bytes 0-999/5000"
             announced = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -1442,6 +1444,8 @@ def look_at_links(links: Values, deadline: float) -> Iterator[tuple[str, Any]]:
     for field, thread in threads.items():
         thread.join(max(deadline - monotonic(), 0))
         flights[field].limit(None)
+        if thread.is_alive():
+            flights[field].cut()
         outcome = outcomes.get(field, NoAnswer("it took too long", False))
         if isinstance(outcome, Exception) and not isinstance(outcome, (Problem, NoAnswer)):
             raise outcome
