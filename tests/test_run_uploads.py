@@ -714,7 +714,7 @@ class Faults(LocalCase):
             ("307", [raw(307, b"", Location="https://b.example.com/")], 1, 3, "307"),
             ("200 with a body", [raw(200, b"<html>log in")], 1, 4, "log in"),
             ("204", [raw(204, b"", Content_Type=None)], 1, 4, "204"),
-            ("drip", [drip], 1, 4, ""),
+            ("drip", [drip], 5, 4, "cut short"),
         ):
             with self.subTest(name):
                 policies = uploads

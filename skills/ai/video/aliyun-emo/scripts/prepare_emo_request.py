@@ -1125,7 +1125,8 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
     hint = f"Prepare the request again, with {option(LOCAL[field])} FILE."
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise Problem(field, f"{shown(url)} is a local file without its SHA-256 in files", hint)
-    if not is_visible_ascii(url) or not os.path.isabs(local_path(url)):
+    is_url = is_visible_ascii(url) and url[:7].lower() == "file://"
+    if not is_url or not os.path.isabs(local_path(url)):
         raise Problem(field, f"{shown(url)} is not the URL of a file on this machine", hint)
     return LocalFile(url, digest)
 
@@ -1252,7 +1253,7 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
         raise
     if file.digest != digest:
         message = f"{quoted(path)} has changed since: prepare again"
-        hint = "Detect it again before that: the boxes are of the picture that was detected."
+        hint = "Boxes that were detected of it are of the old picture: detect the new one first."
         raise Problem(field, message, hint if field == "image_url" else "Its length counts anew.")
     look_at_file(field, path, file)
     return file
@@ -1575,12 +1576,18 @@ def output_path(values: "Values", default: str) -> str:
     return check_given("output", path, "the file to write, or leave --output out")
 
 
+def check_other_file(path: str, given: "Iterable[str]") -> None:
+    """Raise `Problem` where `path`, which is to be written, is one of the files `given`."""
+    if os.path.realpath(path) in map(os.path.realpath, given):
+        message = f"{quoted(path)} is one of the files that are given"
+        raise Problem("output", message, "Name another file.")
+
+
 def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
-    for field in (*LOCAL.values(), "detection"):
-        if field in values and os.path.realpath(path) == os.path.realpath(values[field]):
-            message = f"{quoted(path)} is the file of {option(field)}"
-            raise Problem("output", message, "Give another file.")
+    check_other_file(
+        path, [values[name] for name in ("image", "audio", "detection") if name in values]
+    )
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)

@@ -19,6 +19,7 @@ sends the request, and everybody else finds it there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ try:
         check_detection,
         check_host,
         check_medium,
+        check_other_file,
         check_writable,
         estimate,
         evidence_path,
@@ -470,7 +472,6 @@ def append_snapshot(task: Task, answer: object) -> None:
 
 def sweep(folder: str) -> None:
     """Remove what killed runs left half written below `folder`, when it is older than a day."""
-    import contextlib
     import shutil
 
     for place, folders, files in os.walk(folder):
@@ -497,14 +498,14 @@ class Answer:
     """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`.
 
     A `status` of 0 is none at all: `reason` says why, and `again` whether it does no harm to ask
-    again at once.
+    again at once. One that `is_whole` was not cut short.
     """
 
     def __init__(
         self, status: int, document: object = None, retry_after: float | None = None
     ) -> None:
         self.status, self.document, self.retry_after = status, document, retry_after
-        self.reason, self.again = f"HTTP {status}", False
+        self.reason, self.again, self.is_whole = f"HTTP {status}", False, True
 
     def pause_before_next(self, pause: float | None, last_start: float) -> float | None:
         """Return the seconds to wait before a try after this answer, None where there is none.
@@ -590,7 +591,6 @@ class Flight:
             self.timer.start()
 
     def cut(self) -> None:
-        import contextlib
         import socket
 
         self.was_cut = True
@@ -752,19 +752,25 @@ def answer_of(
     try:
         response = flight.send(url, data, headers, *times)
     except NoAnswer as error:
-        none = Answer(0)
-        none.reason, none.again = f"no answer: {error}", error.again
-        return none
+        return no_answer(str(error), error.again)
     try:
-        document = document_of(body_of(response, MAX_JSON + len(key)), key)
-        return Answer(response.status, document, retry_after(response.headers))
+        data, is_whole = body_of(response, MAX_JSON + len(key))
+        answer = Answer(response.status, document_of(data, key), retry_after(response.headers))
+        answer.is_whole = is_whole and not flight.was_cut
+        return answer
     finally:
         response.close()
         flight.limit(None)
 
 
-def body_of(response: HTTPResponse, limit: int) -> bytes:
-    """Return what has come of the body of `response`, at most about `limit` bytes."""
+def no_answer(reason: str, again: bool) -> Answer:
+    answer = Answer(0)
+    answer.reason, answer.again = f"no answer: {reason}", again
+    return answer
+
+
+def body_of(response: HTTPResponse, limit: int) -> tuple[bytes, bool]:
+    """Return what has come of the body of `response`, to about `limit` bytes, and if it is all."""
     from http.client import HTTPException
 
     data = b""
@@ -775,8 +781,8 @@ def body_of(response: HTTPResponse, limit: int) -> bytes:
                 break
             data += chunk
     except (OSError, HTTPException):
-        return data  # cut short: evidence all the same
-    return data
+        return data, False  # cut short: evidence all the same
+    return data, not response.length
 
 
 def document_of(data: bytes, key: str) -> object:
@@ -1016,8 +1022,8 @@ class Body:
         announced = response.headers.get("Content-Length", "")
         if response.status == 206:  # "bytes 0-999/5000"
             announced = response.headers.get("Content-Range", "").rpartition("/")[2]
-        is_length = is_number(announced) and len(announced) < 20 and not self.packed
-        self.size = int(announced) if is_length else None
+        is_length = is_number(announced) and len(announced) < 20
+        self.size = int(announced) if is_length and not (self.packed or response.chunked) else None
 
     def read(self, count: int) -> None:
         """Have `count` bytes, or all that there are; raises `NoAnswer`."""
@@ -1036,7 +1042,9 @@ class Body:
 
         while True:
             chunk = self.packed.unconsumed_tail if self.packed else b""
-            if self.packed and self.packed.unused_data[:2] == b"\x1f\x8b":  # another part
+            if self.packed and self.packed.unused_data:
+                if self.packed.unused_data[:2] != b"\x1f\x8b":  # not another part
+                    return b""
                 chunk, self.packed = self.packed.unused_data, zlib.decompressobj(31)
             chunk = chunk or next_chunk(self.response, self.flight, "it took too long")
             if not self.packed:
@@ -1093,7 +1101,7 @@ def upload(run: Run, key: str, model: str, field: str, file: LocalFile) -> str:
             policy = policy_of(answer.document, run.base)
             if file.size > float(policy["max_file_size_mb"]) * 1024 * 1024:
                 raise no_room_problem(field, file, policy["max_file_size_mb"])
-            name = f"{policy['upload_dir'].strip('/')}/{store_name(file)}"
+            name = f"{policy['upload_dir']}/{store_name(file)}"
             answer = send_form(run, key, policy, name, file)
             if answer.status == 200 and answer.document is None:
                 return f"oss://{name}"
@@ -1117,9 +1125,13 @@ def policy_of(document: object, base: str) -> Values:
         for name, value in member(document, "data").items()
         if isinstance(value, (str, int, float))
     }
+    texts["upload_dir"] = texts.get("upload_dir", "").strip("/")
     fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
-    if not fault and not is_number(texts["max_file_size_mb"].replace(".", "", 1)):
-        fault = f"a max_file_size_mb of {shown(texts['max_file_size_mb'])}"
+    number = texts.get("max_file_size_mb", "")
+    if not fault and not (is_number(number.replace(".", "", 1)) and len(number) < 20):
+        fault = f"a max_file_size_mb of {shown(number)}"
+    if not fault and not all(is_visible_ascii(texts[name]) for name in POLICY):
+        fault = "characters that no policy has"
     if not fault and not is_store(texts["upload_host"], base):
         fault = f"an upload_host that is not safe to use, {shown(texts['upload_host'])}"
     if fault:
@@ -1139,14 +1151,16 @@ def is_store(url: str, base: str) -> bool:
 
 def no_room_problem(field: str, file: LocalFile, most: str) -> Problem:
     """Return the `Problem` of a `file` that has more than the `most` MiB that the store takes."""
-    message = f"{file_name(file.url)} has {file.size / 1024 / 1024:.1f} MiB; the store takes {most}"
+    size = f"{file.size / 1024 / 1024:.2f} MiB"
+    message = f"{file_name(file.url)} has {size}; the store takes {float(most):g} MiB"
     return Problem(field, message, "Save it smaller and prepare it again, or give a public link.")
 
 
 def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) -> Answer:
     """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer.
 
-    multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
+    multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer, as is
+    the policy.
     """
     boundary = os.urandom(16).hex()  # no content has it
     values = {field: policy[source] for field, source in FORM.items()}
@@ -1172,7 +1186,10 @@ def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) ->
     }
     left = seconds_until(run.deadline)
     times = min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
-    return answer_of(flight, policy["upload_host"], pieces(), headers, times, key)
+    answer = answer_of(flight, policy["upload_host"], pieces(), headers, times, key)
+    for secret in ("policy", "signature", "oss_access_key_id"):
+        answer.document = masked(answer.document, policy[secret])
+    return answer if answer.is_whole else no_answer("it was cut short", True)
 
 
 def store_problem(answer: Answer) -> Problem:
@@ -1268,7 +1285,8 @@ def run_request(run: Run) -> None:
     report, links = run.report, Report()
     path = run.values["file"]
     body = report.check(read_request, path)
-    run.is_generation = "audio_url" in member(body, "input")
+    places = body or {}, member(body, "input"), member(body, "parameters")  # people edit files
+    run.is_generation = any("audio_url" in place for place in places)
     request = request_of(body, time(), links) if body else None
     if not request or report.errors:
         report.errors += [] if request else links.errors
@@ -1308,6 +1326,8 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     report.warnings += links.warnings
     path = report.check(output_path, run.values, os.path.join(desk, "detection.json"))
     files = look_again(request, report)
+    given = [run.values["file"], *(local_path(file.url) for file in files.values())]
+    report.check(check_other_file, path or "", given)
     key = report.check(find_key)
     if report.errors or not path or not key:
         return
@@ -1368,13 +1388,15 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
     report = run.report
     name = request_name(request, run.base)
     body: Json = {}
-    task = None
+    task, first = None, None
     while not task:
         found = attempts(tasks, name)
-        standing = [task for _, task in found if task.state != "refused"]
-        if standing and not gives_way(standing[-1], run.values):
-            warn_of_new_signatures(standing[-1], request, report)
-            return follow(run, standing[-1])
+        newest, last = max(((n, t) for n, t in found if t.state != "refused"), default=(0, None))
+        first = newest if first is None else first
+        # What was made meanwhile is another run's, also of --again: one of them pays.
+        if last and (newest > first or not gives_way(last, run.values)):
+            warn_of_new_signatures(last, request, report)
+            return follow(run, last)
         if not body:  # and after the uploads, which take a while, another look at what there is
             report.errors += links.errors
             files = look_again(request, report)
@@ -1420,6 +1442,8 @@ def look(run: Run, request: Json, files: dict[str, LocalFile]) -> None:
             problem.hint += " --no-look goes on without looking."
         report.errors += judged.errors
         report.warnings += judged.warnings
+    if links and not report.errors:
+        check_time(run)
     if "audio_url" in found:
         run.estimate = estimate(found["audio_url"][0].seconds, ratio_of(given["ext_bbox"]) or "")
 
@@ -1456,10 +1480,15 @@ def with_uploads(run: Run, key: str, body: Json, files: dict[str, LocalFile]) ->
     """Return the `body` with the links of its local `files` in the store, after they are there."""
     model = body["model"]
     links = {field: upload(run, key, model, field, file) for field, file in files.items()}
-    if links and monotonic() >= run.deadline:
-        hint = "Run the same command again, with more time: nothing was paid."
-        raise Problem("service", "--timeout is over with the uploads", hint, 4)
+    check_time(run)
     return {**body, "input": {**body["input"], **links}}
+
+
+def check_time(run: Run) -> None:
+    """Raise `Problem` when --timeout is over before anything was sent."""
+    if monotonic() >= run.deadline:
+        hint = "Run the same command again, with more time: nothing was paid."
+        raise Problem("service", "--timeout is over before anything was sent", hint, 4)
 
 
 def with_store_hint(problem: Problem, said: object, sent: object) -> Problem:
@@ -1811,8 +1840,6 @@ class Progress:
         return f", {monotonic() - self.started:.0f} s"
 
     def write(self, text: str) -> None:
-        import contextlib
-
         self.shown_at = monotonic()
         with contextlib.suppress(OSError, AttributeError):  # nobody looks, or there is no stderr
             sys.stderr.write(text)
@@ -1862,8 +1889,9 @@ def main(argv: Sequence[str] | None = None, flight: Flight | None = None) -> int
     example = "output/aliyun-emo/request.json --timeout 900"
     program: Program = ({"": (command, what, example)}, OPTIONS, CODES)
     code = run_command_line(program, argv)
-    if code in (0, 3) and os.path.exists(flight.untold):
-        os.unlink(flight.untold)  # only now is it sure that the end was told
+    if code in (0, 3) and flight.untold:  # only now is it sure that the end was told
+        with contextlib.suppress(OSError):  # another run has told it, or nothing may be removed
+            os.unlink(flight.untold)
     return code
 
 
