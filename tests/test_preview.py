@@ -273,13 +273,46 @@ class CommandLine(PreviewCase):
     @unittest.skipUnless(os.name == "posix", "limits of POSIX")
     def test_without_room_the_earlier_page_is_whole(self):
         file = self.write(REQUEST)
-        PAGE.write_text("earlier")
+        earlier = preview.PAGE_BEGINS.decode() + "earlier"
+        PAGE.write_text(earlier)
         for room in (0, 5000):
             with self.subTest(room):
                 result = self.run_with_room(room, file, script=PREVIEW)
                 self.assertEqual((result.code, result.fields), (1, ["output"]), result)
-                self.assertEqual(PAGE.read_text(), "earlier")
+                self.assertEqual(PAGE.read_text(), earlier)
                 self.assertEqual([name for name in self.files() if ".tmp" in name], [])
+
+    def test_a_page_replaces_nothing_but_a_page(self):
+        request = self.prepare_files()
+        self.write(request)
+        self.write(DETECTION, "detection.json")
+        task = self.task()
+        file = self.write(TASK, task)
+        place = os.path.dirname(file)
+        Path(place, "video.mp4").write_bytes(b"video")
+        for given, output in (
+            (FILE, FILE),
+            (FILE, "portrait.png"),
+            (FILE, "hello.wav"),
+            (FILE, str(DESK / "detection.json")),
+            (file, os.path.join(place, "video.mp4")),
+            (file, file),
+        ):
+            with self.subTest(output):
+                before = Path(output).read_bytes()
+                result = self.show(given, "--output", output)
+                self.assertEqual((result.code, result.fields), (2, ["output"]), result)
+                self.assertEqual(Path(output).read_bytes(), before)
+        PAGE.symlink_to(self.folder / "portrait.png")
+        before = Path("portrait.png").read_bytes()
+        self.assertEqual(self.show(FILE).fields, ["output"])
+        self.assertEqual(Path("portrait.png").read_bytes(), before)
+
+    def test_a_page_of_64_kb_is_none(self):
+        for link in ("https://example.com/" + "a" * 60_000 + ".png",):
+            result = self.show(self.write(request_with(image_url=link)))
+            self.assertEqual((result.code, result.fields), (2, ["file"]), result)
+            self.assertFalse(PAGE.exists())
 
     def test_a_place_that_cannot_be_written_is_exit_1(self):
         result = self.show(self.write(REQUEST), "--output", str(DESK))
@@ -491,7 +524,7 @@ class WhatStandsOnIt(PreviewCase):
             *("3:4", "512x704", "512x704 pixels, not quite 3:4", "active", "emo-v1"),
             *("my porträt.png", "speech.mp3", f"expires at {emo.utc(later)}", digits),
             *("does not tell when it expires", "CNY 0.16 a second", emo.PRICES_OF, "EXIF"),
-            *("face_bbox 200 100 500 500 300x400", "ext_bbox 100 0 700 800 600x800"),
+            *("200, 100, 500, 500: 300x400 pixels", "100, 0, 700, 800: 600x800 pixels"),
             "Do not publish",
         ):
             self.assertIn(text, page.text)
@@ -589,9 +622,10 @@ class Next(PreviewCase):
         request = {**DETECT, "input": {"image_url": link}}
         page = self.page_of({**DETECTION, "request": request}, "detection.json")
         words = self.command(page)
-        self.assertEqual(words[:2], [sys.executable, str(SCRIPT)])
+        output = f"OUTPUT_DIR={self.folder / 'output'}"
+        self.assertEqual(words[:4], ["env", output, sys.executable, str(SCRIPT)])
         self.assertIn("AUDIO_URL", words)
-        words = [AUDIO_URL if word == "AUDIO_URL" else word for word in words[2:]]
+        words = [AUDIO_URL if word == "AUDIO_URL" else word for word in words[4:]]
         result = self.run_script(*words)
         self.assertEqual(result.code, 0, result)
         self.assertEqual(json.loads(Path(FILE).read_text())["input"]["image_url"], link)
@@ -603,7 +637,7 @@ class Next(PreviewCase):
         page = self.page_of({**DETECTION, "request": request}, "detection.json")
         Path("hello.wav").write_bytes(wav(3))
         words = ["hello.wav" if word == "AUDIO_FILE" else word for word in self.command(page)]
-        self.assertEqual(self.run_script(*words[2:]).code, 0)
+        self.assertEqual(self.run_script(*words[4:]).code, 0)
         self.assertEqual(self.show(FILE).code, 0)
 
     def test_of_a_task_it_goes_on_with_it_where_it_lies(self):
@@ -613,7 +647,36 @@ class Next(PreviewCase):
         self.assertEqual(self.command(page), ["env", output, *run])
         Path("task.json").write_text(json.dumps(TASK))
         self.show("task.json")
-        self.assertEqual(self.command(Page(Path("preview.html").read_text("utf-8"))), run)
+        page = Page(Path("preview.html").read_text("utf-8"))
+        self.assertEqual(self.command(page), ["env", output, *run])
+
+    def test_of_a_task_the_digits_are_its_folder_s(self):
+        for folder in ("0123456789ab", "0123456789ab-2"):
+            os.environ["DASHSCOPE_BASE_URL"] = "http://["
+            page = self.page_of(TASK, f"tasks/{folder}/task.json")
+            self.assertIn(folder, page.text)
+
+    def test_of_a_request_elsewhere_the_command_knows_where_its_tasks_are(self):
+        Path("mine").mkdir()
+        Path("mine/req.json").write_text(json.dumps(REQUEST))
+        for output, place in ((None, "output"), ("my files", "my files")):
+            with self.subTest(place), mock.patch.dict(os.environ):
+                if output:
+                    os.environ["OUTPUT_DIR"] = output
+                self.assertEqual(self.show("mine/req.json").code, 0)
+                page = Page(Path("mine/preview.html").read_text("utf-8"))
+                words = [sys.executable, str(RUN), str(self.folder / "mine/req.json")]
+                output_dir = f"OUTPUT_DIR={self.folder / place}"
+                self.assertEqual(self.command(page), ["env", output_dir, *words])
+
+    def test_a_url_that_a_browser_reads_otherwise_is_refused(self):
+        request = self.prepare_files()
+        url = request["input"]["image_url"]
+        for end in ("?x", "#x", "%2e", "/../portrait.png", "\\x"):
+            with self.subTest(end):
+                given = {**request["input"], "image_url": url + end}
+                result = self.show(self.write({**request, "input": given}))
+                self.assertEqual((result.code, result.fields), (2, ["image_url"]), result)
 
     def test_of_a_task_without_an_id_it_says_what_to_do(self):
         for state, words in (
@@ -668,8 +731,8 @@ class Safety(PreviewCase):
     )
     ATTRIBUTES = set(
         "alt aria-describedby aria-hidden aria-label charset class content controls d data-ext"
-        " data-face data-least data-most data-price data-seconds data-too-long dir hidden"
-        " http-equiv id lang name preload role scope src".split()
+        " data-face data-least data-most data-patience data-price data-seconds data-too-long dir"
+        " hidden http-equiv id lang name preload role src".split()
     )
 
     def outline(self, page):

@@ -1125,10 +1125,17 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
     hint = f"Prepare the request again, with {option(LOCAL[field])} FILE."
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise Problem(field, f"{shown(url)} is a local file without its SHA-256 in files", hint)
-    is_url = is_visible_ascii(url) and url[:7].lower() == "file://"
-    if not is_url or not os.path.isabs(local_path(url)):
+    if not is_file_url(url):
         raise Problem(field, f"{shown(url)} is not the URL of a file on this machine", hint)
     return LocalFile(url, digest)
+
+
+def is_file_url(url: str) -> bool:
+    """Whether `url` is spelled as `file_url` does, so that all read the same path in it."""
+    from pathlib import Path
+
+    path = os.path.normpath(local_path(url)) if url.startswith("file://") else ""
+    return os.path.isabs(path) and Path(path).as_uri() == url
 
 
 def file_url(path: str) -> str:

@@ -66,7 +66,8 @@ except ImportError:
     hint = "Copy the whole folder scripts, and start the program without -I."
     error = {"field": "arguments", "message": message, "hint": hint}
     print(json.dumps({"ok": False, "errors": [error]}))
-    print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+    if sys.stderr:
+        print(f"error: arguments: {message}. {hint}", file=sys.stderr)
     sys.exit(2)
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
@@ -78,12 +79,15 @@ if TYPE_CHECKING:
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
 
+PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
 TOO_LONG = 60  # seconds of a recording behind a link; prepare judges a local file
 ANY_TIME = float("-inf")  # a moment at which no link has expired
-BROWSER_START = 10  # seconds within which it is known that no browser was found
+BROWSER_START = 3  # seconds within which it is known that no browser was found
 # Characters that act, on a terminal or on the text around them, where others are only seen:
-# controls, those that join and direct, halves of a pair.
-ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+# controls, those that direct, halves of a pair.
+ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+MAX_PAGE = 64 * 1024  # bytes
+PAGE_BEGINS = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
 
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
@@ -100,6 +104,7 @@ ADVICE = {  # what comes after a task without an id, by its state
     "": "Whether there is a task is not known: look at the account's tasks in the console."
     " <code>run_emo_request.py --task ID</code> goes on with one that is there.",
 }
+RECORDINGS = ("AUDIO_FILE", "AUDIO_URL")  # what stands for the recording in a command
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
 STYLE = """
@@ -125,9 +130,8 @@ h1 { margin: 0; font-size: clamp(1.4rem, 3.5vw, 2rem); line-height: 1.3; font-we
 h2 { margin: 0 0 .75rem; font-size: 1rem; font-weight: 650; }
 p, ul, dl, dd, figure, pre { margin: 0; }
 header p { margin: .35rem 0; }
-header p, .soft, figcaption, dt, th, caption, footer, #copied { color: var(--soft); }
-.soft, figcaption, caption, footer { font-size: .9rem; }
-caption, th { font-weight: 400; text-align: left; }
+header p, .soft, figcaption, dt, footer, #copied { color: var(--soft); }
+.soft, figcaption, footer { font-size: .9rem; }
 code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 section, .columns, footer { margin-top: 1.5rem; }
 section {
@@ -155,6 +159,7 @@ svg { position: absolute; inset: 0; overflow: visible; }
 .line.face { stroke: #7fe3f5; stroke-dasharray: 7 4; }
 .label {
   position: absolute; margin: .4rem; padding: .1rem .45rem; border-radius: .2rem;
+  white-space: nowrap;
   background: #111; color: #ffd34d; font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace;
 }
 .label.face { margin: .25rem 0; color: #7fe3f5; }
@@ -162,10 +167,6 @@ svg { position: absolute; inset: 0; overflow: visible; }
 .crop img { position: absolute; max-width: none; }
 audio { display: block; width: 100%; margin-bottom: 1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1.25rem; }
-table { width: 100%; border-collapse: collapse; white-space: nowrap; }
-caption { caption-side: bottom; padding-top: .75rem; white-space: normal; }
-td, th { padding: .4rem 0; border-bottom: 1px solid var(--line); font-size: .9rem; }
-td, th + th { padding-left: .4rem; text-align: right; font-variant-numeric: tabular-nums; }
 pre { margin: .75rem 0; white-space: pre-wrap; }
 time { white-space: nowrap; }
 button {
@@ -191,15 +192,15 @@ const find = (id) => document.getElementById(id);
 const data = find("preview").dataset;
 const boxes = { face: data.face.split(",").map(Number), ext: data.ext.split(",").map(Number) };
 const portrait = find("portrait"), recording = find("recording"), video = find("video");
-const told = new Set();
+const list = find("problems").querySelector("ul"), told = new Map();
 
-function warn(words) {
-  if (told.has(words)) return;
-  told.add(words);
-  const item = document.createElement("li");
+function warn(what, words) {
+  const item = told.get(what) || document.createElement("li");
+  told.set(what, item);
   item.textContent = words;
-  find("problems").hidden = false;
-  find("problems").querySelector("ul").append(item);
+  if (words) list.append(item);
+  else item.remove();
+  find("problems").hidden = !list.childElementCount;
 }
 
 function showPortrait() {
@@ -209,7 +210,7 @@ function showPortrait() {
   const frame = find("frame");
   frame.classList.add("shown");
   frame.style.aspectRatio = `${width} / ${height}`;
-  frame.style.width = `min(100%, ${width}px, ${80 * width / height}vh)`;
+  frame.style.width = `min(100%, ${width}px, max(12rem, ${80 * width / height}vh))`;
   find("overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
   find("dim").setAttribute("d", outline([0, 0, width, height]) + outline(boxes.ext));
   for (const [name, box] of Object.entries(boxes)) {
@@ -217,13 +218,13 @@ function showPortrait() {
     lines.forEach((line) => line.setAttribute("d", outline(box)));
     placeLabel(frame.querySelector(`.label.${name}`), box, name === "ext" ? box[1] : box[3]);
     if (box[2] > width || box[3] > height) {
-      warn(`${name}_bbox reaches to ${box[2]},${box[3]}, outside the picture, which is`
+      warn(name, `${name}_bbox reaches to ${box[2]},${box[3]}, outside the picture, which is`
         + ` ${width}x${height} pixels: is it the picture that was detected?`);
     }
   }
   if (sides[0] < data.least || sides[1] > data.most) {
-    warn(`The picture is ${width}x${height} pixels: the service takes sides of ${data.least} to`
-      + ` ${data.most}.`);
+    warn("sides", `The picture is ${width}x${height} pixels: the service takes sides of`
+      + ` ${data.least} to ${data.most}.`);
   }
   showCrop(width, height, boxes.ext);
 }
@@ -255,17 +256,19 @@ function lose(medium, what) {
   const why = medium.src.startsWith("file:")
     ? "is the file still there, and was this page opened from disk?"
     : "is its link private or expired, or does it lead to something else?";
-  warn(`The ${what} does not load in this browser: ${why}`);
+  warn(what, `The ${what} does not load in this browser: ${why}`);
 }
 
 function showLength() {
-  const seconds = recording.duration;
-  if (!Number.isFinite(seconds) || "seconds" in recording.dataset) return;
-  find("length").textContent = `about ${seconds.toFixed(1)} s`;
-  find("price").textContent = `about CNY ${(seconds * data.price).toFixed(2)}`;
-  if (seconds >= data.tooLong) {
-    warn(`The recording is ${data.tooLong} s long or longer: the service takes less.`);
+  const known = Number(recording.dataset.seconds), seconds = known || recording.duration;
+  if (!Number.isFinite(seconds) || !seconds) return;
+  if (!known) {
+    find("length").textContent = `about ${seconds.toFixed(1)} s`;
+    find("price").textContent = `about CNY ${(seconds * data.price).toFixed(2)}`;
   }
+  const length = known ? `is ${known} s long` : `has about ${seconds.toFixed(1)} s in this browser`;
+  warn("length", seconds >= data.tooLong
+    ? `The recording ${length}: the service takes less than ${data.tooLong} s.` : "");
 }
 
 function watch(medium, what, come) {
@@ -273,6 +276,14 @@ function watch(medium, what, come) {
   medium.addEventListener("durationchange", come);
   if (medium.error) lose(medium, what);
   else if (medium.readyState > 0) come();
+}
+
+function wait(medium, what, come) {
+  setTimeout(() => {
+    if (!come() && !told.has(what)) warn(what, `The ${what} has not loaded yet.`);
+    medium.addEventListener("load", () => warn(what, ""));
+    medium.addEventListener("loadedmetadata", () => warn(what, ""));
+  }, data.patience);
 }
 
 async function copy() {
@@ -291,7 +302,11 @@ if (!portrait.complete) {
   portrait.addEventListener("error", () => lose(portrait, "picture"));
 } else if (portrait.naturalWidth) showPortrait();
 else lose(portrait, "picture");
-if (recording) watch(recording, "recording", showLength);
+wait(portrait, "picture", () => portrait.complete);
+if (recording) {
+  watch(recording, "recording", showLength);
+  wait(recording, "recording", () => recording.readyState > 0);
+}
 if (video) watch(video, "video", () => {});
 if (find("copy")) {
   find("copy").hidden = false;
@@ -322,7 +337,7 @@ PAGE = """<!doctype html>
 <noscript><section class="alarm">JavaScript is off: no boxes are drawn, and nothing is checked.
 </section></noscript>
 {warnings}<main id="preview" data-face="{face_bbox}" data-ext="{ext_bbox}" data-price="{price}"
- data-least="{least}" data-most="{most}" data-too-long="{too_long}">
+ data-least="{least}" data-most="{most}" data-too-long="{too_long}" data-patience="{patience}">
 <div class="columns">
 <figure>
 <h2>The portrait</h2>
@@ -355,18 +370,10 @@ picture as this browser shows it, turned by EXIF if it says so.</figcaption>
 </dl>
 </section>
 <section>
-<h2>The boxes</h2>
-<table>
-<caption>Edges in pixels of the picture, from its top left corner.</caption>
-<tr><th scope="col">Box</th><th>x1</th><th>y1</th><th>x2</th><th>y2</th><th>Size</th></tr>
-{boxes}
-</table>
-</section>
-</div>
-<section>
 <h2>What comes next</h2>
 {next}
 </section>
+</div>
 </main>
 <footer>Do not publish this page: the links in it are whole, with their signatures, and the paths
 are those of this computer.</footer>
@@ -456,6 +463,8 @@ def request_subject(body: Json, report: Report) -> Subject | None:
 
 def detection_subject(record: Json, report: Report) -> Subject | None:
     """Return what a detection shows, however old its link is."""
+    if "audio_url" in member(record["request"], "input"):
+        raise Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
     found = Report()
     boxes = check_detection(record, None, None, found)
     for problem in found.errors:
@@ -507,7 +516,7 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
     """Return the page of what the file `path` shows; `now` is in seconds since 1970."""
     kind, shows, _ = TITLES[subject.kind]
     state = ", ".join(filter(None, (subject.state, subject.said)))
-    details = details_of(subject, now)
+    details = details_of(subject, path, now)
     names = subject.names.values()
     boxes = {name: subject.given[name] for name in ("face_bbox", "ext_bbox")}
     return PAGE.format(
@@ -524,6 +533,7 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
         least=MIN_SIDE,
         most=MAX_SIDE,
         too_long=TOO_LONG,
+        patience=PATIENCE,
         image_url=escape(subject.given["image_url"]),
         image_name=escape(subject.names["image_url"]),
         video=video_figure(path) if subject.kind == "task" else "",
@@ -531,10 +541,14 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
         size=size_in_words(subject.ratio),
         recording=recording_section(subject) if "audio_url" in subject.names else "",
         details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
-        boxes="\n".join(box_row(name, box) for name, box in boxes.items()),
-        next=next_section(subject, os.path.abspath(path)),
+        next=next_section(subject, place_of(subject, path)),
         script=SCRIPT,
     )
+
+
+def place_of(subject: Subject, path: str) -> str:
+    """Return the absolute path of FILE as a command needs it: a task's belongs to its folder."""
+    return os.path.realpath(path) if subject.kind == "task" else os.path.abspath(path)
 
 
 def hash_of(code: str) -> str:
@@ -556,26 +570,35 @@ def warnings_section(warnings: Sequence[Problem]) -> str:
     return f'<section class="caution"><h2>What to look at</h2><ul>{items}</ul></section>\n'
 
 
-def details_of(subject: Subject, now: float) -> Values:
+def details_of(subject: Subject, path: str, now: float) -> Values:
     """Return the facts that the page tells, by their name, as markup."""
     request, ratio = subject.request, subject.ratio
     details = {"Ratio": ratio, "Video size": VIDEO_SIZES[ratio], "Model": escape(request["model"])}
     if "audio_url" in subject.names:
         details["Style"] = escape(request["parameters"]["style_level"])
-        details["Request"] = f"<code>{name_of(request)}</code>"
+        details["Request"] = f"<code>{name_of(subject, path)}</code>"
     else:
-        details["Price"] = f"{rate_in_words(ratio)}, by the list prices of {PRICES_OF}"
+        price = f"{rate_in_words(ratio)}, by the list prices of {PRICES_OF}"
+        details["Price of a video"] = price
+    for name in ("face_bbox", "ext_bbox"):
+        details[name] = box_in_words(subject.given[name])
     for field, name in subject.names.items():
         end = end_in_words(subject.given[field], now)
         details[KINDS[field].capitalize()] = f"{isolated(name)}, {end}"
     return details
 
 
-def name_of(request: Json) -> str:
-    """Return the twelve digits of `request`, which a run prints too; raises `Problem`."""
+def name_of(subject: Subject, path: str) -> str:
+    """Return the twelve digits of a request, which a run prints too; raises `Problem`.
+
+    Those of a task are the name of its folder, with the number of the attempt.
+    """
+    folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
+    if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
+        return folder
     base_url = os.environ.get("DASHSCOPE_BASE_URL", "").strip()
     try:
-        return request_name(request, base_url)
+        return request_name(subject.request, base_url)
     except ValueError:
         hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
         raise Problem("base_url", f"{shown(base_url)} is no URL", hint) from None
@@ -603,10 +626,9 @@ def size_in_words(ratio: str) -> str:
     return f"The video is {VIDEO_SIZES[ratio]} pixels{exact}."
 
 
-def box_row(name: str, box: Box) -> str:
+def box_in_words(box: Box) -> str:
     width, height = size_of(box)
-    numbers = "".join(f"<td>{number}</td>" for number in box)
-    return f'<tr><th scope="row">{name}</th>{numbers}<td>{width}x{height}</td></tr>'
+    return f"{', '.join(map(str, box))}: {width}x{height} pixels"
 
 
 def video_figure(path: str) -> str:
@@ -639,36 +661,45 @@ def next_section(subject: Subject, place: str) -> str:
     """Return the command that comes after what the file at the absolute path `place` shows."""
     if subject.kind == "request":
         what = "This sends the request, which costs money, and brings the video home."
-        words = [python(), beside("run_emo_request.py"), place]
+        words = [*in_folder_of(place, False), python(), beside("run_emo_request.py"), place]
     elif subject.kind == "detection":
+        words = command_of_detection(subject.given["image_url"], place)
         what = (
             "This writes the request of a video, and costs nothing. Put the recording in the place"
-            " of AUDIO_FILE or AUDIO_URL."
+            f" of {next(word for word in words if word in RECORDINGS)}."
         )
-        words = command_of_detection(subject.given["image_url"], place)
     elif subject.task_id:
-        what = "This goes on with the task to its end, and pays for nothing."
-        words = command_of_task(subject.task_id, place)
+        what = "This tells the task, goes on with it where it has not ended, and pays for nothing."
+        words = [*in_folder_of(os.path.dirname(os.path.dirname(place)), True), python()]
+        words += [beside("run_emo_request.py"), "--task", subject.task_id]
     else:
         return f"<p>{ADVICE.get(subject.state, ADVICE[''])}</p>"
     pasteable = ["PATH" if re.search(ACTING, word) else word for word in words]
+    if pasteable != words:
+        what += " Put the path in the place of PATH: characters in it do not print."
     return COMMAND.format(what=what, command=escape(for_the_shell(pasteable), quote=False))
 
 
 def command_of_detection(image_url: str, place: str) -> list[str]:
     """Return the words that prepare a request with the boxes of the detection in `place`."""
-    media = ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
+    media = ["--image-url", image_url, "--audio-url", RECORDINGS[1]]
     if image_url.startswith("file:"):
-        media = ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
-    return [python(), beside("prepare_emo_request.py"), *media, "--detection", place]
+        media = ["--image", local_path(image_url), "--audio", RECORDINGS[0]]
+    words = [python(), beside("prepare_emo_request.py"), *media, "--detection", place]
+    return [*in_folder_of(place, True), *words]
 
 
-def command_of_task(task_id: str, place: str) -> list[str]:
-    """Return the words that go on with a task, from any folder; `place` is its task.json."""
-    desk = os.path.dirname(os.path.dirname(os.path.dirname(place)))
-    is_evidence = os.path.basename(desk) == "aliyun-emo" and os.name == "posix"
-    where = ["env", f"OUTPUT_DIR={os.path.dirname(desk)}"] if is_evidence else []
-    return [*where, python(), beside("run_emo_request.py"), "--task", task_id]
+def in_folder_of(place: str, always: bool) -> list[str]:
+    """Return the words before a command that make it know the evidence that `place` belongs to.
+
+    So it may be pasted in any folder. Of a request in a folder named aliyun-emo a run knows it
+    itself, so the words are left out unless `always`.
+    """
+    desk = os.path.dirname(place)
+    is_evidence = os.path.basename(desk) == "aliyun-emo"
+    output = os.path.dirname(desk) if is_evidence else os.path.abspath(evidence_path(os.pardir))
+    is_needed = always or not is_evidence
+    return ["env", f"OUTPUT_DIR={output}"] if is_needed and os.name == "posix" else []
 
 
 def python() -> str:
@@ -690,8 +721,11 @@ def preview(values: Values, report: Report) -> None:
     page_path = report.check(page_path_of, values, path)
     if report.errors or not subject or not page_path:
         return
-    page = page_of(subject, path, report.warnings, time())
-    replace_file(page_path, [page.encode()])
+    page = page_of(subject, path, report.warnings, time()).encode()
+    if len(page) >= MAX_PAGE:
+        message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
+        raise Problem("file", message, "Prepare it with shorter ones.")
+    replace_file(page_path, [page])
     report.facts.update(preview_path=page_path)
     report.done = f"{printable(page_path, 200)} is written: open it in a browser"
     if "open" in values and not is_opened(page_path):
@@ -705,8 +739,11 @@ def page_path_of(values: Values, path: str) -> str:
     if values.get("output") == "-":
         raise Problem("output", "'-' is not a file", hint)
     page_path = output_path(values, os.path.join(os.path.dirname(path), "preview.html"))
-    if os.path.realpath(page_path) == os.path.realpath(path):
-        raise Problem("output", f"{shown(page_path)} is FILE itself", hint)
+    if os.path.isfile(page_path) and os.path.getsize(page_path):
+        with open(page_path, "rb") as file:
+            if file.read(len(PAGE_BEGINS)) != PAGE_BEGINS:
+                message = f"{shown(page_path)} is there, and it is no page of this program"
+                raise Problem("output", message, hint)
     return page_path
 
 

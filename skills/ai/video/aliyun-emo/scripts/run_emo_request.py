@@ -87,7 +87,8 @@ except ImportError:
     hint = "Copy the whole folder scripts, and start the program without -I."
     error = {"field": "arguments", "message": message, "hint": hint}
     print(json.dumps({"ok": False, "errors": [error]}))
-    print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+    if sys.stderr:
+        print(f"error: arguments: {message}. {hint}", file=sys.stderr)
     sys.exit(2)
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
