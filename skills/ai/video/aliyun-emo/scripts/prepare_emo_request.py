@@ -77,6 +77,7 @@ OTHER_FORMATS = {
     "audio_url": "m4a flac ogg oga opus aac wma amr aif aiff mid midi caf".split(),
     "": "mp4 m4v mov avi mkv webm wmv flv mpg mpeg 3gp ogv pdf".split(),
 }
+ALL_FORMATS = (*FORMATS.values(), *OTHER_FORMATS.values())
 KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
@@ -455,10 +456,11 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
-    if not found:  # a backslash before each & is one mistake, not two
+    if query and not found:  # a backslash before each & is one mistake, not two
         report.check(check_signature, field, query)
     sound = len(report.errors) == before
-    check_age(field, query, now, report)
+    if query:
+        check_age(field, query, now, report)
     if fragment:
         message = "the part from # on was dropped: no server ever gets it"
         report.warn(field, message, "Write a # of a file's name as %23.")
@@ -472,17 +474,17 @@ def split_link(field: str, text: str) -> "tuple[str, ...]":
     that the rest can be checked as well. Raises `Problem` for what is no http(s) link at all.
     """
     link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
-    scheme, _, rest = link.partition(":")
+    given, _, rest = link.partition(":")
+    scheme = given.lower()
     upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
     local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
     if text[0] in QUOTES:
         message = f"{shown(text.strip(QUOTES))} still has the quotes around it"
         raise Problem(field, message, 'Take them off; in cmd.exe only " quotes.')
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", scheme) or scheme == link:
-        message = f"{shown(text)} is a local path, or lacks https:// in front"
-        raise Problem(field, message, local)
-    scheme = scheme.lower()
-    if scheme not in ("http", "https"):
+    if given == link or scheme not in ("http", "https"):
+        if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
+            message = f"{shown(text)} is a local path, or lacks https:// in front"
+            raise Problem(field, message, local)
         message = f"{shown(text)} is not an http or https link but {scheme}:"
         raise Problem(field, message, local if scheme == "file" else upload)
     if not rest.startswith("//") or rest.startswith("///"):
@@ -1112,11 +1114,10 @@ def request_of(body: "Json", now: float, report: Report) -> "Json | None":
         if values.get(field, "").lower().startswith("file:"):
             file = report.check(prepared_file, field, values[field], digests.get(field))
             files[field] = file or LocalFile()
-    request = (
-        generation_request(values, files, None, now, report)
-        if generation
-        else detection_request(values, files, now, report)
-    )
+    if generation:
+        request = generation_request(values, files, None, now, report)
+    else:
+        request = detection_request(values, files, now, report)
     return None if foreign else request
 
 
@@ -1226,11 +1227,9 @@ def look_at_files(values: "Values", report: Report) -> "dict[str, LocalFile]":
                 report.error(field, message, "Give one of the two, the link or the file.")
             file = files[field] = report.check(local_file, name, values[name]) or LocalFile()
             extension = os.path.splitext(values[name])[1][1:].lower()
-            known = [
-                word for words in (*FORMATS.values(), *OTHER_FORMATS.values()) for word in words
-            ]
+            is_known = any(extension in words for words in ALL_FORMATS)
             named = "jpeg" if extension == "jpg" else extension
-            if file.url and named != file.found.format and extension in known:
+            if file.url and named != file.found.format and is_known:
                 message = f"it is named .{extension}, and it is a {file.found.format}"
                 report.warn(name, message, "Rename it: whoever goes by names takes it for broken.")
     return files
@@ -1268,7 +1267,13 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
 
 def local_file(field: str, path: str) -> LocalFile:
     """Return the local file `path`, looked at; raises `Problem`."""
-    check_path(field, path)
+    if not path.strip():
+        raise Problem(field, "has no value", f"Give {option(field)} FILE.")
+    scheme, mark, _ = path.partition("://")
+    if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
+        message = f"{shown(path)} is not the path of a file"
+        hint = f"Give the path alone; a link is for {option(link_field(field))}."
+        raise Problem(field, message, hint)
     file = read_file(field, path)
     look_at_file(field, path, file)
     return file
@@ -1289,9 +1294,9 @@ def read_file(field: str, path: str) -> LocalFile:
             size = os.fstat(opened.fileno()).st_size
             content = opened.read(limit if size <= limit else MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or printable(str(error), 200)
         hint = f"Give the path of the {KINDS[link_field(field)]}."
         name = quoted(path) if os.path.lexists(path) else shown(path)  # which may be a signed link
+        reason = getattr(error, "strerror", None) or printable(str(error), 200)
         raise Problem(field, f"{name} cannot be read: {reason}", hint) from None
     file = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
     file.content, file.size = content, size if size > limit else len(content)
@@ -1311,17 +1316,6 @@ def look_at_file(field: str, path: str, file: LocalFile) -> None:
             message = f"{quoted(path)} has {file.size:,} bytes, which is too large"
             raise Problem(field, message, "Save it smaller.") from None
         raise not_taken_problem(field, fault, path) from None
-
-
-def check_path(field: str, path: str) -> None:
-    """Raise `Problem` for a `path` that is none."""
-    if not path.strip():
-        raise Problem(field, "has no value", f"Give {option(field)} FILE.")
-    scheme, mark, _ = path.partition("://")
-    if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
-        message = f"{shown(path)} is not the path of a file"
-        hint = f"Give the path alone; a link is for {option(link_field(field))}."
-        raise Problem(field, message, hint)
 
 
 def media_module(field: str) -> "Any":
@@ -1495,18 +1489,15 @@ def move(source: str, target: str) -> None:
     return os.replace(source, target)
 
 
+NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+
+
 def if_offered(call: "Callable[..., object]", *arguments: "Any") -> None:
     """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
     try:
         call(*arguments)
     except OSError as error:
-        if error.errno not in (
-            errno.EPERM,
-            errno.EACCES,
-            errno.EINVAL,
-            errno.ENOTSUP,
-            errno.ENOSYS,
-        ):
+        if error.errno not in NOT_OFFERED:
             raise
 
 
@@ -1592,9 +1583,8 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 
 def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
     """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
-    check_other_file(
-        path, [values[name] for name in ("image", "audio", "detection") if name in values]
-    )
+    given = [values[name] for name in ("image", "audio", "detection") if name in values]
+    check_other_file(path, given)
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)
@@ -1759,9 +1749,8 @@ def joined(
 def report_unknown(words: "Sequence[str]", others: "Values", report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
 
-    `others` are the options that another command takes, with its name.
-
-    What follows an unknown option may be its value, and a secret, so it is not shown.
+    `others` are the options that another command takes, with its name. What follows an unknown
+    option may be its value, and a secret, so it is not shown.
     """
     names = [option(field) for field in report.options]
     for word in [word for word in words if word.startswith("-")] or words:
