@@ -105,8 +105,6 @@ if TYPE_CHECKING:
 
     from prepare_emo_request import Json, Program, Values
 
-    Service = tuple[str, str]  # base URL and API key
-
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
 BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
@@ -719,14 +717,13 @@ def key_in_file() -> str:
     return parser.get(profile, "dashscope_api_key", fallback="").strip()
 
 
-def ask(service: Service, path: str, body: Json | None, seconds: float, flight: Flight) -> Answer:
-    """Return the answer of the service, the base URL and the key, or one of status 0.
+def ask(run: Run, path: str, body: Json | None, flight: Flight) -> Answer:
+    """Return the service's answer to a `body`, or to a GET where there is none, or one of status 0.
 
-    Connects within `seconds`. So many are left for the answer to a GET, too; that to a POST, which
-    may be worth money, always has its time.
+    That to a POST, which may be worth money, always has its time.
     """
-    base, key = service
-    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+    seconds = seconds_until(run.deadline)
+    headers = {"Authorization": f"Bearer {run.key}", "Accept": "application/json"}
     if body is not None:
         headers["Content-Type"] = "application/json"
     if path == GENERATION_PATH:
@@ -735,7 +732,7 @@ def ask(service: Service, path: str, body: Json | None, seconds: float, flight: 
         headers["X-DashScope-OssResourceResolve"] = "enable"
     data = None if body is None else json.dumps(body).encode()
     times = min(CONNECT_TIMEOUT, seconds), READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
-    return answer_of(flight, base + path, data, headers, times, key)
+    return answer_of(flight, run.base + path, data, headers, times, run.key)
 
 
 def answer_of(
@@ -831,30 +828,28 @@ def retry_after(headers: Message) -> float | None:
         return None
 
 
-def deliver(
-    service: Service, path: str, body: Json, deadline: float, flight: Flight, progress: Progress
-) -> tuple[str, Answer]:
+def deliver(run: Run, path: str, body: Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer.
 
     The state is a word of `STATES`, or "not taken". What was certainly not taken is sent again for
     a while; so is a detection, which makes nothing, where there is no answer or a momentary one.
     """
-    last_start = min(monotonic() + RESEND_TIME, deadline)
+    last_start = min(monotonic() + RESEND_TIME, run.deadline)
     for pause in (*PAUSES, None):
-        answer = ask(service, path, body, seconds_until(deadline), flight)
+        answer = ask(run, path, body, run.flight)
         if answer.status:
             state = state_of(path, answer.status, answer.document)
             again = state == "not taken"
         else:
-            state = "unclear" if flight.left else "not taken"
+            state = "unclear" if run.flight.left else "not taken"
             again = answer.again
         if path == DETECTION_PATH and state in ("unclear", "not taken"):
             again = not 200 <= answer.status < 300
         wait = answer.pause_before_next(pause, last_start)
         if not again or wait is None:
             break
-        flight.land()
-        progress.show(f"{answer.reason}; sending it again")
+        run.flight.land()
+        run.progress.show(f"{answer.reason}; sending it again")
         sleep(wait)
     return state, answer
 
@@ -1086,7 +1081,7 @@ def look_at_body(field: str, body: Body) -> tuple[Any, int]:
 # The temporary store: where local files go (contract, "Temporary store for local files").
 
 
-def upload(run: Run, key: str, model: str, field: str, file: LocalFile) -> str:
+def upload(run: Run, model: str, field: str, file: LocalFile) -> str:
     """Return the link of a local `file`, which goes to the store for the `model`; raises `Problem`.
 
     `field` is what it is for. Each try has a policy of its own.
@@ -1096,14 +1091,14 @@ def upload(run: Run, key: str, model: str, field: str, file: LocalFile) -> str:
     last_start = min(monotonic() + RESEND_TIME, run.deadline)
     path = POLICY_PATH + quote(model, safe="")
     for pause in (*PAUSES, None):
-        answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
+        answer = ask(run, path, None, Flight())
         problem = answer_problem(answer)
         if answer.status == 200:
             policy = policy_of(answer.document, run.base)
             if file.size > float(policy["max_file_size_mb"]) * 1024 * 1024:
                 raise no_room_problem(field, file, policy["max_file_size_mb"])
             name = f"{policy['upload_dir']}/{store_name(file)}"
-            answer = send_form(run, key, policy, name, file)
+            answer = send_form(run, policy, name, file)
             if answer.status == 200 and answer.document is None:
                 return f"oss://{name}"
             problem = store_problem(answer)
@@ -1157,7 +1152,7 @@ def no_room_problem(field: str, file: LocalFile, most: str) -> Problem:
     return Problem(field, message, "Save it smaller and prepare it again, or give a public link.")
 
 
-def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) -> Answer:
+def send_form(run: Run, policy: Values, name: str, file: LocalFile) -> Answer:
     """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer.
 
     multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer, as is
@@ -1187,7 +1182,7 @@ def send_form(run: Run, key: str, policy: Values, name: str, file: LocalFile) ->
     }
     left = seconds_until(run.deadline)
     times = min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
-    answer = answer_of(flight, policy["upload_host"], pieces(), headers, times, key)
+    answer = answer_of(flight, policy["upload_host"], pieces(), headers, times, run.key)
     for secret in ("policy", "signature", "oss_access_key_id"):
         answer.document = masked(answer.document, policy[secret])
     return answer if answer.is_whole else no_answer("it was cut short", True)
@@ -1229,6 +1224,7 @@ class Run:
         self.deadline = monotonic() + seconds if seconds else float("inf")
         base = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
         self.base = report.check(check_base_url, base) or ""
+        self.key = ""  # looked for when it is needed
 
 
 def run_file(values: Values, report: Report, flight: Flight) -> None:
@@ -1329,8 +1325,8 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     files = look_again(request, report)
     given = [run.values["file"], *(local_path(file.url) for file in files.values())]
     report.check(check_other_file, path or "", given)
-    key = report.check(find_key)
-    if report.errors or not path or not key:
+    run.key = report.check(find_key) or ""
+    if report.errors or not path:
         return
     check_writable(path)  # before it is billed
     body = body_to_send(request)
@@ -1338,14 +1334,13 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         report.facts.update(detection_path=None, would_send=True, request=body)
         report.done = "all is well; nothing was sent"
         return
-    body = with_uploads(run, key, body, files)
-    service = (run.base, key)
-    state, answer = deliver(service, DETECTION_PATH, body, run.deadline, run.flight, run.progress)
+    body = with_uploads(run, body, files)
+    state, answer = deliver(run, DETECTION_PATH, body)
     if not 200 <= answer.status < 300:
         raise with_store_hint(answer_problem(answer), answer.document, body)
     response = answer.document
     record = {"saved_at": timestamp(), "request": request, "sent": body, "response": response}
-    output = member(answer.document, "output")
+    output = member(response, "output")
     check_pass = output.get("check_pass") if state == "made" else None
     report.facts.update(detection_path=None, check_pass=check_pass)
     try:
@@ -1354,10 +1349,10 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
     except OSError as error:  # it is billed: what can be told of it is told all the same
         message = f"{shown(path)} cannot be written: {error.strerror}"
         report.errors.append(Problem("output", message, "Keep the boxes, and make room.", 1))
-    if state != "made" or not isinstance(answer.document, dict):
+    if state != "made" or not isinstance(response, dict):
         raise answer_problem(answer)
     if not output["check_pass"]:
-        request_id = {k: v for k, v in answer.document.items() if k == "request_id"}
+        request_id = {k: v for k, v in response.items() if k == "request_id"}
         what, said = "the portrait did not pass", {**output, **request_id}
         problem = refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
         raise with_store_hint(problem, said, body)
@@ -1374,13 +1369,9 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         link = request["input"]["image_url"]
         if files:
             words = ("--image", local_path(link), "--audio", "RECORDING")
-        else:  # a signature is for its file alone
-            words = (
-                "--image-url",
-                "IMAGE_URL" if "?" in link else link,
-                "--audio-url",
-                "AUDIO_URL",
-            )
+        else:
+            link = "IMAGE_URL" if "?" in link else link  # a signature is for its file alone
+            words = ("--image-url", link, "--audio-url", "AUDIO_URL")
         report.next = (neighbour("prepare_emo_request.py"), *words, "--detection", path)
 
 
@@ -1401,7 +1392,7 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
         if not body:  # and after the uploads, which take a while, another look at what there is
             report.errors += links.errors
             files = look_again(request, report)
-            key = report.check(find_key) or ""
+            run.key = report.check(find_key) or ""
             if not report.errors:
                 check_writable(os.path.join(tasks, name, "task.json"))
                 look(run, request, files)
@@ -1411,13 +1402,13 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
             body = body_to_send(request)
             if "dry_run" in run.values:
                 return tell_would_send(run, request, body)
-            body = with_uploads(run, key, body, files)
+            body = with_uploads(run, body, files)
             continue
         run.flight.left = True  # from the claim on, an interrupt waits until it can be taken back
         task = claim(tasks, name, found[-1][0] + 1 if found else 1)
         if not task:
             run.flight.land()
-    send(run, task, key, request, body)
+    send(run, task, request, body)
     return None if report.errors else follow(run, task)
 
 
@@ -1477,10 +1468,9 @@ def look_at_links(links: Values, deadline: float) -> Iterator[tuple[str, Any]]:
         yield field, outcome
 
 
-def with_uploads(run: Run, key: str, body: Json, files: dict[str, LocalFile]) -> Json:
+def with_uploads(run: Run, body: Json, files: dict[str, LocalFile]) -> Json:
     """Return the `body` with the links of its local `files` in the store, after they are there."""
-    model = body["model"]
-    links = {field: upload(run, key, model, field, file) for field, file in files.items()}
+    links = {field: upload(run, body["model"], field, file) for field, file in files.items()}
     check_time(run)
     return {**body, "input": {**body["input"], **links}}
 
@@ -1544,7 +1534,7 @@ def tell_would_send(run: Run, request: Json, body: Json) -> None:
     report.done = f"all is well; nothing was sent, and a run without --dry-run costs money: {price}"
 
 
-def send(run: Run, task: Task, key: str, request: Json, body: Json) -> None:
+def send(run: Run, task: Task, request: Json, body: Json) -> None:
     """Send the `body` of a generation, once, and keep what becomes of it in its `task`'s folder."""
     state, answer = "", Answer(0)
     try:
@@ -1569,10 +1559,7 @@ def send(run: Run, task: Task, key: str, request: Json, body: Json) -> None:
         price = price_words(run.estimate, ratio)
         what = f"{', '.join(names)}; {VIDEO_SIZES[ratio]}, {style_level}; {price}"
         run.progress.say(f"paying for {name}: {what}")
-        service = (run.base, key)
-        state, answer = deliver(
-            service, GENERATION_PATH, body, run.deadline, run.flight, run.progress
-        )
+        state, answer = deliver(run, GENERATION_PATH, body)
         settle(run, task, state, answer)
     except BaseException:
         if not state:
@@ -1649,10 +1636,10 @@ def follow(run: Run, task: Task) -> None:
         report.done = "the task is made; the next command fetches its video"
         if "no_wait" in values:
             return
-        key = find_key()
+        run.key = find_key()
         if "dry_run" in values:
             return
-        poll_to_the_end(run, task, key)
+        poll_to_the_end(run, task)
     conclude(run, task)
 
 
@@ -1705,14 +1692,14 @@ def gone_problem(run: Run, what: str) -> Problem:
     return Problem("service", f"the task is gone: {what}", hint, 3)
 
 
-def poll_to_the_end(run: Run, task: Task, key: str) -> None:
+def poll_to_the_end(run: Run, task: Task) -> None:
     """Ask for `task` until it has ended, keeping all on the way; raises `Problem`.
 
     Polls that fail are waited out with growing pauses.
     """
     answered, pause = False, run.interval
     while True:
-        trouble, wanted = poll(run, task, key)
+        trouble, wanted = poll(run, task)
         if trouble:
             pause = min(pause * 2, max(LONGEST_PAUSE, run.interval))
             pause = pause if wanted is None else max(run.interval, wanted)
@@ -1732,7 +1719,7 @@ def out_of_time_problem(answered: bool, trouble: str) -> Problem:
     return Problem("service", trouble, f"{hint} Check the network and the proxy variables.", 4)
 
 
-def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
+def poll(run: Run, task: Task) -> tuple[str, float | None]:
     """Ask once for `task`; return what went wrong, "" for nothing, and the pause asked for.
 
     Raises `Problem` where the service says no, or knows no such task.
@@ -1740,7 +1727,7 @@ def poll(run: Run, task: Task, key: str) -> tuple[str, float | None]:
     from urllib.parse import quote
 
     path = TASK_PATH + quote(task.task_id, safe="", errors="surrogatepass")
-    answer = ask((run.base, key), path, None, seconds_until(run.deadline), Flight())
+    answer = ask(run, path, None, Flight())
     said, trouble = answer.document, ""
     if said is not None:
         append_snapshot(task, said)
