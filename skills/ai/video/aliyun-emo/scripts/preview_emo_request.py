@@ -27,6 +27,7 @@ from time import time
 
 try:
     from prepare_emo_request import (
+        BOX_FIELDS,
         EXIT_CODES,
         KINDS,
         MAX_SIDE,
@@ -518,7 +519,6 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
     state = ", ".join(filter(None, (subject.state, subject.said)))
     details = details_of(subject, path, now)
     names = subject.names.values()
-    boxes = {name: subject.given[name] for name in ("face_bbox", "ext_bbox")}
     return PAGE.format(
         policy=POLICY.format(script=hash_of(SCRIPT), style=hash_of(STYLE)),
         title=escape(f"EMO preview: {', '.join(names)}"),
@@ -528,7 +528,7 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
         made_at=utc(int(now)),
         for_request=f" for the request {details['Request']}" if "Request" in details else "",
         warnings=warnings_section(warnings) if warnings else "",
-        **{name: ",".join(map(str, box)) for name, box in boxes.items()},
+        **{name: ",".join(map(str, subject.given[name])) for name in BOX_FIELDS},
         price=PRICES[subject.ratio],
         least=MIN_SIDE,
         most=MAX_SIDE,
@@ -578,9 +578,8 @@ def details_of(subject: Subject, path: str, now: float) -> Values:
         details["Style"] = escape(request["parameters"]["style_level"])
         details["Request"] = f"<code>{name_of(subject, path)}</code>"
     else:
-        price = f"{rate_in_words(ratio)}, by the list prices of {PRICES_OF}"
-        details["Price of a video"] = price
-    for name in ("face_bbox", "ext_bbox"):
+        details["Price of a video"] = f"{rate_in_words(ratio)}, by the list prices of {PRICES_OF}"
+    for name in BOX_FIELDS:
         details[name] = box_in_words(subject.given[name])
     for field, name in subject.names.items():
         end = end_in_words(subject.given[field], now)

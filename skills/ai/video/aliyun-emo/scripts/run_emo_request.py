@@ -29,6 +29,7 @@ from time import monotonic, sleep, time
 
 try:
     from prepare_emo_request import (
+        BOX_FIELDS,
         DETECTION_MODEL,
         DETECTION_MODEL_ON_WIRE,
         EXIT_CODES,
@@ -722,7 +723,6 @@ def ask(run: Run, path: str, body: Json | None, flight: Flight) -> Answer:
 
     That to a POST, which may be worth money, always has its time.
     """
-    seconds = seconds_until(run.deadline)
     headers = {"Authorization": f"Bearer {run.key}", "Accept": "application/json"}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -731,7 +731,8 @@ def ask(run: Run, path: str, body: Json | None, flight: Flight) -> Answer:
     if uses_store(body):
         headers["X-DashScope-OssResourceResolve"] = "enable"
     data = None if body is None else json.dumps(body).encode()
-    times = min(CONNECT_TIMEOUT, seconds), READ_TIMEOUT if data else min(READ_TIMEOUT, seconds)
+    connecting, answering = times_until(run.deadline)
+    times = connecting, READ_TIMEOUT if data else answering
     return answer_of(flight, run.base + path, data, headers, times, run.key)
 
 
@@ -854,8 +855,10 @@ def deliver(run: Run, path: str, body: Json) -> tuple[str, Answer]:
     return state, answer
 
 
-def seconds_until(deadline: float) -> float:
-    return max(deadline - monotonic(), SHORTEST_INTERVAL)
+def times_until(deadline: float) -> tuple[float, float]:
+    """Return the seconds to connect, and for the answer, of a request that ends by `deadline`."""
+    left = max(deadline - monotonic(), SHORTEST_INTERVAL)
+    return min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
 
 
 def answer_problem(answer: Answer) -> Problem:
@@ -896,8 +899,7 @@ def follow_redirects(
     for _ in range(REDIRECTS + 1):
         # Redirects have spaces and letters in them that no request line may have.
         url = quote(url, PRINTING, errors="surrogateescape")
-        left = seconds_until(deadline)
-        response = flight.send(url, None, {}, min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left))
+        response = flight.send(url, None, {}, *times_until(deadline))
         if response.status not in (301, 302, 303, 307, 308):
             return response
         location = response.headers.get("Location", "")
@@ -1171,7 +1173,7 @@ def send_form(run: Run, policy: Values, name: str, file: LocalFile) -> Answer:
     def pieces() -> Iterator[bytes]:
         yield start
         for at in range(0, file.size, PIECE):
-            flight.limit(min(READ_TIMEOUT, seconds_until(run.deadline)))
+            flight.limit(times_until(run.deadline)[1])
             run.progress.show(what, f", {at / 1000:,.0f} kB are there")
             yield file.content[at : at + PIECE]
         yield end
@@ -1180,8 +1182,7 @@ def send_form(run: Run, policy: Values, name: str, file: LocalFile) -> Answer:
         "Content-Type": f"multipart/form-data; boundary={boundary}",
         "Content-Length": str(len(start) + file.size + len(end)),
     }
-    left = seconds_until(run.deadline)
-    times = min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)
+    times = times_until(run.deadline)
     answer = answer_of(flight, policy["upload_host"], pieces(), headers, times, run.key)
     for secret in ("policy", "signature", "oss_access_key_id"):
         answer.document = masked(answer.document, policy[secret])
@@ -1210,7 +1211,7 @@ def store_problem(answer: Answer) -> Problem:
 
 
 class Run:
-    """What a run was asked for (`values`, by option), its clock, and what it reports to."""
+    """What a run was asked for (`values`, by option), its service and clock, and who is told."""
 
     def __init__(self, values: Values, report: Report, flight: Flight) -> None:
         self.values, self.report, self.flight = values, report, flight
@@ -1270,7 +1271,7 @@ def tell_tasks(report: Report) -> None:
             "state": task.state,
             "saved_at": text_in(task.record, "saved_at") or None,
         }
-        for field in ("image_url", "audio_url"):
+        for field in FORMATS:
             row[field] = text_in(links, field).partition("?")[0] or None
         rows.append({**row, "video_path": task.video_path})
     report.facts["tasks"] = rows
@@ -1428,8 +1429,8 @@ def look(run: Run, request: Json, files: dict[str, LocalFile]) -> None:
             hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
             report.warn(field, message, hint)
         else:
-            found[field], boxes = outcome, [given["face_bbox"], given["ext_bbox"]]
-            check_medium(field, outcome[0], outcome[1], boxes, judged)
+            medium, size = found[field] = outcome
+            check_medium(field, medium, size, [given[name] for name in BOX_FIELDS], judged)
         for problem in judged.errors:
             problem.hint += " --no-look goes on without looking."
         report.errors += judged.errors
@@ -1517,7 +1518,7 @@ def gives_way(task: Task, values: Values) -> bool:
 def warn_of_new_signatures(task: Task, request: Json, report: Report) -> None:
     """Warn where links of `request` are signed otherwise than those that `task` was made with."""
     before = member(task.record.get("request"), "input")
-    for field in ("image_url", "audio_url"):
+    for field in FORMATS:
         then = text_in(before, field)
         if then and link_identity(then)[1] != link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
