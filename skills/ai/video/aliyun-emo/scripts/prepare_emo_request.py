@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
-    Program = tuple[dict[str, Command], dict[str, tuple[str, str, str]], dict[int, str]]
+    Options = dict[str, tuple[str, str, str]]
+    Program = tuple[dict[str, Command], Options, dict[int, str]]
+    Files = dict[str, "LocalFile"]  # by the field of the link in whose place they are
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -1001,7 +1003,7 @@ def check_same_image(request: object, image_url: str, digest: "str | None", repo
 
 
 def detection_request(
-    values: "Values", files: "dict[str, LocalFile]", now: float, report: Report
+    values: "Values", files: "Files", now: float, report: Report
 ) -> "Json | None":
     """Return the request of a detection (contract, section 1), or None when a value is wrong.
 
@@ -1020,11 +1022,7 @@ def detection_request(
 
 
 def generation_request(
-    values: "Values",
-    files: "dict[str, LocalFile]",
-    saved: "Json | None",
-    now: float,
-    report: Report,
+    values: "Values", files: "Files", saved: "Json | None", now: float, report: Report
 ) -> "Json | None":
     """Return the request of a generation (contract, section 2), or None when a value is wrong.
 
@@ -1053,7 +1051,7 @@ def generation_request(
 
 
 def link_of(
-    field: str, values: "Values", files: "dict[str, LocalFile]", now: float, report: Report
+    field: str, values: "Values", files: "Files", now: float, report: Report
 ) -> "str | None":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
@@ -1067,16 +1065,14 @@ def readable_boxes(values: "Values") -> "list[Box]":
     return [box for box in boxes if box]
 
 
-def check_files(files: "dict[str, LocalFile]", boxes: "Iterable[Box]", report: Report) -> None:
+def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
     """Report what is wrong with local `files`, as far as they were looked at."""
     for field, file in files.items():
         if file.found:
             check_medium(LOCAL[field], file.found, file.size, boxes, report)
 
 
-def request_with(
-    model: str, given: "Json", files: "dict[str, LocalFile]", parameters: "Json"
-) -> "Json":
+def request_with(model: str, given: "Json", files: "Files", parameters: "Json") -> "Json":
     digests = {field: file.digest for field, file in files.items()}
     beside = {"files": digests} if digests else {}
     return {"model": model, "input": given, **beside, "parameters": parameters}
@@ -1214,11 +1210,8 @@ def read_json(field: str, path: str) -> "Json":
     return document
 
 
-def look_at_files(values: "Values", report: Report) -> "dict[str, LocalFile]":
-    """Return the local files of a command line, by the field of the link in whose place they are.
-
-    One that is wrong has no `url`.
-    """
+def look_at_files(values: "Values", report: Report) -> "Files":
+    """Return the local files of a command line; one that is wrong has no `url`."""
     files = {}
     for field, name in LOCAL.items():
         if name in values:
@@ -1235,7 +1228,7 @@ def look_at_files(values: "Values", report: Report) -> "dict[str, LocalFile]":
     return files
 
 
-def look_again(request: "Json", report: Report) -> "dict[str, LocalFile]":
+def look_again(request: "Json", report: Report) -> "Files":
     """Return the local files of a prepared `request`, which must be what they were then.
 
     They are held to the same rules again, since people edit boxes.
@@ -1554,7 +1547,7 @@ def detect(values: "Values", report: Report) -> None:
     report.facts.update(media_facts(files))
 
 
-def media_facts(files: "dict[str, LocalFile]") -> "Json":
+def media_facts(files: "Files") -> "Json":
     """Return what is told of local `files`, by the option that gave them."""
     facts = {}
     for field, file in files.items():
@@ -1717,9 +1710,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     return command, values
 
 
-def joined(
-    options: "dict[str, tuple[str, str, str]]", arguments: "Sequence[str]", report: Report
-) -> "list[str]":
+def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "list[str]":
     """Return `arguments` with options and their values as one word, "--name=value".
 
     So a value may begin with a minus sign, and one that is missing is empty: both are for the

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-    from prepare_emo_request import Box, Json, LocalFile, Program, Values
+    from prepare_emo_request import Box, Files, Json, Program, Values
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
 
@@ -415,7 +415,7 @@ class Subject:
     Of a task also its `state`, what the service `said` of it, and its `task_id`, "" for none.
     """
 
-    def __init__(self, kind: str, request: Json, files: dict[str, LocalFile]) -> None:
+    def __init__(self, kind: str, request: Json, files: Files) -> None:
         self.kind, self.request, self.files = kind, request, files
         self.given = request["input"]
         self.names = {f: file_name(self.given[f]) for f in KINDS if f in self.given}
@@ -502,7 +502,7 @@ def task_subject(record: Json, folder: str, report: Report) -> Subject | None:
     return subject
 
 
-def files_since(request: Json, report: Report) -> dict[str, LocalFile]:
+def files_since(request: Json, report: Report) -> Files:
     """Return the local files of what was made; what became of them since is only a warning."""
     found = Report()
     files = look_again(request, found)

@@ -42,7 +42,6 @@ try:
         PRICES_OF,
         TEMPORARY_NAME,
         VIDEO_SIZES,
-        LocalFile,
         Problem,
         Report,
         check_detection,
@@ -104,7 +103,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
     from urllib.request import OpenerDirector
 
-    from prepare_emo_request import Json, Program, Values
+    from prepare_emo_request import Files, Json, LocalFile, Program, Values
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -1413,7 +1412,7 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
     return None if report.errors else follow(run, task)
 
 
-def look(run: Run, request: Json, files: dict[str, LocalFile]) -> None:
+def look(run: Run, request: Json, files: Files) -> None:
     """Look at the links of a generation, side by side, and estimate what it will cost."""
     report, given = run.report, request["input"]
     found = {field: (file.found, file.size) for field, file in files.items()}
@@ -1469,7 +1468,7 @@ def look_at_links(links: Values, deadline: float) -> Iterator[tuple[str, Any]]:
         yield field, outcome
 
 
-def with_uploads(run: Run, body: Json, files: dict[str, LocalFile]) -> Json:
+def with_uploads(run: Run, body: Json, files: Files) -> Json:
     """Return the `body` with the links of its local `files` in the store, after they are there."""
     links = {field: upload(run, body["model"], field, file) for field, file in files.items()}
     check_time(run)
