@@ -623,6 +623,22 @@ class Pasted(LocalCase):
         write("a.mp3", FRAME * 100)
         self.assertIn("MP3 recording", self.refuse(self.detect("a.mp3"), "image"))
 
+    def test_a_path_in_quotes_or_with_backslashes_is_guessed(self):
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        write("my portrait.png", PORTRAIT)
+        home = os.path.join("~", "my portrait.png")
+        for given, meant in (
+            ("'my portrait.png'", "my portrait.png"),
+            ('"my portrait.png"', "my portrait.png"),
+            ("my portrait.png ", "my portrait.png"),
+            ("my\\ portrait.png", "my portrait.png"),
+            (home, os.path.join(str(self.folder), "my portrait.png")),
+        ):
+            with self.subTest(given):
+                result = self.call("detect", "--image", given)
+                self.refuse(result, "image")
+                self.assertEqual(result.line["errors"][0]["hint"], f"Did you mean '{meant}'?")
+
     def test_no_message_shows_a_query_or_a_password(self):
         for link in (*test_command_line.Echo.LINKS, '"https://example.com/a?Signature=s3cret"'):
             for field in ("image", "audio"):

@@ -303,6 +303,10 @@ class CommandLine(PreviewCase):
                 result = self.show(given, "--output", output)
                 self.assertEqual((result.code, result.fields), (2, ["output"]), result)
                 self.assertEqual(Path(output).read_bytes(), before)
+        Path("index.html").write_text(
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Mine'
+        )
+        self.assertEqual(self.show(FILE, "--output", "index.html").fields, ["output"])
         PAGE.symlink_to(self.folder / "portrait.png")
         before = Path("portrait.png").read_bytes()
         self.assertEqual(self.show(FILE).fields, ["output"])
@@ -656,6 +660,15 @@ class Next(PreviewCase):
             page = self.page_of(TASK, f"tasks/{folder}/task.json")
             self.assertIn(folder, page.text)
 
+    def test_of_a_task_behind_a_link_the_command_knows_its_folder(self):
+        Path("store").mkdir()
+        Path("output").mkdir(exist_ok=True)
+        if DESK.exists():
+            shutil.rmtree(DESK)
+        DESK.symlink_to(self.folder / "store")
+        page = self.page_of(TASK, self.task())
+        self.assertEqual(self.command(page)[:2], ["env", f"OUTPUT_DIR={self.folder / 'output'}"])
+
     def test_of_a_request_elsewhere_the_command_knows_where_its_tasks_are(self):
         Path("mine").mkdir()
         Path("mine/req.json").write_text(json.dumps(REQUEST))
@@ -702,6 +715,11 @@ class Next(PreviewCase):
                 markup = (folder / "preview.html").read_text("utf-8")
                 self.assertNotIn(name, markup)
                 self.assertEqual(self.command(Page(markup))[-1], "PATH")
+                os.chdir(folder)
+                self.assertEqual(self.show("request.json").code, 0)
+                words = self.command(Page(Path("preview.html").read_text("utf-8")))
+                self.assertEqual((words[:2], words[-1]), (["env", "OUTPUT_DIR=PATH"], "PATH"))
+                os.chdir(self.folder)
 
     @unittest.skipUnless(sys.platform == "linux", "names that are no UTF-8")
     def test_a_name_that_is_no_utf_8_breaks_nothing(self):
@@ -803,7 +821,7 @@ class Safety(PreviewCase):
         )
         tags = [tag for tag, _ in page.elements]
         self.assertLess(tags.index("meta"), tags.index("style"))
-        self.assertEqual(page.elements[3][1].get("http-equiv"), "Content-Security-Policy")
+        self.assertEqual(page.elements[4][1].get("http-equiv"), "Content-Security-Policy")
         self.assertIn({"name": "referrer", "content": "no-referrer"}, page.all("meta"))
 
     def test_script_and_style_are_the_same_on_every_page(self):

@@ -3,12 +3,15 @@
 import json
 import threading
 import unittest
+from functools import partial
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote
 
 from service import (
     PORTRAIT,
     mp3,
+    policy,
     policy_with,
     raw,
     stall,
@@ -17,6 +20,11 @@ from service import (
 from service_case import FILE, TASKS, GenerationCase
 from support import arguments, run
 from test_run_uploads import DETECT, LocalCase
+
+
+def send_as(handler, status, *_):
+    """Send the first line of an answer with another `status`."""
+    type(handler).send_response_only(handler, status)
 
 
 class Time(GenerationCase):
@@ -94,6 +102,49 @@ class Answers(LocalCase):
                 result = self.ends(self.go(), 3, "service")
                 self.paid_nothing(service, result)
                 self.assertIn("***", result.line["errors"][0]["message"])
+
+    def test_what_the_store_echoes_escaped_is_not_told_either(self):
+        for escape in (
+            lambda text: text.replace("+", "&#43;").replace("/", "&#47;").replace("=", "&#61;"),
+            lambda text: quote(text, safe=" "),
+            lambda text: text.lower(),
+            lambda text: text[:25],
+        ):
+
+            def echo(handler, escape=escape):
+                form = handler.body.decode("latin-1").split('name="')
+                values = {part.split('"')[0]: part.split("\r\n")[2] for part in form[1:6]}
+                secret = escape(values["Signature"] + " " + values["policy"])
+                raw(403, f"<Error><Code>No</Code><Message>{secret}</Message></Error>".encode())(
+                    handler
+                )
+
+            service = self.serve(store=[echo])
+            result = self.ends(self.go(), 3, "service")
+            self.paid_nothing(service, result)
+            self.assertIn("No: ***", result.line["errors"][0]["message"])
+
+    def test_a_policy_is_told_of_no_answer_that_has_one(self):
+        for status in (201, 203, 206, 403, 404, 500):
+            with self.subTest(status):
+
+                def answer(handler, status=status):
+                    handler.send_response_only = partial(send_as, handler, status)
+                    policy(handler)
+
+                service = self.serve(uploads=[answer])
+                result = self.go()
+                self.assertIn(result.code, (3, 4), result)
+                self.assertTrue(service.policies)
+                self.paid_nothing(service, result)
+        for changes in ({"max_file_size_mb": "s3cret"}, {"upload_host": "https://h.cn/s3cret"}):
+            self.serve(uploads=[policy_with(**changes)])
+            self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
+
+    def test_a_policy_that_is_cut_is_asked_for_again(self):
+        service = self.serve(uploads=[raw(200, b'{"data": {', Content_Length="500"), policy])
+        self.ends_with_video(self.go())
+        self.assertEqual(len(service.of(path="/uploads?")), 3)
 
     def test_a_policy_with_characters_that_none_has_is_no_fault_of_this_program(self):
         for changes in (

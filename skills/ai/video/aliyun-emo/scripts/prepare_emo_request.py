@@ -1288,6 +1288,10 @@ def read_file(field: str, path: str) -> LocalFile:
             content = opened.read(limit if size <= limit else MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = f"Give the path of the {KINDS[link_field(field)]}."
+        bare = path.strip(QUOTES + " \t\r\n")
+        for guess in (bare, os.path.expanduser(bare), bare.replace("\\", "")):
+            if guess != path and guess.isprintable() and os.path.isfile(guess):
+                hint = f"Did you mean {quoted(guess)}?"
         name = quoted(path) if os.path.lexists(path) else shown(path)  # which may be a signed link
         reason = getattr(error, "strerror", None) or printable(str(error), 200)
         raise Problem(field, f"{name} cannot be read: {reason}", hint) from None

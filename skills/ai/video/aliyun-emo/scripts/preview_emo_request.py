@@ -88,7 +88,12 @@ BROWSER_START = 3  # seconds within which it is known that no browser was found
 # controls, those that direct, halves of a pair.
 ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 MAX_PAGE = 64 * 1024  # bytes
-PAGE_BEGINS = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+PAGE_BEGINS = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="generator" content="preview_emo_request.py">
+"""
 
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
@@ -319,6 +324,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="preview_emo_request.py">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="referrer" content="no-referrer">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -548,7 +554,9 @@ def page_of(subject: Subject, path: str, warnings: Sequence[Problem], now: float
 
 def place_of(subject: Subject, path: str) -> str:
     """Return the absolute path of FILE as a command needs it: a task's belongs to its folder."""
-    return os.path.realpath(path) if subject.kind == "task" else os.path.abspath(path)
+    place = os.path.abspath(path)
+    is_at_home = place.split(os.sep)[-4:-2] == ["aliyun-emo", "tasks"]
+    return place if is_at_home or subject.kind != "task" else os.path.realpath(path)
 
 
 def hash_of(code: str) -> str:
@@ -673,7 +681,8 @@ def next_section(subject: Subject, place: str) -> str:
         words += [beside("run_emo_request.py"), "--task", subject.task_id]
     else:
         return f"<p>{ADVICE.get(subject.state, ADVICE[''])}</p>"
-    pasteable = ["PATH" if re.search(ACTING, word) else word for word in words]
+    acting = f"^(OUTPUT_DIR=|).*{ACTING}.*"
+    pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
     return COMMAND.format(what=what, command=escape(for_the_shell(pasteable), quote=False))
