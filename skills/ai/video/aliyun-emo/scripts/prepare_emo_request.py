@@ -1216,8 +1216,8 @@ def look_at_files(values: "Values", report: Report) -> "Files":
     for field, name in LOCAL.items():
         if name in values:
             if field in values:
-                message = f"{option(name)} is there as well"
-                report.error(field, message, "Give one of the two, the link or the file.")
+                message = f"{option(field)} is there as well"
+                report.error(name, message, f"Give {option(name)} or {option(field)} alone.")
             file = files[field] = report.check(local_file, name, values[name]) or LocalFile()
             extension = os.path.splitext(values[name])[1][1:].lower()
             is_known = any(extension in words for words in ALL_FORMATS)
