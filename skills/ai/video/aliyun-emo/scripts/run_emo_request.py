@@ -1359,22 +1359,28 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         raise with_store_hint(answer_problem(answer), answer.document, body)
     response = answer.document
     record = {"saved_at": timestamp(), "request": request, "sent": body, "response": response}
-    output = member(response, "output")
-    check_pass = output.get("check_pass") if state == "made" else None
-    report.facts.update(detection_path=None, check_pass=check_pass)
+    passed = member(response, "output").get("check_pass") if state == "made" else None
+    report.facts.update(detection_path=None, check_pass=passed)
     try:
         write_json(path, record)
         report.facts.update(detection_path=path)
     except OSError as error:  # it is billed: what can be told of it is told all the same
         message = f"{shown(path)} cannot be written: {error.strerror}"
         report.errors.append(Problem("output", message, "Keep the boxes, and make room.", 1))
-    if state != "made" or not isinstance(response, dict):
+    if state != "made":
         raise answer_problem(answer)
+    tell_detection(report, record, path)
+
+
+def tell_detection(report: Report, record: Json, path: str) -> None:
+    """Tell the boxes of a detection that was kept at `path`; raises `Problem` if it failed."""
+    request, response = record["request"], record["response"]
+    output = member(response, "output")
     if not output["check_pass"]:
         request_id = {k: v for k, v in response.items() if k == "request_id"}
         what, said = "the portrait did not pass", {**output, **request_id}
         problem = refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
-        raise with_store_hint(problem, said, body)
+        raise with_store_hint(problem, said, record["sent"])
     found = Report()
     boxes = check_detection(record, None, None, found)
     for problem in found.errors:
@@ -1386,7 +1392,7 @@ def run_detection(run: Run, request: Json, links: Report, desk: str) -> None:
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=ratio_of(ext_bbox))
         report.done = "the portrait passed; the next command needs the recording"
         link = request["input"]["image_url"]
-        if files:
+        if "files" in request:
             words = ("--image", local_path(link), "--audio", "RECORDING")
         else:
             link = "IMAGE_URL" if "?" in link else link  # a signature is for its file alone
@@ -1402,7 +1408,8 @@ def run_generation(run: Run, request: Json, links: Report, tasks: str) -> None:
     task, first = None, None
     while not task:
         found = attempts(tasks, name)
-        newest, last = max(((n, t) for n, t in found if t.state != "refused"), default=(0, None))
+        standing = [attempt for attempt in found if attempt[1].state != "refused"]
+        newest, last = standing[-1] if standing else (0, None)
         first = newest if first is None else first
         # What was made meanwhile is another run's, also of --again: one of them pays.
         if last and (newest > first or not gives_way(last, run.values)):
