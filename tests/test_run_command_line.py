@@ -44,6 +44,7 @@ class Options(GenerationCase):
             (["--agian"], "--again"),
             (["x", "y"], ""),
             (["--no"], "--no"),
+            (["--file", "x"], "The options are"),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):

@@ -1704,8 +1704,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     report.options = [field for field in fields if field != "file"]
     words = joined(options, arguments, report)
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
-    others = {option(name): names for name, (names, _, _) in options.items()}
-    report_unknown(unknown, others, report)
+    report_unknown(unknown, options, report)
     values = {
         field: str(value) if field in LOCAL.values() else str(value).strip()
         for field, value in vars(parsed_words).items()
@@ -1741,11 +1740,11 @@ def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "l
     return words
 
 
-def report_unknown(words: "Sequence[str]", others: "Values", report: Report) -> None:
+def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
 
-    `others` are the options that another command takes, with its name. What follows an unknown
-    option may be its value, and a secret, so it is not shown.
+    `options` are those of all commands. What follows an unknown option may be its value, and a
+    secret, so it is not shown.
     """
     names = [option(field) for field in report.options]
     for word in [word for word in words if word.startswith("-")] or words:
@@ -1754,7 +1753,9 @@ def report_unknown(words: "Sequence[str]", others: "Values", report: Report) -> 
         name = word.partition("=")[0]
         close = difflib.get_close_matches(name.lower().replace("_", "-"), names, 1)
         hint = f"Did you mean {close[0]}?" if close else f"The options are {', '.join(names)}."
-        hint = f"It is an option of {others[name]}." if name in others else hint
+        for other, (commands, _, _) in options.items():
+            if commands and option(other) == name:  # of another one, since it is unknown here
+                hint = f"It is an option of {commands}."
         report.error("arguments", f"{shown(name)} is not an option here", hint)
 
 
