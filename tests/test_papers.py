@@ -9,7 +9,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
+from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 from support import (
     FIXTURES,
     IMAGE_URL,

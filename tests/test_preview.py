@@ -17,7 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
-from service import wav
+from support.service import wav
 from support import (
     AUDIO_URL,
     FIXTURES,

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
 
-from service import wav
+from support.service import wav
 from test_preview import (
     COLOURS,
     DETECT,

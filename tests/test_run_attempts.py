@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from service import (
+from support.service import (
     fixture,
     raw,
     says,
@@ -16,7 +16,7 @@ from service import (
     video,
     video_of,
 )
-from service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
 from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 
 

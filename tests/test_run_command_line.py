@@ -11,8 +11,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, fails, status_of, succeeded
-from service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+from support.service import KEY, fails, status_of, succeeded
+from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
 from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo, run
 
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}

@@ -5,7 +5,7 @@ import os
 import unittest
 from pathlib import Path
 
-from service import (
+from support.service import (
     KEY,
     announced,
     detected,
@@ -17,8 +17,8 @@ from service import (
     says,
     stall,
 )
-from service import after as later
-from service_case import DETECTION, EVIDENCE, ServiceCase
+from support.service import after as later
+from support.service_case import DETECTION, EVIDENCE, ServiceCase
 from support import REQUEST, RUN, arguments, emo
 
 FILE = os.path.join("output", "aliyun-emo", "detect_request.json")

@@ -9,8 +9,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, fixture, raw, says, status_of, video_of
-from service_case import DAY, DETECTION, FILE, POSIX, TASKS, GenerationCase, utc
+from support.service import KEY, fixture, raw, says, status_of, video_of
+from support.service_case import DAY, DETECTION, FILE, POSIX, TASKS, GenerationCase, utc
 from support import IMAGE_URL, RUN, emo, run
 
 

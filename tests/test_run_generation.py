@@ -10,7 +10,7 @@ from email.utils import formatdate
 from functools import partial
 from unittest import mock
 
-from service import (
+from support.service import (
     KEY,
     announced,
     created,
@@ -24,8 +24,8 @@ from service import (
     status_of,
     video_of,
 )
-from service import after as later
-from service_case import EVIDENCE, FILE, KEYS, TASKS, GenerationCase, other
+from support.service import after as later
+from support.service_case import EVIDENCE, FILE, KEYS, TASKS, GenerationCase, other
 from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, arguments, emo
 
 SEQUEL = os.path.join("output", "aliyun-emo", "tasks")

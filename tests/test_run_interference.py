@@ -11,15 +11,15 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from service import after as later
-from service import (
+from support.service import after as later
+from support.service import (
     created,
     fails,
     stall,
     status_of,
     succeeded,
 )
-from service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other
+from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other
 from support import REQUEST, RUN, emo, run, without_root
 
 

@@ -13,7 +13,7 @@ import unittest
 import zlib
 from unittest import mock
 
-from service import (
+from support.service import (
     KEY,
     PORTRAIT,
     SPEECH,
@@ -31,8 +31,8 @@ from service import (
     store_fails,
     wav,
 )
-from service import after as later
-from service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCase, other
+from support.service import after as later
+from support.service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCase, other
 from support import arguments, run
 from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
 from test_media import png as head_of_png

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
 
-from service import (
+from support.service import (
     PORTRAIT,
     mp3,
     policy,
@@ -17,7 +17,7 @@ from service import (
     stall,
     stored,
 )
-from service_case import FILE, TASKS, GenerationCase
+from support.service_case import FILE, TASKS, GenerationCase
 from support import arguments, run
 from test_run_uploads import DETECT, LocalCase
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from service import (
+from support.service import (
     KEY,
     Proxy,
     announced,
@@ -29,7 +29,7 @@ from service import (
     video,
     video_of,
 )
-from service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
+from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
 from support import RUN, run
 
 LIVES = r"(?m), \d+ s$"

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, Proxy
-from service_case import FILE, GenerationCase
+from support.service import KEY, Proxy
+from support.service_case import FILE, GenerationCase
 from support import NAME, run
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"

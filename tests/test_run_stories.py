@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from service import (
+from support.service import (
     KEY,
     PORTRAIT,
     created,
@@ -29,8 +29,8 @@ from service import (
     video,
     video_of,
 )
-from service import after as later
-from service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
+from support.service import after as later
+from support.service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
 from support import AUDIO_URL, IMAGE_URL, arguments
 
 WALKS = int(os.environ.get("EMO_WALKS", "2"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
-from service import (
+from support.service import (
     KEY,
     PORTRAIT,
     SPEECH,
@@ -36,8 +36,8 @@ from service import (
     store_fails,
     stored,
 )
-from service import after as later
-from service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
+from support.service import after as later
+from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
 from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, run, without_root
 
 DETECT = os.path.join("output", "aliyun-emo", "detect_request.json")

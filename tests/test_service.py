@@ -8,7 +8,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from service import FORM, KEY, PORTRAIT, SPEECH, SPEECH_WAV, Service, policy_with, store_fails
+from support.service import FORM, KEY, PORTRAIT, SPEECH, SPEECH_WAV, Service, policy_with, store_fails
 from support import REQUEST, Case
 
 MODEL = "emo-v1"

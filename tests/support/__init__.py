@@ -11,10 +11,10 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = ROOT / "skills/ai/video/aliyun-emo/scripts"
 SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
-FIXTURES = Path(__file__).resolve().parent / "fixtures"
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 sys.path.insert(0, str(SCRIPTS))
 import emo_media as media  # noqa: E402, F401

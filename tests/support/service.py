@@ -1,6 +1,6 @@
 """A scripted service on 127.0.0.1, with the answers of the real one, that misbehaves on demand.
 
-    $ eval "$(python3 tests/service.py start)"
+    $ eval "$(python3 tests/support/service.py start)"
     $ echo $DASHSCOPE_BASE_URL
     http://127.0.0.1:53211/api/v1
     $ kill $EMO_SERVICE
@@ -38,7 +38,7 @@ import zlib
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-FIXTURES = Path(__file__).resolve().parent / "fixtures"
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 KEY = "sk-of-no-account"
 BOXES = {
     "1:1": {"face_bbox": [302, 286, 610, 593], "ext_bbox": [71, 9, 840, 778]},

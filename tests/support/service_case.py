@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from service import KEY, Service, drip, stall, video_of
+from support.service import KEY, Service, drip, stall, video_of
 from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, run
 
 EVIDENCE = Path("output/aliyun-emo")
