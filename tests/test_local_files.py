@@ -15,6 +15,7 @@ from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
 import test_command_line
 import test_media
+from aliyun_emo import local_files
 from support import (
     AUDIO_URL,
     EXT_BBOX,
@@ -520,10 +521,10 @@ class Urls(LocalCase):
         for name in ("a.png", "a b+c%20.png", text("ü?#;@.png"), "~"):
             with self.subTest(name):
                 path = str(self.folder / name)
-                url = emo.file_url(path)
-                self.assertEqual(emo.local_path(url), path)
+                url = local_files.file_url(path)
+                self.assertEqual(local_files.local_path(url), path)
                 self.assertNotIn("+", url)
-        self.assertEqual(emo.local_path("file:///home/ann/a+b%2Bc.png"), "/home/ann/a+b+c.png")
+        self.assertEqual(local_files.local_path("file:///home/ann/a+b%2Bc.png"), "/home/ann/a+b+c.png")
 
 
 class Pasted(LocalCase):

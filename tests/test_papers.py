@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
+from aliyun_emo import requests
 from support import (
     FIXTURES,
     IMAGE_URL,
@@ -154,7 +155,7 @@ class Papers(Case):
         yield "run before prepare", self.call_run("output/aliyun-emo/other.json").stderr
         os.environ["DASHSCOPE_API_KEY"] = f'"{KEY}"'
         yield "a key in quotes", self.call_run(file).stderr
-        folder = Path("output/aliyun-emo/tasks", emo.request_name(REQUEST, ""))
+        folder = Path("output/aliyun-emo/tasks", requests.request_name(REQUEST, ""))
         folder.mkdir(parents=True)
         record = {"saved_at": "2026-01-01T00:00:00.000000Z", "request": REQUEST, "response": None}
         (folder / "task.json").write_text(json.dumps(record))

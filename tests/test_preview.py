@@ -18,6 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 from support.service import wav
+from aliyun_emo import requests, local_files
 from support import (
     AUDIO_URL,
     FIXTURES,
@@ -523,7 +524,7 @@ class WhatStandsOnIt(PreviewCase):
         boxes = {"face_bbox": [200, 100, 500, 500], "ext_bbox": [100, 0, 700, 800]}
         request = request_with(image_url=link, **boxes)
         page = self.page_of(request)
-        digits = emo.request_name(request, "")
+        digits = requests.request_name(request, "")
         for text in (
             *("3:4", "512x704", "512x704 pixels, not quite 3:4", "active", "emo-v1"),
             *("my porträt.png", "speech.mp3", f"expires at {emo.utc(later)}", digits),
@@ -545,8 +546,8 @@ class WhatStandsOnIt(PreviewCase):
 
     def test_the_digits_count_another_service_for_itself(self):
         os.environ["DASHSCOPE_BASE_URL"] = " http://127.0.0.1:8080 "
-        digits = emo.request_name(REQUEST, "http://127.0.0.1:8080")
-        self.assertNotEqual(digits, emo.request_name(REQUEST, ""))
+        digits = requests.request_name(REQUEST, "http://127.0.0.1:8080")
+        self.assertNotEqual(digits, requests.request_name(REQUEST, ""))
         self.assertIn(digits, self.page_of(REQUEST).text)
         os.environ["DASHSCOPE_BASE_URL"] = "http://["
         PAGE.unlink()
@@ -726,9 +727,9 @@ class Next(PreviewCase):
         picture = os.fsdecode(b"\xfe.png")
         request = self.prepare_files()
         os.rename("portrait.png", picture)
-        request["input"]["image_url"] = emo.file_url(picture)
+        request["input"]["image_url"] = local_files.file_url(picture)
         self.assertIn("\ufffd.png", self.page_of(request).text)
-        detect = {**DETECT, "input": {"image_url": emo.file_url(picture)}}
+        detect = {**DETECT, "input": {"image_url": local_files.file_url(picture)}}
         detect["files"] = {"image_url": request["files"]["image_url"]}
         page = self.page_of({**DETECTION, "request": detect}, "detection.json")
         self.assertIn("PATH", self.command(page))

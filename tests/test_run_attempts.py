@@ -17,6 +17,7 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+from aliyun_emo import requests
 from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 
 
@@ -46,7 +47,7 @@ class Attempts(GenerationCase):
 
     def test_what_stands_decides_what_a_run_does(self):
         service = self.serve()
-        name = emo.request_name(REQUEST, service.base_url)
+        name = requests.request_name(REQUEST, service.base_url)
         link = f"{service.root}/videos/of-{name}.mp4"
         old = DAY + 5
         done = {"state": "made", "status": "SUCCEEDED", "link": link}
@@ -111,7 +112,7 @@ class Attempts(GenerationCase):
 
     def test_the_newest_that_was_not_refused_decides(self):
         service = self.serve()
-        name = emo.request_name(REQUEST, service.base_url)
+        name = requests.request_name(REQUEST, service.base_url)
         for states, words, code, posts, decides in (
             (["failed", "refused"], "", 3, 0, 0),
             (["complete", "refused"], "", 0, 0, 0),
@@ -143,7 +144,7 @@ class Attempts(GenerationCase):
 
     def test_a_folder_without_a_readable_record_is_a_task_that_may_exist(self):
         service = self.serve()
-        name = emo.request_name(REQUEST, service.base_url)
+        name = requests.request_name(REQUEST, service.base_url)
         for content in (None, "", "[]", "null", '{"saved_at": "2026', "[" * 10_000, "{}"):
             for hour in (0, 3600):
                 with self.subTest(f"{str(content)[:9]} {hour}"):
@@ -376,15 +377,15 @@ class Attempts(GenerationCase):
         self.ends(self.go("--no-wait"), 0)
         self.assertEqual((len(service.posts), len(self.folders())), (2, 2))
         hosts = ("dashscope.aliyuncs.com", "ws.cn-beijing.maas.aliyuncs.com")
-        names = {emo.request_name(REQUEST, f"https://{host}/api/v1") for host in hosts}
+        names = {requests.request_name(REQUEST, f"https://{host}/api/v1") for host in hosts}
         self.assertEqual(len(names), 1)
-        names.add(emo.request_name(REQUEST, "https://aliyuncs.com.example.com/api/v1"))
-        names.add(emo.request_name(REQUEST, "https://notaliyuncs.com/api/v1"))
+        names.add(requests.request_name(REQUEST, "https://aliyuncs.com.example.com/api/v1"))
+        names.add(requests.request_name(REQUEST, "https://notaliyuncs.com/api/v1"))
         self.assertEqual(len(names), 3)
 
     def test_who_loses_the_claim_looks_again(self):
         service = self.serve()
-        name = emo.request_name(REQUEST, service.base_url)
+        name = requests.request_name(REQUEST, service.base_url)
         mkdir = os.mkdir
         for words, before, faster, code, posts in (
             ([], None, ("made", name), 0, 0),

@@ -20,6 +20,7 @@ from support.service import (
     succeeded,
 )
 from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other
+from aliyun_emo import requests
 from support import REQUEST, RUN, emo, run, without_root
 
 
@@ -237,7 +238,7 @@ class Interference(GenerationCase):
     @unittest.skipUnless(POSIX, "permissions of POSIX")
     def test_a_place_that_cannot_be_written_is_named(self):
         service = self.serve()
-        name = emo.request_name(REQUEST, service.base_url)
+        name = requests.request_name(REQUEST, service.base_url)
 
         def blocked(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCase, other
+from aliyun_emo import looks as rooms_looks
 from support import arguments, run
 from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
 from test_media import png as head_of_png
@@ -468,7 +469,7 @@ class Refusals(LookCase):
         ):
             with self.subTest(name):
                 start = time.monotonic()
-                with mock.patch.object(run, "LOOK_TIME", 10):
+                with mock.patch.object(rooms_looks, "LOOK_TIME", 10):
                     self.refused(self.look(**{field: answer}), field, "bytes")
                 self.assertLess(time.monotonic() - start, 5)
 
@@ -568,7 +569,7 @@ class Warnings(LookCase):
             ("a drip of a recording", "audio_url", lambda handler: drip(handler, SPEECH[:5000])),
             ("late", "audio_url", later(2, link)),
         ):
-            with self.subTest(name), mock.patch.object(run, "LOOK_TIME", 0.3):
+            with self.subTest(name), mock.patch.object(rooms_looks, "LOOK_TIME", 0.3):
                 start = time.monotonic()
                 self.warned(self.look("--no-wait", **{field: answer}), field)
                 self.assertLess(time.monotonic() - start, 1.5)
@@ -583,7 +584,7 @@ class Warnings(LookCase):
                     drip(handler)
                     hung_up.set()
 
-                with mock.patch.object(run, "LOOK_TIME", 0.3):
+                with mock.patch.object(rooms_looks, "LOOK_TIME", 0.3):
                     self.warned(self.look("--no-wait", **{field: dripping}), field)
                 self.assertTrue(hung_up.wait(2))
 
@@ -595,7 +596,7 @@ class Warnings(LookCase):
             link(handler)
 
         self.fine(image_url=together, audio_url=together)
-        with mock.patch.object(run, "LOOK_TIME", 0.6):
+        with mock.patch.object(rooms_looks, "LOOK_TIME", 0.6):
             start = time.monotonic()
             result = self.ends(self.look("--no-wait", image_url=stall, audio_url=drip), 0)
         self.assertLess(time.monotonic() - start, 1.1)
@@ -786,7 +787,7 @@ class Fine(LookCase):
 
     def test_a_refused_link_does_not_wait_for_the_other_one_to_be_paid(self):
         start = time.monotonic()
-        with mock.patch.object(run, "LOOK_TIME", 0.5):
+        with mock.patch.object(rooms_looks, "LOOK_TIME", 0.5):
             result = self.look(image_url=body(b"", 404), audio_url=stall)
         self.refused(result, "image_url", "404")
         self.assertLess(time.monotonic() - start, 2)

@@ -18,6 +18,7 @@ from support.service import (
     stored,
 )
 from support.service_case import FILE, TASKS, GenerationCase
+from aliyun_emo import settings
 from support import arguments, run
 from test_run_uploads import DETECT, LocalCase
 
@@ -69,7 +70,7 @@ class Answers(LocalCase):
                 lambda handler: (raw(200, b"", Content_Length="500")(handler), stall(handler)),
             ),
         ):
-            with self.subTest(name), mock.patch.object(run, "READ_TIMEOUT", 0.3):
+            with self.subTest(name), mock.patch.object(settings, "READ_TIMEOUT", 0.3):
                 self.clear()
                 service = self.serve(store=[answer, stored])
                 self.ends_with_video(self.go())

@@ -30,6 +30,7 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
+from aliyun_emo import progress, download, settings
 from support import RUN, run
 
 LIVES = r"(?m), \d+ s$"
@@ -269,7 +270,7 @@ class Polls(GenerationCase):
                     self.ends(self.go(*words), 0)
                 seen = []
                 service.script[route] = [when_seen(answer, seen)]
-                with mock.patch.object(run, "HEARTBEAT", 0.1):
+                with mock.patch.object(progress, "HEARTBEAT", 0.1):
                     self.ends_with_video(self.go())
                 self.assertEqual(seen, [True])
 
@@ -448,14 +449,14 @@ class Videos(GenerationCase):
         big = raw(200, video_of("x") * 2)
         endless = raw(200, video_of("x") * 2, Content_Length=None, Connection="close")
         for name, answer in (("announced", big), ("not announced", endless)):
-            with self.subTest(name), mock.patch.object(run, "MAX_VIDEO", 300_000):
+            with self.subTest(name), mock.patch.object(download, "MAX_VIDEO", 300_000):
                 self.clear()
                 service = self.serve(tasks=[succeeded()], videos=[answer])
                 self.ends(self.go(), 4, "service")
                 self.assertEqual(self.folders() and os.listdir(self.place()).count("video.mp4"), 0)
                 self.assert_no_temporary_files()
                 self.assertEqual(len(service.downloads), 1)
-        self.assertEqual(run.MAX_VIDEO, 512 * 2**20)
+        self.assertEqual(download.MAX_VIDEO, 512 * 2**20)
 
     def test_a_download_ends_when_it_is_too_slow_or_nothing_comes(self):
         dripping = partial(drip, start=video_of("x")[:1000])
@@ -467,11 +468,11 @@ class Videos(GenerationCase):
             handler.wfile.write(video_of("x")[:1000])
             stall(handler)
 
-        self.assertEqual((run.READ_TIMEOUT, run.SLOWEST, run.SLOW_TIME), (30, 1024, 60))
+        self.assertEqual((settings.READ_TIMEOUT, download.SLOWEST, download.SLOW_TIME), (30, 1024, 60))
         for name, answer, constants in (
-            ("slow", dripping, {"SLOW_TIME": 0.3}),
-            ("halting", halting, {"READ_TIMEOUT": 0.2}),
-            ("silent", stall, {"READ_TIMEOUT": 0.2}),
+            ("slow", dripping, (download, {"SLOW_TIME": 0.3})),
+            ("halting", halting, (download, {"SLOW_TIME": 0.2})),
+            ("silent", stall, (settings, {"READ_TIMEOUT": 0.2})),
         ):
             with self.subTest(name):
                 self.clear()
@@ -479,7 +480,7 @@ class Videos(GenerationCase):
                 self.ends(self.go("--no-download"), 0)
                 service.script["videos"] = [answer]
                 start = time.monotonic()
-                with mock.patch.multiple(run, **constants):
+                with mock.patch.multiple(constants[0], **constants[1]):
                     self.ends(self.go(), 4, "service")
                 self.assertLess(time.monotonic() - start, 10)
                 self.assertLessEqual(len(service.downloads), 3)

@@ -8,7 +8,8 @@ from unittest import mock
 
 from support.service import KEY, Proxy
 from support.service_case import FILE, GenerationCase
-from support import NAME, run
+from aliyun_emo import settings
+from support import NAME
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -148,7 +149,7 @@ class Proxies(GenerationCase):
         """Return the `Result` of a run that should use the proxy `url`."""
         os.environ["DASHSCOPE_BASE_URL"] = "https://emo.invalid/api/v1"
         os.environ["https_proxy"] = url
-        with mock.patch.multiple(run, **{"GRACE": run.GRACE, **constants}):
+        with mock.patch.multiple(settings, **{"CONNECT_TIMEOUT": 10, **constants}):
             result = self.go("--no-wait", "--no-look")
         self.ends(result, 4, "service")
         self.assertIn("https_proxy", result.line["errors"][0]["message"].lower())

@@ -38,6 +38,7 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
+from aliyun_emo import store
 from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, run, without_root
 
 DETECT = os.path.join("output", "aliyun-emo", "detect_request.json")
@@ -858,7 +859,7 @@ class Times(LocalCase):
         with SlowStore(MIB) as store:
             service = self.serve(uploads=[policy_with(upload_host=store.url)])
             start = time.monotonic()
-            with self.patience([stall], PATIENCE), mock.patch.object(run, "PAUSES", (1,)):
+            with self.patience([stall], PATIENCE), mock.patch.object(store, "PAUSES", (1,)):
                 result = self.ends(self.call_run(DETECT), 4, "service")
         self.assertLess(time.monotonic() - start, 5)
         self.saw(service, policies=2)

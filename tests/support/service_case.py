@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from aliyun_emo import clock, settings
+
 from support.service import KEY, Service, drip, stall, video_of
-from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, run
+from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"
@@ -74,7 +76,7 @@ class ServiceCase(Case):
         self.services = contextlib.ExitStack()
         self.addCleanup(self.services.close)
         for name in ("sleep", "monotonic", "time"):
-            patch = mock.patch.object(run, name, getattr(self.clock, name))
+            patch = mock.patch.object(clock, name, getattr(self.clock, name))
             patch.start()
             self.addCleanup(patch.stop)
         os.environ["DASHSCOPE_API_KEY"] = KEY
@@ -94,7 +96,7 @@ class ServiceCase(Case):
     def patience(self, script, seconds=0.5):
         """Wait for an answer so many `seconds` where the `script` has one that never comes."""
         seconds = seconds if stall in script or drip in script else 20
-        return mock.patch.multiple(run, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+        return mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
 
     def refuse_connections(self):
         with socket.socket() as closed:
@@ -196,11 +198,15 @@ class ServiceCase(Case):
     def start(self, *words, code="", **constants):
         """Start a process that signals reach, also where this one ignores them.
 
-        `constants` of the program are changed in it, and `code` is executed before it starts.
+        `constants` of its rooms, "room_NAME", are changed in it, and `code` is executed before it
+        starts.
         """
         command = [str(RUN)]
         if constants or code:
-            changes = "".join(f"run.{name} = {value!r}\n" for name, value in constants.items())
+            changes = ""
+            for name, value in constants.items():
+                room, _, constant = name.partition("_")
+                changes += f"from aliyun_emo import {room}\n{room}.{constant} = {value!r}\n"
             command = ["-c", f"import run_emo_request as run\n{changes}{code}\nrun.script()"]
         process = subprocess.Popen(
             [sys.executable, *command, *words],

@@ -26,6 +26,11 @@ from html import escape
 from time import time
 
 try:
+    from aliyun_emo.answers import member
+    from aliyun_emo.detection_answers import check_detection
+    from aliyun_emo.files import read_json
+    from aliyun_emo.local_files import file_url, local_path, look_again
+    from aliyun_emo.requests import file_name, request_name, request_of
     from prepare_emo_request import (
         BOX_FIELDS,
         EXIT_CODES,
@@ -37,28 +42,19 @@ try:
         VIDEO_SIZES,
         Problem,
         Report,
-        check_detection,
         estimate,
         evidence_path,
         expiry_of,
-        file_name,
-        file_url,
         for_the_shell,
         is_visible_ascii,
-        local_path,
-        look_again,
-        member,
         neighbour,
         output_path,
         printable,
         ratio_of,
-        read_json,
         replace_file,
-        request_name,
-        request_of,
         run_command_line,
-        service_text,
-        shown,
+        shown_link,
+        shown_words,
         size_of,
         utc,
     )
@@ -436,7 +432,7 @@ def subject_of(path: str, report: Report) -> Subject | None:
         raise Problem("file", message, "Give the path of the file.")
     if path and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
-        raise Problem("file", f"there is no {shown(path)}", hint)
+        raise Problem("file", f"there is no {shown_link(path)}", hint)
     try:
         document = read_json("file", path)
     except Problem as problem:
@@ -501,8 +497,8 @@ def task_subject(record: Json, folder: str, report: Report) -> Subject | None:
     output = member(response, "output")
     words = [answer.get("task_status") or output.get("task_status")]
     words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
-    subject.state = service_text(record["state"] or "")
-    subject.said = ", ".join(service_text(word) for word in words if word)
+    subject.state = shown_words(record["state"] or "")
+    subject.said = ", ".join(shown_words(word) for word in words if word)
     task_id = answer.get("task_id") or output.get("task_id")
     subject.task_id = task_id if isinstance(task_id, str) and is_visible_ascii(task_id) else ""
     return subject
@@ -608,7 +604,7 @@ def name_of(subject: Subject, path: str) -> str:
         return request_name(subject.request, base_url)
     except ValueError:
         hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
-        raise Problem("base_url", f"{shown(base_url)} is no URL", hint) from None
+        raise Problem("base_url", f"{shown_link(base_url)} is no URL", hint) from None
 
 
 def end_in_words(link: str, now: float) -> str:
@@ -750,7 +746,7 @@ def page_path_of(values: Values, path: str) -> str:
     if os.path.isfile(page_path) and os.path.getsize(page_path):
         with open(page_path, "rb") as file:
             if file.read(len(PAGE_BEGINS)) != PAGE_BEGINS:
-                message = f"{shown(page_path)} is there, and it is no page of this program"
+                message = f"{shown_link(page_path)} is there, and it is no page of this program"
                 raise Problem("output", message, hint)
     return page_path
 

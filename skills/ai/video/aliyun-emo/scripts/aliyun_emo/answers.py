@@ -1,0 +1,111 @@
+"""What the service said, kept as it came, without the API key, and understood all the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import prepare_emo_request as emo
+
+from aliyun_emo.files import MAX_JSON
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from typing import Any
+
+DEEPEST = 100  # levels of an answer
+
+
+def document_of(data: bytes, key: str) -> object:
+    """Return an answer's JSON value, else its text, or None for nothing, without the API key.
+
+    What could not be written again as it came stays a text: a name that stands twice in an object,
+    a number that is none in JSON.
+    """
+    if len(data) <= MAX_JSON:
+        try:
+            value = json.loads(
+                data, parse_constant=int, parse_float=finite, object_pairs_hook=without_doubles
+            )
+            return masked(value, key)
+        except (ValueError, RecursionError):  # or so deep that it could not be written
+            pass
+    # Where it is no JSON, the key may be escaped in it, or cut off in its midst.
+    escaped = "".join(f"(?:{re.escape(c)}|\\\\u{ord(c):04x})" for c in key)
+    text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)
+    beginnings = [key[:length] for length in range(len(key), 3, -1)]
+    cut = next((start for start in beginnings if text.endswith(start)), "")
+    text = text[: len(text) - len(cut)] + "***" if cut else text
+    return text[:MAX_JSON] or None
+
+
+def finite(text: str) -> float:
+    """Return the number in `text`; raises `ValueError` where it is too large to be written."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
+    """Return the object of `pairs`; raises `ValueError` where a name stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def masked(value: Any, key: str, depth: int = 0) -> Any:
+    """Return a JSON `value` in which the API key is not, if the service has echoed it.
+
+    Raises `RecursionError` where it is nested so deep that it could not be written again.
+    """
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, list):
+        return [masked(item, key, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {masked(k, key): masked(item, key, depth + 1) for k, item in value.items()}
+    return value
+
+
+def understood(said: object) -> object:
+    """Return what the service `said` as JSON, also where that was kept as a text."""
+    if not isinstance(said, str):
+        return said
+    try:
+        return json.loads(
+            said,
+            parse_constant=lambda _: None,
+            parse_float=lambda text: float(text) if math.isfinite(float(text)) else None,
+            object_pairs_hook=joined_doubles,
+        )
+    except (ValueError, RecursionError):
+        return None
+
+
+def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
+    """Return the object of `pairs`; of a name that stands twice the first value that says much."""
+    found: emo.Json = {}
+    for name, value in pairs:
+        before = found.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            found[name] = {**value, **before}
+        elif not before:
+            found[name] = value
+    return found
+
+
+def member(document: object, name: str) -> emo.Json:
+    """Return the object that `document` has by this name, {} where there is none."""
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def text_in(document: emo.Json, name: str) -> str:
+    """Return the text that `document` has by this name, or ""."""
+    value = document.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,97 @@
+"""A detection: sent, its answer kept, its boxes told."""
+
+from __future__ import annotations
+
+import os
+
+import prepare_emo_request as emo
+
+from aliyun_emo.answers import member
+from aliyun_emo.detection_answers import check_detection
+from aliyun_emo.local_files import local_path, look_again
+from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
+from aliyun_emo.service import DETECTION_PATH, answer_problem, body_to_send, deliver
+from aliyun_emo.store import with_store_hint, with_uploads
+from aliyun_emo.tasks import timestamp
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from aliyun_emo.settings import Settings
+
+
+def run_detection(
+    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+) -> None:
+    """Send a detection, keep its answer in the evidence's `folder`, and tell its boxes.
+
+    `links` has what is wrong with the links by now. Raises `Problem`, `OSError`.
+    """
+    report.errors += links.errors
+    report.warnings += links.warnings
+    path = report.check(emo.output_path, settings.values, os.path.join(folder, "detection.json"))
+    files = look_again(request, report)
+    given = [settings.values["file"], *(local_path(file.url) for file in files.values())]
+    report.check(emo.check_other_file, path or "", given)
+    settings = report.check(settings.with_key) or settings
+    if report.errors or not path:
+        return
+    emo.check_writable(path)  # before it is billed
+    body = body_to_send(request)
+    if settings.has("dry_run"):
+        report.facts.update(detection_path=None, would_send=True, request=body)
+        report.done = "all is well; nothing was sent"
+        return
+    body = with_uploads(settings, body, files)
+    state, answer = deliver(settings, DETECTION_PATH, body)
+    if not 200 <= answer.status < 300:
+        raise with_store_hint(answer_problem(answer), answer.document, body)
+    record = {
+        "saved_at": timestamp(),
+        "request": request,
+        "sent": body,
+        "response": answer.document,
+    }
+    passed = member(answer.document, "output").get("check_pass") if state == "made" else None
+    report.facts.update(detection_path=None, check_pass=passed)
+    keep(path, record, report)
+    if state != "made":
+        raise answer_problem(answer)
+    tell_detection(record, path, report)
+
+
+def keep(path: str, record: emo.Json, report: emo.Report) -> None:
+    """Write the `record` of a detection; it is billed, so what it says is told in any case."""
+    try:
+        emo.write_json(path, record)
+        report.facts.update(detection_path=path)
+    except OSError as error:
+        message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
+        report.errors.append(emo.Problem("output", message, "Keep the boxes, and make room.", 1))
+
+
+def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
+    """Tell the boxes of a detection that was kept at `path`; raises `Problem` if it failed."""
+    request, response = record["request"], record["response"]
+    output = member(response, "output")
+    if not output["check_pass"]:
+        request_id = {k: v for k, v in response.items() if k == "request_id"}
+        what, said = "the portrait did not pass", {**output, **request_id}
+        problem = refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
+        raise with_store_hint(problem, said, record["sent"])
+    found = emo.Report()
+    boxes = check_detection(record, None, None, found)
+    for problem in found.errors:
+        problem.code = 3
+    report.errors += found.errors
+    report.warnings += found.warnings
+    if boxes:
+        face_bbox, ext_bbox = boxes
+        report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=emo.ratio_of(ext_bbox))
+        report.done = "the portrait passed; the next command needs the recording"
+        link = request["input"]["image_url"]
+        if "files" in request:
+            words = ("--image", local_path(link), "--audio", "RECORDING")
+        else:
+            link = "IMAGE_URL" if "?" in link else link  # a signature is for its file alone
+            words = ("--image-url", link, "--audio-url", "AUDIO_URL")
+        report.next = (emo.neighbour("prepare_emo_request.py"), *words, "--detection", path)

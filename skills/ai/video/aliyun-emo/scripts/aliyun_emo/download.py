@@ -1,0 +1,140 @@
+"""A video behind a link, in pieces, whole or not at all; and how redirects are followed.
+
+A video is whole when its Content-Length says so, and where it has none, when its top-level boxes
+end where it ends (ISO/IEC 14496-12, 4.2).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urljoin
+
+import prepare_emo_request as emo
+
+from aliyun_emo.service import is_over_soon
+from aliyun_emo.settings import times_until
+from aliyun_emo.transport import FOREVER, NoAnswer, exchange, forever
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aliyun_emo.settings import Settings
+    from aliyun_emo.transport import Reply
+
+REDIRECTS = 5  # that are followed
+MAX_VIDEO = 512 * 1024 * 1024  # bytes
+SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
+PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
+
+
+def follow_redirects(
+    url: str,
+    deadline: float,
+    check: Callable[[str], object] = str,
+    patience: Callable[[], float] = forever,
+) -> Reply:
+    """Return the reply of `url`, behind its redirects, of which `check` sees each place.
+
+    Raises `NoAnswer`. The key is not sent.
+    """
+    for _ in range(REDIRECTS + 1):
+        # Redirects have spaces and letters in them that no request line may have.
+        url = quote(url, PRINTING, errors="surrogateescape")
+        reply = exchange(url, None, {}, times_until(deadline), patience)
+        if reply.status not in (301, 302, 303, 307, 308):
+            return reply
+        location = reply.headers.get("Location", "")
+        reply.close()
+        try:
+            # http.client reads headers as Latin-1, and servers write UTF-8.
+            url = urljoin(url, location.encode("latin-1").decode("utf-8", "surrogateescape"))
+        except ValueError:
+            raise NoAnswer("it redirects to what is no URL") from None
+        check(url)
+    raise NoAnswer("it redirects too often")
+
+
+def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
+    """Yield the video at `url`, following redirects; raises `NoAnswer`."""
+    reply = follow_redirects(url, FOREVER, patience=settings.patience)
+    try:
+        if reply.status != 200:
+            raise NoAnswer(f"HTTP {reply.status}", is_over_soon(reply.status))
+        yield from checked_pieces(reply, settings)
+    finally:
+        reply.close()
+
+
+def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
+    """Yield the body of `reply` if it is a video, whole and not too slow; raises `NoAnswer`."""
+    of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
+    timely, boxes = -1, Boxes()
+    while True:
+        if boxes.size > timely:  # what a minute should bring has to come within the next one
+            timely = boxes.size + SLOWEST * SLOW_TIME
+            reply.limit(SLOW_TIME)
+        piece = next_piece(reply)
+        boxes.add(piece)
+        if not boxes.may_be_video or (not piece and boxes.size < 8):
+            head = emo.shown_words(boxes.head.decode("latin-1"))
+            raise NoAnswer(f"what came is no video: {head}")
+        if boxes.size > MAX_VIDEO:
+            raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")
+        if not piece:
+            break
+        settings.progress.show("downloading", f" {boxes.size / 1e6:.1f}{of} MB")
+        yield piece
+    if reply.length not in (None, boxes.size):
+        raise NoAnswer(f"it is cut short: {boxes.size} of {reply.length} bytes", again=True)
+    if reply.length is None and (reply.is_cut or not boxes.are_whole):
+        raise NoAnswer(f"it is cut short, after {boxes.size} bytes", again=True)
+
+
+def next_piece(reply: Reply) -> bytes:
+    """Return the next bytes of a video, none at its end; raises `NoAnswer`."""
+    try:
+        return reply.read()
+    except NoAnswer as error:
+        slow = str(error) == "it took too long"
+        reason = f"it is slower than {SLOWEST} bytes a second" if slow else str(error)
+        raise NoAnswer(reason, again=True) from None
+
+
+class Boxes:
+    """The top-level boxes of a video, while its bytes come; `size` of them have come so far."""
+
+    def __init__(self) -> None:
+        self.size = self.next = 0  # where the next box begins
+        self.head = b""  # of the video
+        self.box = b""  # the bytes of the next box that have come, as far as they tell its length
+
+    def add(self, piece: bytes) -> None:
+        self.head += piece[: 8 - len(self.head)]
+        start, self.size = self.size, self.size + len(piece)
+        while self.next <= self.size:
+            wanted = self.next + len(self.box) - start
+            self.box += piece[wanted : wanted + 16 - len(self.box)]
+            length = length_of(self.box)
+            if not length:
+                return
+            self.next, self.box = self.next + length, b""
+
+    @property
+    def may_be_video(self) -> bool:
+        """Whether the first box is "ftyp", as far as it is known (ISO/IEC 14496-12, 4.3)."""
+        return self.head[4:] == b"ftyp"[: max(0, len(self.head) - 4)]
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether the last box ends here; one without a length goes on to the end, wherever."""
+        return self.next == self.size and not self.box
+
+
+def length_of(box: bytes) -> int:
+    """Return the length of the `box` that begins so, 0 where it is not known yet, or has none."""
+    length = int.from_bytes(box[:4], "big")
+    if len(box) < 8 or (length == 1 and len(box) < 16):
+        return 0
+    if length == 1:
+        length = int.from_bytes(box[8:16], "big")
+    return length if length >= 8 else 0

@@ -1,0 +1,229 @@
+"""A made task: polls until its end is known, and its video, which is brought here."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import prepare_emo_request as emo
+
+from aliyun_emo import clock
+from aliyun_emo.answers import member, text_in, understood
+from aliyun_emo.download import video_pieces
+from aliyun_emo.refusals import refusal_problem
+from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
+from aliyun_emo.store import with_store_hint
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
+from aliyun_emo.transport import NoAnswer
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from aliyun_emo.settings import Settings
+
+LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
+DOWNLOADS = 3  # tries
+
+
+def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report) -> None:
+    """Go on with `task` until its end is known and its video is here; tell what is known.
+
+    `next_attempt` is the number of what would be paid for next, 0 where no request is known.
+    Raises `Problem`.
+    """
+    report.facts.update(task.facts())
+    if settings.has("dry_run"):
+        report.facts["would_send"] = False
+    if task.state != "made":
+        raise may_exist_problem(task, next_attempt)
+    is_gone = False
+    if not is_complete(settings, task):
+        report.done = "the task is made; the next command fetches its video"
+        if settings.has("no_wait"):
+            return
+        settings = settings.with_key()
+        if settings.has("dry_run"):
+            return
+        is_gone = poll_to_the_end(settings, task, report) == GONE
+    conclude(settings, task, is_gone, next_attempt, report)
+
+
+def is_complete(settings: Settings, task: Task) -> bool:
+    """Whether there is nothing to ask: it has failed, or its video is here, or not wanted."""
+    is_enough = task.status == SUCCEEDED and task.video_url and settings.has("no_download")
+    return bool(task.status in FAILED or task.video_path or is_enough)
+
+
+def conclude(
+    settings: Settings, task: Task, is_gone: bool, next_attempt: int, report: emo.Report
+) -> None:
+    """Bring the video of a task that has ended; raises `Problem` where there is none."""
+    if task.status in FAILED:
+        problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
+        problem = with_store_hint(problem, task.answer, task.record.get("sent"))
+        problem.hint += f" --attempt {next_attempt} pays for another task." if next_attempt else ""
+        raise problem
+    if is_gone and not task.video_url:
+        raise gone_problem("the service knows no such task", next_attempt)
+    if not is_complete(settings, task):
+        try:
+            download(settings, task, 1 if is_gone else DOWNLOADS)
+        except NoAnswer as error:
+            raise lost_video_problem(error, is_gone, next_attempt) from None
+        report.facts.update(task.facts())
+    if task.video_path:
+        report.done, report.next = f"the video is {emo.printable(task.video_path, 200)}", ()
+    else:
+        report.done = "the video is made; its link is good for 24 hours"
+
+
+def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
+    """Ask for `task` until it has ended, keeping all on the way; return the status it ended with.
+
+    Polls that fail are waited out with growing pauses, but where the link of a video is known: it
+    is asked for once. Raises `Problem`.
+    """
+    answered, pause = False, settings.interval
+    while True:
+        word, trouble, wanted = poll(settings, task, report)
+        if word in ENDS:
+            return word
+        if trouble and task.video_url:
+            return task.status
+        answered = answered or not trouble
+        pause = min(pause * 2, max(LONGEST_PAUSE, settings.interval))
+        if not trouble:
+            pause = settings.interval
+        elif wanted is not None:
+            pause = max(settings.interval, wanted)
+        if settings.asks_once or clock.monotonic() + pause >= settings.deadline:
+            raise out_of_time_problem(answered, trouble)
+        settings.pause(pause)
+
+
+def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:
+    """Ask once for `task`; return its status, what went wrong, and the pause asked for.
+
+    One of the first two is "". Raises `Problem` where the service says no.
+    """
+    path = TASK_PATH + quote(task.task_id, safe="", errors="surrogatepass")
+    answer = ask(settings, path)
+    if answer.document is not None:
+        task.append_snapshot(answer.document)
+    if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
+        raise answer_problem(answer)
+    said = understood(answer.document)
+    output = member(said, "output")
+    word, trouble = text_in(output, "task_status"), ""
+    if not answer.status:
+        trouble = answer.reason
+    elif answer.status >= 300 or not isinstance(said, dict) or not word:
+        trouble = f"HTTP {answer.status}, not to be read as a status"
+    elif output.get("task_id", task.task_id) != task.task_id:
+        trouble = f"HTTP {answer.status}, about another task"
+    if trouble:
+        settings.progress.show(trouble)
+        return "", trouble, answer.retry_after
+    settings.progress.show(emo.printable(word, 40))
+    return record_status(task, task_answer(task.task_id, member({"": said}, "")), report), "", None
+
+
+def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
+    """Keep the normalized `answer` about `task`; return the status that is known now.
+
+    An end that another run has heard of sooner stays, also where the service has forgotten it.
+    """
+    word = str(answer["task_status"])
+    earlier = Task(task.folder).answer
+    has_ended = earlier.get("task_status") in (SUCCEEDED, *FAILED)
+    if has_ended and word in (*UNFINISHED, GONE):
+        answer = earlier
+    elif word == GONE:
+        answer = {**earlier, "task_id": task.task_id, "task_status": GONE}
+    task.write_answer(answer)
+    report.facts.update(task.facts())
+    is_told = any(warning.field == "service" for warning in report.warnings)
+    if word not in (*UNFINISHED, *ENDS) and not is_told:
+        message = f"{emo.shown_link(word)} is a status that is not known; taken as not finished"
+        report.warn("service", message, "Look at references/api.md.")
+    return GONE if word == GONE else task.status
+
+
+def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
+    """Return the normalized form of the service's `answer` about a task, for response.json."""
+    output = answer["output"]
+    video_url = member(output, "results").get("video_url")
+    values = {
+        "task_id": task_id,
+        "task_status": output["task_status"],
+        "video_url": video_url or output.get("video_url"),
+        "code": output.get("code"),
+        "message": output.get("message"),
+        "submit_time": output.get("submit_time"),
+        "scheduled_time": output.get("scheduled_time"),
+        "end_time": output.get("end_time"),
+        "usage": answer.get("usage"),
+        "request_id": answer.get("request_id"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def download(settings: Settings, task: Task, tries: int) -> None:
+    """Save the video of `task` in its folder, whole or not at all; raises `NoAnswer`."""
+    if not task.video_url:
+        message = "the task has finished, and the answer has no video_url"
+        raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
+    for pause in (*PAUSES[: tries - 1], None):
+        try:
+            settings.interrupts.check()
+            task.save_video(video_pieces(task.video_url, settings))
+            break
+        except NoAnswer as error:
+            if pause is None or not error.again:
+                raise
+            settings.pause(pause)
+    task.write_answer(task.answer)
+
+
+# --- What is wrong, in words ----------------------------------------------------------------------
+
+
+def look_first(next_attempt: int) -> str:
+    """Return what to do where it is not known whether there is a task."""
+    return (
+        "Look at the account's tasks in the console: --task ID goes on with one that is there, "
+        f"--attempt {next_attempt} pays for one."
+    )
+
+
+def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
+    """Return the `Problem` of a request of which it is not known whether it made a task."""
+    sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
+    if task.state == "unclear":
+        words = emo.shown_words(task.record.get("response"))
+        message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
+    else:
+        message = f"a request was sent at {sent} and its answer is not known: a task may exist"
+    return emo.Problem("service", message, look_first(next_attempt), 4)
+
+
+def gone_problem(what: str, next_attempt: int, code: int = 3) -> emo.Problem:
+    """Return the `Problem` of a task that the service does not know, or not any more."""
+    hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
+    hint += f" --attempt {next_attempt} pays for another." if next_attempt else ""
+    return emo.Problem("service", f"the task is gone: {what}", hint, code)
+
+
+def lost_video_problem(error: NoAnswer, is_gone: bool, next_attempt: int) -> emo.Problem:
+    """Return the `Problem` of a video that was not downloaded for this `error`."""
+    if is_gone:
+        what = f"the service knows no such task, and its video could not be downloaded: {error}"
+        return gone_problem(what, next_attempt, 4 if error.again else 3)
+    message = f"the video could not be downloaded: {error}"
+    hint = "Run again; until then response.json has the link, for 24 hours."
+    return emo.Problem("service", message, hint, 4)
+
+
+def out_of_time_problem(answered: bool, trouble: str) -> emo.Problem:
+    hint = "Run the same command again: it goes on where it was."
+    if answered:
+        return emo.Problem("service", "the task has not ended within --timeout", hint, 5)
+    return emo.Problem("service", trouble, f"{hint} Check the network and the proxy variables.", 4)

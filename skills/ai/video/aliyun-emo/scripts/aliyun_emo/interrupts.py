@@ -1,0 +1,90 @@
+"""The signals that end a run, and when: at once, or where money is on its way, a little later.
+
+One that came is never forgotten: Python swallows what a handler raises in some places (in a
+destructor, say), so it is also kept, and raised again at the next check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from aliyun_emo import clock
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # what there is of them; Windows has no last one
+GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
+
+
+class Interrupts:
+    """The signals of a run: `came` is the number of the first one, 0 for none."""
+
+    def __init__(self) -> None:
+        self.came, self.came_at = 0, 0.0
+        self.is_held = self.is_over = self.was_late = False
+
+    @contextlib.contextmanager
+    def end(self, earlier: Sequence[int] | None) -> Iterator[None]:
+        """Within, signals end what goes on; `earlier` ones came before.
+
+        None of those is given where the signals are not this run's to handle.
+        """
+        try:
+            if earlier is not None:
+                for number in (getattr(signal, name, None) for name in SIGNALS):
+                    if number and signal.getsignal(number) is not signal.SIG_IGN:
+                        signal.signal(number, self.handle)
+                self.came = self.came or next(iter(earlier), 0)
+                self.check()
+            yield
+            self.check()
+        finally:
+            self.is_over = True
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """Handle the signal `number`; a second one does not wait for any answer."""
+        if self.is_over and self.was_late:
+            os._exit(128 + number)  # nobody reads what is being printed
+        if self.is_over:
+            self.was_late = True
+            return
+        is_first = not self.came
+        if is_first:
+            self.came, self.came_at = number, clock.monotonic()
+        if not (self.is_held and is_first):
+            raise KeyboardInterrupt(128 + number)
+
+    def check(self) -> None:
+        """Raise the `KeyboardInterrupt` of a signal that came, unless it is held."""
+        if self.came and not self.is_held:
+            raise KeyboardInterrupt(128 + self.came)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, a first signal waits until the end; before it one ends the run."""
+        self.check()
+        self.is_held = True
+        try:
+            yield
+        finally:
+            self.is_held = False
+        self.check()
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Within what is held, let a signal end what is going on, as at other times."""
+        try:
+            self.is_held = False
+            self.check()
+            yield
+        finally:
+            self.is_held = True
+
+    def patience(self) -> float:
+        """Return the moment, by the monotonic clock, until which answers are waited for."""
+        return self.came_at + GRACE if self.came else float("inf")

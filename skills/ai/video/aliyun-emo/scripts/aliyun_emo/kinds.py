@@ -1,0 +1,1 @@
+from emo_media import NotTaken  # noqa: F401

@@ -1,0 +1,47 @@
+"""What makes a link lead to its file, and apart from it the signature that lets it do so."""
+
+from __future__ import annotations
+
+import re
+
+import prepare_emo_request as emo
+
+# What else belongs to a signature, on a link that is signed, and what to Azure's alone.
+BESIDE_A_SIGNATURE = frozenset(
+    "security-token x-oss-security-token x-amz-security-token x-tos-security-token"
+    " x-cos-security-token x-amz-signedheaders x-goog-signedheaders x-tos-signedheaders"
+    " x-oss-signedheaders x-oss-additional-headers q-key-time q-header-list"
+    " q-url-param-list".split()
+)
+BESIDE_AZURE = frozenset("sp sr ss srt st sip spr skoid sktid skt ske sks skv".split())
+
+
+def link_identity(link: str) -> tuple[str, str]:
+    """Return what makes a normalized `link` lead to its file, and apart from it the signature.
+
+    Left out are the scheme's default port, and how the escapes of characters that need none are
+    spelled (RFC 3986, 6.2.2 and 6.2.3).
+    """
+    link = re.sub("%([0-9A-Fa-f]{2})", plain_escape, link)
+    head, question, query = link.partition("?")
+    scheme, _, rest = head.partition("://")
+    host, _, path = rest.partition("/")
+    host = re.sub(":0*443$" if scheme == "https" else ":0*80$", "", host)
+    names: set[str] = set()
+    values = emo.query_values(query)
+    for signer in emo.SIGNERS:
+        if not signer.missing_in(values):
+            names |= {*signer.own, *signer.beside, *signer.either}
+            names |= BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE
+    pairs: tuple[list[str], list[str]] = ([], [])
+    for pair in query.split("&"):
+        pairs[emo.parameter_name(pair.partition("=")[0]) in names].append(pair)
+    asked, signature = map("&".join, pairs)
+    question = question if asked or not signature else ""
+    return f"{scheme}://{host}/{path}{question}{asked}", signature
+
+
+def plain_escape(escape: re.Match[str]) -> str:
+    """Return the character of a percent `escape` that needs none, else the escape in capitals."""
+    character = chr(int(escape[1], 16))
+    return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()

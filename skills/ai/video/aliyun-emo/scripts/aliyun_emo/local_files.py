@@ -1,0 +1,293 @@
+"""A file of this machine in the place of a link: read, looked at, judged, and its `file:` URL.
+
+What is judged, hashed and uploaded is the content that was read, whoever writes to the file. The
+rules for pictures and recordings hold for what is behind a link as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import prepare_emo_request as emo
+
+from aliyun_emo.files import open_at_once
+from aliyun_emo.kinds import NotTaken
+from aliyun_emo.pictures import Picture, picture
+from aliyun_emo.recordings import Recording, recording
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+# --- 1. Contract: what the service takes (contract, "Limits") -------------------------------------
+
+MAX_PICTURE = 100_000_000  # bytes
+# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
+BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
+LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
+SHORT_RECORDING = 1  # seconds
+
+# --- 2. What there is, and what is wrong with it --------------------------------------------------
+
+
+class LocalFile:
+    """A local file: its `url`, and the SHA-256 of its content, `digest`, in hexadecimal digits.
+
+    Where it was read, `content` are its bytes and `size` how many it has; where it was looked at,
+    `found` is the `Picture` or `Recording`.
+    """
+
+    def __init__(self, url: str, digest: str) -> None:
+        self.url, self.digest = url, digest
+        self.found: Any = None
+        self.size, self.content = 0, b""
+
+    def check(self, field: str, boxes: Iterable[emo.Box], report: emo.Report) -> None:
+        """Report what is wrong with what was found in it, if it was looked at."""
+        if self.found:
+            check_medium(field, self.found, self.size, boxes, report)
+
+    def facts(self) -> emo.Json:
+        """Return what is told of it."""
+        facts: emo.Json = self.found._asdict()
+        facts.pop("orientation", None)
+        if "seconds" in facts:
+            facts.update(seconds=round(facts["seconds"], 2), bytes=self.size)
+        return facts
+
+
+def check_medium(
+    field: str, found: Picture | Recording, size: int, boxes: Iterable[emo.Box], report: emo.Report
+) -> None:
+    """Report what is wrong with what was `found`, a picture or a recording of `size` bytes."""
+    if isinstance(found, Picture):
+        check_picture(field, found, size, boxes, report)
+    else:
+        check_recording(field, found, size, report)
+
+
+def check_picture(
+    field: str, found: Picture, size: int, boxes: Iterable[emo.Box], report: emo.Report
+) -> None:
+    """Report what is wrong with a picture of `size` bytes, in which all `boxes` must lie.
+
+    Nothing says in which picture boxes are counted where EXIF has it turned (contract, "Limits").
+    """
+    width, height, orientation = found.width, found.height, found.orientation
+    if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:
+        message = (
+            f"it is {width}x{height}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
+        )
+        report.error(field, message, "Use the picture in another size, and detect that.")
+    if size > MAX_PICTURE:
+        message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
+        report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
+    right = max((box[2] for box in boxes), default=0)
+    bottom = max((box[3] for box in boxes), default=0)
+    upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
+    if right <= width and bottom <= height:
+        if orientation != 1:
+            message = f"it is stored turned (EXIF orientation {orientation})"
+            report.warn(field, message, upright)
+    elif orientation >= 5 and right <= height and bottom <= width:
+        message = f"the boxes fit only the picture turned as EXIF says, {height}x{width}"
+        report.error(field, message, upright)
+    else:
+        message = f"it is {width}x{height}, and the boxes reach to {right},{bottom}"
+        hint = "They are of another picture, or of another size of it: detect this one."
+        report.error(field, message, hint)
+
+
+def check_recording(field: str, found: Recording, size: int, report: emo.Report) -> None:
+    """Report what is wrong with a recording of `size` bytes."""
+    length = f"it is {found.seconds:.2f} s long"
+    if size >= BIG_RECORDING:
+        tell = report.error if size > MAX_RECORDING else report.warn
+        message = f"it has {size:,} bytes; the service takes less than 15 MB"
+        tell(field, message, "Save it as mp3, or as a smaller one.")
+    if found.seconds >= LONG_RECORDING:
+        tell = report.error if found.seconds > MAX_SECONDS else report.warn
+        hint = "Cut it, to 59 s for example, or make two videos of it."
+        tell(field, f"{length}; the service takes less than 60 s", hint)
+    if found.seconds < SHORT_RECORDING:
+        report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
+
+
+def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Problem:
+    """Return the `Problem` of content that is not taken.
+
+    Of a local file, the `path` of it, the hint has the command that converts it.
+    """
+    kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
+    hint = f"Give the {kind} itself: {formats}."
+    if fault.convertible:
+        hint = "Convert it, and upload it anew."
+        if path:
+            hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
+    what = emo.shown_words(str(fault))
+    return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
+
+
+def conversion(path: str, kind: str) -> str:
+    """Return the command that makes of the file `path` one that is taken, beside it.
+
+    It is for the shell, and never writes onto a file that is there.
+    """
+    if path.startswith("-") or (":" in path and not os.path.isabs(path)):
+        path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
+    stem, extension = os.path.splitext(path)[0], ".mp3" if kind == "recording" else ".png"
+    target, number = stem + extension, 2
+    while os.path.lexists(target):
+        target, number = f"{stem}-{number}{extension}", number + 1
+    if kind == "recording":
+        return emo.for_the_shell(["ffmpeg", "-i", path, target])
+    return emo.for_the_shell(["magick", f"{path}[0]", target])  # [0]: of several pictures the first
+
+
+def link_field(field: str) -> str:
+    """Return the field of the link for `field`, which may be that of the local file."""
+    return field if field in emo.LOCAL else f"{field}_url"
+
+
+# --- 3. Paths and their URLs ----------------------------------------------------------------------
+
+
+def file_url(path: str) -> str:
+    """Return the `file:` URL that leads to the file `path`, wherever it is used.
+
+    Symbolic links are followed, since ".." behind one leads elsewhere. All that needs it is
+    escaped, "+" too: the vendor's SDK reads such URLs with unquote_plus().
+    """
+    return Path(os.path.realpath(path)).as_uri()
+
+
+def local_path(url: str) -> str:
+    """Return the path of the file behind a `file:` URL."""
+    path = os.fsdecode(unquote_to_bytes(url[len("file://") :]))
+    if os.name == "nt":  # "/C:/..." has a slash too many, and a name of a host none
+        return path[1:] if path.startswith("/") else f"//{path}"
+    return path
+
+
+def is_file_url(url: str) -> bool:
+    """Whether `url` is spelled as `file_url` does, so that all read the same path in it."""
+    path = os.path.normpath(local_path(url)) if url.startswith("file://") else ""
+    return os.path.isabs(path) and Path(path).as_uri() == url
+
+
+# --- 4. Files: what a command line or a prepared request names ------------------------------------
+
+
+def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
+    """Return the local files of a command line; what is wrong with them is reported."""
+    files: emo.Files = {}
+    for field, name in emo.LOCAL.items():
+        if name in values:
+            if field in values:
+                message = f"{emo.option(field)} is there as well"
+                report.error(
+                    name, message, f"Give {emo.option(name)} or {emo.option(field)} alone."
+                )
+            file = files[field] = report.check(file_at, name, values[name])
+            extension = os.path.splitext(values[name])[1][1:].lower()
+            is_known = any(extension in words for words in emo.ALL_FORMATS)
+            named = "jpeg" if extension == "jpg" else extension
+            if file and named != file.found.format and is_known:
+                message = f"it is named .{extension}, and it is a {file.found.format}"
+                report.warn(name, message, "Rename it: whoever goes by names takes it for broken.")
+    return files
+
+
+def look_again(request: emo.Json, report: emo.Report) -> dict[str, LocalFile]:
+    """Return the local files of a prepared `request`, which must be what they were then.
+
+    They are held to the same rules again, since people edit boxes.
+    """
+    boxes = [request["input"][name] for name in emo.BOX_FIELDS if name in request["input"]]
+    files = {}
+    for field, digest in request.get("files", {}).items():
+        path = local_path(request["input"][field])
+        file = report.check(file_as_prepared, field, path, digest)
+        if file:
+            file.check(field, boxes, report)
+            files[field] = file
+    return files
+
+
+def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
+    """Return the local file `path` if it still has this `digest`; raises `Problem`."""
+    try:
+        file = read_file(field, path)
+    except emo.Problem as problem:
+        problem.hint = "Put it back, or prepare the request again."
+        raise
+    if file.digest != digest:
+        message = f"{emo.shown_path(path)} has changed since: prepare again"
+        hint = "Boxes that were detected of it are of the old picture: detect the new one first."
+        raise emo.Problem(
+            field, message, hint if field == "image_url" else "Its length counts anew."
+        )
+    look_at_file(field, path, file)
+    return file
+
+
+def file_at(field: str, path: str) -> LocalFile:
+    """Return the local file `path`, looked at; raises `Problem`."""
+    if not path.strip():
+        raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
+    scheme, mark, _ = path.partition("://")
+    if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
+        message = f"{emo.shown_link(path)} is not the path of a file"
+        hint = f"Give the path alone; a link is for {emo.option(link_field(field))}."
+        raise emo.Problem(field, message, hint)
+    file = read_file(field, path)
+    look_at_file(field, path, file)
+    return file
+
+
+def read_file(field: str, path: str) -> LocalFile:
+    """Return the local file `path` with its content, of too large a one the beginning.
+
+    Raises `Problem`.
+    """
+    limit = MAX_PICTURE if link_field(field) == "image_url" else MAX_RECORDING
+    try:
+        with open(path, "rb", opener=open_at_once) as opened:
+            if not os.path.isfile(opened.fileno()):
+                raise OSError("it is not a regular file")
+            size = os.fstat(opened.fileno()).st_size
+            content = opened.read(limit if size <= limit else MAX_RECORDING)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        hint = f"Give the path of the {emo.KINDS[link_field(field)]}."
+        bare = path.strip(emo.QUOTES + " \t\r\n")
+        for guess in (bare, os.path.expanduser(bare), bare.replace("\\", "")):
+            if guess != path and guess.isprintable() and os.path.isfile(guess):
+                hint = f"Did you mean {emo.shown_path(guess)}?"
+        # A path that is not there may be a signed link.
+        name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
+        reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
+        raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
+    file = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
+    file.content, file.size = content, size if size > limit else len(content)
+    return file
+
+
+def look_at_file(field: str, path: str, file: LocalFile) -> None:
+    """Find out what a `file` is that lies at `path`; raises `Problem`."""
+    try:
+        file.found = look_at(field, file.content, file.size)
+    except NotTaken as fault:
+        if fault.needs_more:  # only what is too large is not read whole
+            message = f"{emo.shown_path(path)} has {file.size:,} bytes, which is too large"
+            raise emo.Problem(field, message, "Save it smaller.") from None
+        raise not_taken_problem(field, fault, path) from None
+
+
+def look_at(field: str, data: bytes, size: int) -> Picture | Recording:
+    """Return what `data`, the beginning of `size` bytes for a `field`, is; raises `NotTaken`."""
+    return (picture if link_field(field) == "image_url" else recording)(data, size)

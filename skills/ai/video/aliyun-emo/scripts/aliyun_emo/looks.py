@@ -1,0 +1,162 @@
+"""What is behind the links of a generation, as far as it can be seen from here, before it is paid.
+
+The service is elsewhere: what it would refuse is refused here, and what cannot be seen from here
+is only a warning.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import prepare_emo_request as emo
+
+from aliyun_emo import clock
+from aliyun_emo.download import follow_redirects
+from aliyun_emo.kinds import NotTaken
+from aliyun_emo.local_files import (
+    MAX_PICTURE,
+    MAX_RECORDING,
+    check_medium,
+    look_at,
+    not_taken_problem,
+)
+from aliyun_emo.transport import PIECE, NoAnswer
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from aliyun_emo.local_files import LocalFile
+    from aliyun_emo.settings import Settings
+    from aliyun_emo.transport import Reply
+
+LOOK_TIME = 20  # seconds for a look at the links
+NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
+
+
+def look(
+    settings: Settings, request: emo.Json, files: dict[str, LocalFile], report: emo.Report
+) -> dict[str, Any]:
+    """Return the pictures and recordings of a `request` that were seen, by the field of the link.
+
+    Links are looked at side by side, and what is wrong with what is there is reported.
+    """
+    given = request["input"]
+    found = {field: file.found for field, file in files.items()}
+    links = {field: given[field] for field in emo.FORMATS if field not in files}
+    if settings.has("no_look") or not links:
+        return found
+    settings.progress.show("looking at the links")
+    for field, outcome in look_at_links(links, settings.deadline):
+        judged = emo.Report()
+        if isinstance(outcome, emo.Problem):
+            judged.errors.append(outcome)
+        elif isinstance(outcome, NoAnswer):
+            message = f"{emo.shown_link(given[field])} could not be looked at from here: {outcome}"
+            hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
+            report.warn(field, message, hint)
+        else:
+            found[field], size = outcome
+            check_medium(
+                field, found[field], size, [given[name] for name in emo.BOX_FIELDS], judged
+            )
+        for problem in judged.errors:
+            problem.hint += " --no-look goes on without looking."
+        report.errors += judged.errors
+        report.warnings += judged.warnings
+    if not report.errors:
+        settings.check_time()
+    return found
+
+
+def look_at_links(links: emo.Values, deadline: float) -> Iterator[tuple[str, Any]]:
+    """Yield what became of a look at each of the `links`: as `look_at_link` returns or raises."""
+    deadline = min(clock.monotonic() + LOOK_TIME, deadline)
+    outcomes: dict[str, Any] = {}
+
+    def look(field: str) -> None:
+        try:
+            outcomes[field] = look_at_link(field, links[field], deadline)
+        except Exception as error:
+            outcomes[field] = error
+
+    threads = {field: threading.Thread(target=look, args=(field,), daemon=True) for field in links}
+    for thread in threads.values():
+        thread.start()
+    for field, thread in threads.items():
+        thread.join(max(deadline - clock.monotonic(), 0))
+        outcome = outcomes.get(field, NoAnswer("it took too long"))
+        if isinstance(outcome, Exception) and not isinstance(outcome, (emo.Problem, NoAnswer)):
+            raise outcome
+        yield field, outcome
+
+
+def look_at_link(field: str, url: str, deadline: float) -> tuple[Any, int]:
+    """Return what is behind the link `url`, a `Picture` or a `Recording`, and its size in bytes.
+
+    Raises `Problem` for what the service would refuse, and `NoAnswer` where nothing can be told.
+    """
+
+    def check(place: str) -> None:
+        try:
+            emo.check_host(field, emo.split_link(field, place)[2])
+        except emo.Problem:
+            raise NoAnswer("it redirects to what is no public link") from None
+
+    reply = follow_redirects(url, deadline, check)
+    try:
+        if reply.status in NOT_FOR_ALL:
+            message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
+            hint = "Make it public, or sign it anew: the service downloads it without logging in."
+            raise emo.Problem(field, message, hint)
+        if reply.status not in (200, 206):
+            raise NoAnswer(f"HTTP {reply.status}")
+        if reply.coding:
+            raise NoAnswer(f"it comes packed, as {emo.shown_link(reply.coding)}")
+        return look_at_body(field, Body(reply))
+    finally:
+        reply.close()
+
+
+class Body:
+    """What has come of a `reply`: its `data`, and whether they are all, `is_whole`.
+
+    `size` is what the whole has in bytes, as it was announced, or None.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply, self.size = reply, reply.whole_length
+        self.data, self.is_whole = bytearray(), False
+
+    def read(self, count: int) -> None:
+        """Have `count` bytes, or all that there are; raises `NoAnswer`."""
+        while len(self.data) < count and not self.is_whole:
+            piece = self.reply.read()
+            self.is_whole = not piece
+            self.data += piece
+        if self.is_whole and (self.reply.is_cut or len(self.data) < (self.size or 0)):
+            whole = f" of {self.size}" if self.size else ""
+            raise NoAnswer(f"what came is cut short, {len(self.data)}{whole} bytes")
+
+
+def look_at_body(field: str, body: Body) -> tuple[Any, int]:
+    """Return what is in a `body` and its size: a picture from its head, a recording as a whole."""
+    is_picture = field == "image_url"
+    count = PIECE if is_picture or (body.size or 0) > MAX_RECORDING else MAX_RECORDING + 1
+    while True:
+        body.read(count)
+        size = len(body.data) if body.is_whole else body.size or MAX_PICTURE
+        try:
+            found = look_at(field, bytes(body.data), size)
+            break
+        except NotTaken as fault:
+            if not fault.needs_more:
+                raise not_taken_problem(field, fault) from None
+            if count > MAX_RECORDING:
+                raise NoAnswer(str(fault)) from None
+        count *= 4
+    if not (is_picture or body.is_whole or body.size):
+        message = f"it has more than {MAX_RECORDING:,} bytes; the service takes less than 15 MB"
+        raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
+    return found, body.size or len(body.data)

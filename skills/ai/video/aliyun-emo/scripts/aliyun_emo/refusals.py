@@ -1,0 +1,59 @@
+"""The codes with which the service says no, and what to do about each (contract, "Errors")."""
+
+from __future__ import annotations
+
+import prepare_emo_request as emo
+
+REMEDIES = {
+    "InvalidApiKey": "Use an API key of the China mainland (Beijing) region.",
+    "InvalidParameter": "The request is malformed or lacks a field: prepare it again.",
+    "InvalidParameter.Ratio": "Ask for the ratio 1:1 or 3:4.",
+    "InvalidURL": "Make the file public, and check that its link has not expired.",
+    "DataInspectionFailed": "The content check refused the input: use another picture or audio.",
+    "InvalidFile.NoHuman": "No person was found: use a photo of one person.",
+    "InvalidFile.MultiHuman": "There are several people: use a photo of one person.",
+    "InvalidFile.BodyProportion": "The person is too large or too small in the picture: "
+    "use one in which the person fills more, or less, of it.",
+    "InvalidFile.Resolution": "Use a picture with every side from 400 to 7000 pixels.",
+    "InvalidFile.Value": "The picture is too dark or unclear: use a brighter, sharper one.",
+    "InvalidFile.FrontBody": "Use a picture in which the person faces the camera.",
+    "InvalidFile.FullFace": "Use a picture in which the face is whole and uncovered.",
+    "InvalidFile.FacePose": "The face is turned or tilted too far: use a picture that is taken "
+    "from the front.",
+    "InvalidFile.AudioLengthError": "The recording is too short or too long: under 60 seconds.",
+    "InvalidFile.Duration": "The recording is too short or too long: under 60 seconds.",
+    "InvalidFile.Size": "The file is too large: a recording is under 15 MB.",
+    "InvalidFile.Format": "Save the file anew, as jpg, png, wav or mp3.",
+    "InvalidFile.Openerror": "The file is broken, or of another format: save it anew.",
+    "InvalidURL.ConnectionRefused": "The link's host did not answer the service: try another host.",
+    "InvalidURL.Timeout": "The link's host did not answer the service: try another host.",
+    "InvalidParameter.DataInspection": "A file could not be downloaded or read: try its link from "
+    "another network.",
+    "InvalidFile.FullBody": "For 1:1 show the whole head, for 3:4 the whole upper body, or detect "
+    "with the other ratio.",
+    "Throttling": "Too many requests: wait and try again.",
+    "Throttling.RateQuota": "Too many requests: wait and try again.",
+    "Arrearage": "The account is unpaid: settle it, then try again.",
+    "AccessDenied": "The account may not use the model: ask for access in the console.",
+    "Model.AccessDenied": "The account may not use the model: ask for access in the console.",
+    "ModelNotFound": "Check the model name, and that the key is of the Beijing region.",
+    "InternalError": "This is the service's own fault: try again later.",
+    "ServiceUnavailable": "This is the service's own fault: try again later.",
+}
+UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
+PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
+
+
+def refusal_problem(
+    field: str, what: str, said: emo.Json, code: int = 2, remedy: str = UNKNOWN_REMEDY
+) -> emo.Problem:
+    """Return the `Problem` for the `code` and `message` with which the service said no.
+
+    `remedy` is for a code that is not in the contract's table.
+    """
+    name, message = said.get("code") or "no code", said.get("message") or "no message"
+    request_id = (
+        f" (request_id {emo.shown_words(said['request_id'])})" if "request_id" in said else ""
+    )
+    words = f"{what}: {emo.shown_words(name)}: {emo.shown_words(message)}{request_id}"
+    return emo.Problem(field, words, REMEDIES.get(str(name), remedy), code)

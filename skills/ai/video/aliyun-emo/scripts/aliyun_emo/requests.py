@@ -1,0 +1,127 @@
+"""A prepared request, as it was written to a file: read and checked again, its name, its words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from urllib.parse import unquote, urlsplit
+
+import prepare_emo_request as emo
+
+from aliyun_emo.answers import member
+from aliyun_emo.detection_answers import box_text
+from aliyun_emo.files import read_json
+from aliyun_emo.links import link_identity
+from aliyun_emo.local_files import LocalFile, is_file_url
+
+# Where in a request a field stands that is not in `input`.
+PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
+
+
+def read_request(path: str) -> emo.Json:
+    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
+    if path not in ("", "-"):
+        check_there(path)
+    return read_json("file", path)
+
+
+def check_there(path: str) -> None:
+    """Raise `Problem` where there is no file `path`."""
+    if path and not os.path.exists(path):
+        hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
+        raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
+
+
+def is_generation(body: emo.Json) -> bool:
+    """Whether a `body` is that of a generation, wherever in it the recording stands."""
+    return any("audio_url" in place for place in (body, *map_places(body).values()))
+
+
+def map_places(body: emo.Json) -> dict[str, emo.Json]:
+    return {name: member(body, name) for name in ("input", "parameters")}
+
+
+def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
+    """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
+
+    With an `audio_url` it is a generation, else a detection. What is wrong with the age of a link
+    is an error, and does not hide the request. `now` is in seconds since 1970.
+    """
+    if not isinstance(body.get("input"), dict) or not isinstance(body.get("parameters", {}), dict):
+        message = "it is no prepared request: input or parameters is missing or no object"
+        report.error("file", message, "Give the file that prepare or detect wrote.")
+        return None
+    generation = is_generation(body)
+    given, foreign = fields_of(body, emo.GENERATION_FIELDS if generation else emo.DETECTION_FIELDS)
+    what = "generation" if generation else "detection (it has no audio_url)"
+    for name in foreign:
+        message = f"{emo.shown_link(name)} does not belong to a {what}"
+        report.error("file", message, "Take it out, or prepare the request again.")
+    values = {}
+    for name, value in given.items():
+        if name in emo.BOX_FIELDS:
+            values[name] = box_text(given, name) or ""
+        else:
+            values[name] = value.strip() if isinstance(value, str) else ""
+    digests = member(body, "files")
+    files: emo.Files = {}
+    for field in emo.FORMATS:
+        if values.get(field, "").lower().startswith("file:"):
+            file = report.check(prepared_file, field, values[field], digests.get(field))
+            files[field] = file
+    if generation:
+        request = emo.generation_request(values, files, None, now, report)
+    else:
+        request = emo.detection_request(values, files, now, report)
+    return None if foreign else request
+
+
+def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[str]]:
+    """Return those `fields` of a `body` that stand in their place, and the names of all else."""
+    given, foreign = {}, []
+    for place, members in ("", body), *map_places(body).items():
+        for name, value in members.items():
+            if name in fields and PLACES.get(name, "input") == place:
+                given[name] = value
+            elif place or name not in ("input", "files", "parameters"):
+                foreign.append(f"{place}.{name}" if place and name in fields else name)
+    return given, foreign
+
+
+def prepared_file(field: str, url: str, digest: object) -> LocalFile:
+    """Return the local file of a prepared request; raises `Problem`."""
+    hint = f"Prepare the request again, with {emo.option(emo.LOCAL[field])} FILE."
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        message = f"{emo.shown_link(url)} is a local file without its SHA-256 in files"
+        raise emo.Problem(field, message, hint)
+    if not is_file_url(url):
+        message = f"{emo.shown_link(url)} is not the URL of a file on this machine"
+        raise emo.Problem(field, message, hint)
+    return LocalFile(url, digest)
+
+
+def request_name(request: emo.Json, base_url: str) -> str:
+    """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
+
+    The same picture, recording, boxes, style and model have the same name, however their links are
+    signed, and wherever a local file with this content lies. So has the same at another host of the
+    vendor's as `base_url`, but not elsewhere: what was tried against another service counts for
+    itself.
+    """
+    asked = {"model": request["model"], **request["input"], **request["parameters"]}
+    files = request.get("files", {})
+    for field in emo.FORMATS:
+        asked[field] = files.get(field) or link_identity(asked[field])[0]
+    host = urlsplit(base_url).hostname or ""
+    if host and not f".{host}".endswith(".aliyuncs.com"):
+        asked["host"] = host
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_name(link: str) -> str:
+    """Return the name of the file behind `link`, or its host, as a message may show it."""
+    parts = urlsplit(link)
+    return emo.printable(unquote(parts.path.rpartition("/")[2]) or parts.netloc, 80)

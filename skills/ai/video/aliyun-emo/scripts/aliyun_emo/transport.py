@@ -1,0 +1,348 @@
+"""One HTTP exchange within its time, and whether the request left this machine.
+
+    >>> reply = exchange("https://example.com/tasks/1", None, {}, Times(10, 30))
+    >>> reply.status, reply.read()
+    (200, b'{"output": ...')
+    >>> exchange("https://example.com/tasks", b"{}", {}, Times(10, 30))
+    NoAnswer: the connection was refused
+
+An exchange is connected, sent and received, one after the other. What goes wrong while it is
+connected never left; whatever goes wrong later may have. Redirects are not followed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import socket
+import ssl
+import zlib
+from collections import namedtuple
+from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import prepare_emo_request as emo
+
+from aliyun_emo import clock
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+
+PIECE = 64 * 1024  # bytes that go up or come down at once
+SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
+LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
+FOREVER = float("inf")
+
+
+def forever() -> float:
+    return FOREVER
+
+
+class NoAnswer(Exception):
+    """There is no answer: why not, whether the request `left`, and if asking `again` does no harm.
+
+    It does none where nothing is asked for but an answer, or where nothing left and the reason may
+    be over a second later.
+    """
+
+    def __init__(self, reason: str, again: bool = False, left: bool = True) -> None:
+        super().__init__(reason)
+        self.again, self.left = again, left
+
+
+class Times(namedtuple("Times", "connect answer until", defaults=(FOREVER,))):
+    """The seconds of an exchange: to `connect`, and for the `answer`, or for each piece of a body.
+
+    None of them goes on after `until`, a moment of the monotonic clock.
+    """
+
+    __slots__ = ()
+
+    def end_of(self, seconds: float) -> float:
+        """Return the moment at which what may take so many `seconds` ends."""
+        return float(min(clock.monotonic() + seconds, self.until))
+
+
+# --- 1. Sockets that wait no longer than they may -------------------------------------------------
+
+
+class Timed(socket.socket):
+    """A socket all of whose waits together end at the `deadline`, or by its `patience`.
+
+    A time-out alone is for one read, and a byte now and then would never end.
+    """
+
+    deadline = FOREVER
+    patience = staticmethod(forever)
+
+    def left(self) -> float:
+        return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
+
+    def recv_into(self, *arguments: Any) -> int:
+        while True:
+            left = self.left()
+            self.settimeout(min(left, SLICE))
+            try:
+                return super().recv_into(*arguments)
+            except socket.timeout:
+                if left == LEAST:
+                    raise
+
+    def send(self, *arguments: Any) -> int:
+        self.settimeout(self.left())
+        return super().send(*arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        self.settimeout(self.left())
+        super().sendall(*arguments)
+
+
+class TimedTls(Timed, ssl.SSLSocket):
+    pass
+
+
+# --- 2. Connections -------------------------------------------------------------------------------
+
+
+class Response(HTTPResponse):
+    def begin(self) -> None:
+        """Read the head of the answer; interim ones, 1xx, only announce it (RFC 9110, 15.2)."""
+        super().begin()
+        while 100 <= self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
+class Connection(HTTPConnection):
+    """A connection to the host of a URL, by way of its proxy where there is one."""
+
+    response_class = Response
+
+    def __init__(
+        self, parts: SplitResult, proxy: str, times: Times, patience: Callable[[], float]
+    ) -> None:
+        self.parts, self.times, self.patience = parts, times, patience
+        self.to_proxy: emo.Values = {}
+        self.is_tls = parts.scheme == "https"
+        self.is_fetched = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
+        host, port = parts.hostname or "", parts.port or (443 if self.is_tls else 80)
+        if not proxy:
+            super().__init__(host, port)
+        else:
+            via, self.to_proxy = proxy_parts(proxy)
+            super().__init__(via.hostname or "", via.port or 80)
+            if self.is_tls:
+                self.set_tunnel(host, port, headers=self.to_proxy)
+        self.default_port = 443 if self.is_tls else 80  # which the Host header leaves out
+        self._create_connection = self.timed_socket  # what connect() calls before the tunnel
+        self.target_host = host
+
+    @property
+    def target(self) -> str:
+        """What the request line names: for a proxy that is to fetch it, the whole URL."""
+        path = self.parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
+        return whole + (path if path.startswith("/") else f"/{path}")
+
+    def timed_socket(self, address: tuple[str, int], *_: object) -> Timed:
+        plain = socket.create_connection(address, self.times.connect)
+        return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
+
+    def keep(self, line: Any) -> Timed:
+        """Keep the socket, which http.client drops before the body is read."""
+        line.deadline, line.patience = self.end, self.patience
+        self.line: Timed = line
+        return self.line
+
+    def connect(self) -> None:
+        self.end = self.times.end_of(self.times.connect)
+        super().connect()
+        if self.is_tls:
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            context.sslsocket_class = TimedTls
+            self.line.settimeout(self.line.left())
+            tls = context.wrap_socket(self.line, server_hostname=self.target_host)
+            self.sock = self.keep(tls)
+
+    def limit(self, seconds: float) -> None:
+        """Let what comes take so many `seconds` from now."""
+        self.line.deadline = self.times.end_of(seconds)
+
+
+def proxy_for(parts: SplitResult) -> str:
+    """Return the proxy that the environment has for a URL, "" for none."""
+    # Plain http to this machine takes no proxy: a key would leave it unprotected.
+    if (parts.scheme == "http" and is_loopback(parts)) or proxy_bypass(parts.netloc):
+        return ""
+    return getproxies().get(parts.scheme, "")
+
+
+def proxy_parts(proxy: str) -> tuple[SplitResult, emo.Values]:
+    """Return the parts of a proxy's URL, and the header with its name and password."""
+    if "://" in proxy and not proxy.lower().startswith("http"):
+        raise OSError("only http proxies are supported")
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.username is None:
+        return parts, {}
+    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return parts, {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+
+
+def is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))
+
+
+# --- 3. The exchange ------------------------------------------------------------------------------
+
+
+def exchange(
+    url: str,
+    data: bytes | Iterable[bytes] | None,
+    headers: emo.Values,
+    times: Times,
+    patience: Callable[[], float] = forever,
+) -> Reply:
+    """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`.
+
+    `data` in pieces needs a Content-Length among the `headers`. By `patience` it also ends: the
+    moment until which answers are waited for, asked anew all the time.
+    """
+    is_get = data is None
+    with no_answer(is_get, left=False):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise OSError(f"unknown url type: {parts.scheme}")
+        if not parts.hostname:
+            raise OSError("no host given")
+        proxy = proxy_for(parts)
+    with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
+        connection = Connection(parts, proxy, times, patience)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+    try:
+        with no_answer(is_get, left=True):
+            send(connection, data, headers)
+            connection.limit(times.answer)
+            return Reply(connection.getresponse(), connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def send(connection: Connection, data: bytes | Iterable[bytes] | None, headers: emo.Values) -> None:
+    """Send a request; a server that refuses it before all is written has answered, all the same."""
+
+    def pieces(whole: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in whole:
+            connection.limit(connection.times.answer)
+            yield piece
+
+    connection.limit(connection.times.answer)
+    headers = {"User-Agent": "Python", "Connection": "close", **headers}
+    if connection.is_fetched:  # http.client takes a % in a host for a zone of IPv6
+        host = connection.parts.netloc.rpartition("@")[2]
+        headers.update(connection.to_proxy, Host=host)
+    body = data if data is None or isinstance(data, bytes) else pieces(data)
+    with contextlib.suppress(ConnectionError):
+        connection.request("GET" if data is None else "POST", connection.target, body, headers)
+
+
+class Reply:
+    """An answer: its `status` and `headers`, and of its body what comes with each `read`, unpacked.
+
+    `length` is what the body has in bytes, where that was announced plainly, or None, and
+    `whole_length` the same of the file where this is a part of it; `coding` is what it is packed
+    with, beyond gzip, which is unpacked.
+    """
+
+    def __init__(self, response: HTTPResponse, connection: Connection) -> None:
+        self.response, self.connection = response, connection
+        self.status, self.headers = response.status, response.headers
+        coding = self.headers.get("Content-Encoding", "").strip().lower()
+        self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
+        self.coding = "" if self.unpacker or coding == "identity" else coding
+        is_plain = not (self.unpacker or response.chunked)
+        announced = self.headers.get("Content-Length", "") if is_plain else ""
+        self.length = self.whole_length = length_in(announced)
+        if self.status == 206 and is_plain:  # "bytes 0-999/5000"
+            content_range = self.headers.get("Content-Range", "")
+            self.whole_length = length_in(content_range.rpartition("/")[2])
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether what ended before it was whole, as far as it was announced."""
+        return bool(self.response.length or (self.unpacker and not self.unpacker.eof))
+
+    def limit(self, seconds: float) -> None:
+        """Let what comes take so many `seconds` from now."""
+        self.connection.limit(seconds)
+
+    def read(self) -> bytes:
+        """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
+        while True:
+            packed = self.unpacker.unconsumed_tail if self.unpacker else b""
+            if self.unpacker and self.unpacker.unused_data:
+                if self.unpacker.unused_data[:2] != b"\x1f\x8b":  # not another part
+                    return b""
+                packed, self.unpacker = self.unpacker.unused_data, zlib.decompressobj(31)
+            if not packed:
+                with no_answer(True, left=True):
+                    packed = self.response.read1(PIECE)
+            if not self.unpacker:
+                return packed
+            try:  # so much at once: a thousand bytes may unpack to a megabyte
+                data = self.unpacker.decompress(packed, PIECE)
+            except zlib.error:
+                raise NoAnswer("what came cannot be unpacked") from None
+            if data or not packed:
+                return data
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+
+def length_in(text: str) -> int | None:
+    """Return the number of bytes in `text`, or None; int() refuses too many digits."""
+    return int(text) if emo.is_number(text) and len(text) < 20 else None
+
+
+@contextlib.contextmanager
+def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
+    """Raise `NoAnswer` for what goes wrong within; all else that is raised says if it `left`."""
+    try:
+        yield
+    except (OSError, HTTPException, ValueError) as error:
+        reason = reason_of(error)
+        if variable:
+            reason += f", by way of the proxy that {variable} names"
+        momentary = isinstance(error, (ConnectionRefusedError, socket.gaierror))
+        raise NoAnswer(reason, is_get or (momentary and not left), left) from None
+    except BaseException as error:
+        error.left = left  # type: ignore[attr-defined]
+        raise
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what `error` of a connection means, for people."""
+    for kind, words in (
+        (socket.timeout, "it took too long"),
+        (ConnectionRefusedError, "the connection was refused"),
+        (ConnectionResetError, "the connection was reset"),
+        (socket.gaierror, "the name of the host did not resolve"),
+        (OSError, str(getattr(error, "strerror", None) or error)),
+        ((InvalidURL, ValueError), "the URL, or the proxy, is no URL"),
+    ):
+        if isinstance(error, kind):
+            return emo.printable(words, 200)
+    return "what came back is cut short, or is not HTTP"
