@@ -786,7 +786,9 @@ def generation_request(
     if saved is not None:
         image = files.get("image_url")
         digest = image.digest if image else None
-        boxes = part("detection_answers", "detection").check_detection(saved, image_url, digest, report)
+        boxes = part("detection_answers", "detection").check_detection(
+            saved, image_url, digest, report
+        )
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-
 PIECE = 64 * 1024  # bytes that go up or come down at once
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
 LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
@@ -138,16 +137,15 @@ class Connection(HTTPConnection):
             super().__init__(via.hostname or "", via.port or 80)
             if self.is_tls:
                 self.set_tunnel(host, port, headers=self.to_proxy)
-        self.default_port = 443 if self.is_tls else 80  # which the Host header leaves out
         self._create_connection = self.timed_socket  # what connect() calls before the tunnel
         self.target_host = host
 
     @property
     def target(self) -> str:
         """What the request line names: for a proxy that is to fetch it, the whole URL."""
-        path = self.parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        query = f"?{self.parts.query}" if self.parts.query else ""
         whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
-        return whole + (path if path.startswith("/") else f"/{path}")
+        return f"{whole}{self.parts.path or '/'}{query}"
 
     def timed_socket(self, address: tuple[str, int], *_: object) -> Timed:
         plain = socket.create_connection(address, self.times.connect)
@@ -248,10 +246,10 @@ def send(connection: Connection, data: bytes | Iterable[bytes] | None, headers: 
             yield piece
 
     connection.limit(connection.times.answer)
-    headers = {"User-Agent": "Python", "Connection": "close", **headers}
-    if connection.is_fetched:  # http.client takes a % in a host for a zone of IPv6
-        host = connection.parts.netloc.rpartition("@")[2]
-        headers.update(connection.to_proxy, Host=host)
+    host = connection.parts.netloc.rpartition("@")[2]
+    headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
+    if connection.is_fetched:
+        headers.update(connection.to_proxy)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError):
         connection.request("GET" if data is None else "POST", connection.target, body, headers)
