@@ -26,6 +26,7 @@ from html import escape
 from time import time
 
 try:
+    import aliyun_emo
     from prepare_emo_request import (
         BOX_FIELDS,
         EXIT_CODES,
@@ -88,12 +89,13 @@ BROWSER_START = 3  # seconds within which it is known that no browser was found
 # controls, those that direct, halves of a pair.
 ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 MAX_PAGE = 64 * 1024  # bytes
-PAGE_BEGINS = b"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="generator" content="preview_emo_request.py">
-"""
+
+
+def part(name: str) -> str:
+    """Return what stands in the file `name` of the page's parts."""
+    with open(os.path.join(os.path.dirname(aliyun_emo.__file__), name), encoding="utf-8") as file:
+        return file.read()
+
 
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
@@ -113,281 +115,9 @@ ADVICE = {  # what comes after a task without an id, by its state
 RECORDINGS = ("AUDIO_FILE", "AUDIO_URL")  # what stands for the recording in a command
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
-STYLE = """
-:root {
-  color-scheme: light dark; --paper: #f6f5f1; --card: #fff; --text: #1f1e1b; --soft: #5c5850;
-  --line: #dcd8cf; --alarm: #a3131a; --alarm-paper: #fdecea; --caution: #664400;
-  --caution-paper: #fdf3d8; --button: #0f5562; --button-text: #fff;
-}
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --paper: #16171a; --card: #202226; --text: #eceae5; --soft: #b5b1a8;
-    --line: #3a3c42; --alarm: #ff9d96; --alarm-paper: #3a1214; --caution: #f3d48b;
-    --caution-paper: #352a11; --button: #86d3df; --button-text: #0b2328;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  max-width: 72rem; margin: 0 auto; padding: clamp(1rem, 4vw, 3rem);
-  background: var(--paper); color: var(--text); overflow-wrap: anywhere;
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-}
-h1 { margin: 0; font-size: clamp(1.4rem, 3.5vw, 2rem); line-height: 1.3; font-weight: 650; }
-h2 { margin: 0 0 .75rem; font-size: 1rem; font-weight: 650; }
-p, ul, dl, dd, figure, pre { margin: 0; }
-header p { margin: .35rem 0; }
-header p, .soft, figcaption, dt, footer, #copied { color: var(--soft); }
-.soft, figcaption, footer { font-size: .9rem; }
-code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-section, .columns, footer { margin-top: 1.5rem; }
-section {
-  padding: clamp(.75rem, 3vw, 1.25rem); background: var(--card);
-  border: 1px solid var(--line); border-radius: .75rem;
-}
-.alarm, .caution { border-color: currentColor; border-left-width: .4rem; }
-.alarm { color: var(--alarm); background: var(--alarm-paper); }
-.caution { color: var(--caution); background: var(--caution-paper); }
-ul { padding-left: 1.2rem; }
-.columns { display: grid; gap: 1.5rem 2.5rem; }
-.columns section { margin: 0; }
-figure, section { min-width: 0; }
-figcaption, section .soft { margin-top: .75rem; }
-img, video { display: block; max-width: 100%; height: auto; }
-video { max-height: 80vh; }
-.frame, .crop { position: relative; }
-.shown { overflow: clip; overflow-clip-margin: 2px; }
-.shown img, svg { width: 100%; height: 100%; }
-svg { position: absolute; inset: 0; overflow: visible; }
-.dim { fill: #000; fill-opacity: .6; fill-rule: evenodd; }
-.case, .line { fill: none; vector-effect: non-scaling-stroke; }
-.case { stroke: #000; stroke-opacity: .7; stroke-width: 3.5; }
-.line { stroke: #ffd34d; stroke-width: 1.75; }
-.line.face { stroke: #7fe3f5; stroke-dasharray: 7 4; }
-.label {
-  position: absolute; margin: .4rem; padding: .1rem .45rem; border-radius: .2rem;
-  white-space: nowrap;
-  background: #111; color: #ffd34d; font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace;
-}
-.label.face { margin: .25rem 0; color: #7fe3f5; }
-.crop { overflow: hidden; width: min(100%, 512px); background: var(--line); }
-.crop img { position: absolute; max-width: none; }
-audio { display: block; width: 100%; margin-bottom: 1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1.25rem; }
-pre { margin: .75rem 0; white-space: pre-wrap; }
-time { white-space: nowrap; }
-button {
-  padding: .5rem 1.1rem; border: 0; border-radius: .5rem; margin-right: .75rem; cursor: pointer;
-  background: var(--button); color: var(--button-text); font: inherit; font-weight: 600;
-}
-:focus-visible { outline: 3px solid var(--button); outline-offset: 2px; }
-@media (min-width: 44rem), print {
-  .columns { grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
-}
-@media print {
-  :root { color-scheme: light; }
-  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  body { padding: 0; background: none; }
-  audio, button { display: none; }
-  figure, section { break-inside: avoid; }
-}
-"""
-
-SCRIPT = """
-"use strict";
-const find = (id) => document.getElementById(id);
-const data = find("preview").dataset;
-const boxes = { face: data.face.split(",").map(Number), ext: data.ext.split(",").map(Number) };
-const portrait = find("portrait"), recording = find("recording"), video = find("video");
-const list = find("problems").querySelector("ul"), told = new Map();
-
-function warn(what, words) {
-  const item = told.get(what) || document.createElement("li");
-  told.set(what, item);
-  item.textContent = words;
-  if (words) list.append(item);
-  else item.remove();
-  find("problems").hidden = !list.childElementCount;
-}
-
-function showPortrait() {
-  const width = portrait.naturalWidth, height = portrait.naturalHeight;
-  const sides = [Math.min(width, height), Math.max(width, height)];
-  const outline = ([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`;
-  const frame = find("frame");
-  frame.classList.add("shown");
-  frame.style.aspectRatio = `${width} / ${height}`;
-  frame.style.width = `min(100%, ${width}px, max(12rem, ${80 * width / height}vh))`;
-  find("overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
-  find("dim").setAttribute("d", outline([0, 0, width, height]) + outline(boxes.ext));
-  for (const [name, box] of Object.entries(boxes)) {
-    const lines = frame.querySelectorAll(`path.${name}`);
-    lines.forEach((line) => line.setAttribute("d", outline(box)));
-    placeLabel(frame.querySelector(`.label.${name}`), box, name === "ext" ? box[1] : box[3]);
-    if (box[2] > width || box[3] > height) {
-      warn(name, `${name}_bbox reaches to ${box[2]},${box[3]}, outside the picture, which is`
-        + ` ${width}x${height} pixels: is it the picture that was detected?`);
-    }
-  }
-  if (sides[0] < data.least || sides[1] > data.most) {
-    warn("sides", `The picture is ${width}x${height} pixels: the service takes sides of`
-      + ` ${data.least} to ${data.most}.`);
-  }
-  showCrop(width, height, boxes.ext);
-}
-
-function placeLabel(label, [x1, , x2, y2], top) {
-  const width = portrait.naturalWidth, height = portrait.naturalHeight;
-  const share = (part, whole) => `${100 * Math.max(0, part) / whole}%`;
-  if (top > 0.93 * height) label.style.bottom = share(height - y2, height);
-  else label.style.top = share(top, height);
-  if (x1 + x2 > width) label.style.right = share(width - x2, width);
-  else label.style.left = share(x1, width);
-  label.hidden = false;
-}
-
-function showCrop(width, height, [x1, y1, x2, y2]) {
-  const crop = find("crop"), image = new Image();
-  crop.style.aspectRatio = `${x2 - x1} / ${y2 - y1}`;
-  image.style.width = `${100 * width / (x2 - x1)}%`;
-  image.style.height = `${100 * height / (y2 - y1)}%`;
-  image.style.left = `${-100 * x1 / (x2 - x1)}%`;
-  image.style.top = `${-100 * y1 / (y2 - y1)}%`;
-  image.alt = "";
-  image.src = portrait.src;
-  crop.append(image);
-  crop.hidden = false;
-}
-
-function lose(medium, what) {
-  const why = medium.src.startsWith("file:")
-    ? "is the file still there, and was this page opened from disk?"
-    : "is its link private or expired, or does it lead to something else?";
-  warn(what, `The ${what} does not load in this browser: ${why}`);
-}
-
-function showLength() {
-  const known = Number(recording.dataset.seconds), seconds = known || recording.duration;
-  if (!Number.isFinite(seconds) || !seconds) return;
-  if (!known) {
-    find("length").textContent = `about ${seconds.toFixed(1)} s`;
-    find("price").textContent = `about CNY ${(seconds * data.price).toFixed(2)}`;
-  }
-  const length = known ? `is ${known} s long` : `has about ${seconds.toFixed(1)} s in this browser`;
-  warn("length", seconds >= data.tooLong
-    ? `The recording ${length}: the service takes less than ${data.tooLong} s.` : "");
-}
-
-function watch(medium, what, come) {
-  medium.addEventListener("error", () => lose(medium, what));
-  medium.addEventListener("durationchange", come);
-  if (medium.error) lose(medium, what);
-  else if (medium.readyState > 0) come();
-}
-
-function wait(medium, what, come) {
-  setTimeout(() => {
-    if (!come() && !told.has(what)) warn(what, `The ${what} has not loaded yet.`);
-    medium.addEventListener("load", () => warn(what, ""));
-    medium.addEventListener("loadedmetadata", () => warn(what, ""));
-  }, data.patience);
-}
-
-async function copy() {
-  let said = "Copied.";
-  try {
-    await navigator.clipboard.writeText(find("command").textContent);
-  } catch {
-    getSelection().selectAllChildren(find("command"));
-    if (!document.execCommand("copy")) said = "It is selected: copy it with the keyboard.";
-  }
-  find("copied").textContent = said;
-}
-
-if (!portrait.complete) {
-  portrait.addEventListener("load", showPortrait);
-  portrait.addEventListener("error", () => lose(portrait, "picture"));
-} else if (portrait.naturalWidth) showPortrait();
-else lose(portrait, "picture");
-wait(portrait, "picture", () => portrait.complete);
-if (recording) {
-  watch(recording, "recording", showLength);
-  wait(recording, "recording", () => recording.readyState > 0);
-}
-if (video) watch(video, "video", () => {});
-if (find("copy")) {
-  find("copy").hidden = false;
-  find("copy").addEventListener("click", copy);
-}
-"""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="generator" content="preview_emo_request.py">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="referrer" content="no-referrer">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
-<p>{kind}</p>
-<h1>{names}</h1>
-<p>Page made at <time>{made_at}</time>{for_request}</p>
-</header>
-<section class="alarm" id="problems" role="alert" hidden>
-<h2>What is wrong, as this browser sees it</h2>
-<ul></ul>
-</section>
-<noscript><section class="alarm">JavaScript is off: no boxes are drawn, and nothing is checked.
-</section></noscript>
-{warnings}<main id="preview" data-face="{face_bbox}" data-ext="{ext_bbox}" data-price="{price}"
- data-least="{least}" data-most="{most}" data-too-long="{too_long}" data-patience="{patience}">
-<div class="columns">
-<figure>
-<h2>The portrait</h2>
-<div class="frame" id="frame">
-<img id="portrait" src="{image_url}" alt="The portrait {image_name}" aria-describedby="boxes">
-<svg id="overlay" aria-hidden="true">
-<path class="dim" id="dim"/>
-<path class="case ext"/><path class="line ext"/>
-<path class="case face"/><path class="line face"/>
-</svg>
-<span class="label ext" aria-hidden="true" hidden>ext_bbox</span>
-<span class="label face" aria-hidden="true" hidden>face_bbox</span>
-</div>
-<figcaption id="boxes">The solid line is ext_bbox, from {ext_bbox}: the region that moves, and all
-that the video shows. The dashed line is face_bbox, from {face_bbox}: the face. Both lie over the
-picture as this browser shows it, turned by EXIF if it says so.</figcaption>
-</figure>
-{video}<figure>
-<h2>{shows}</h2>
-<div class="crop" id="crop" role="img" aria-label="The part of the portrait in ext_bbox" hidden>
-</div>
-<figcaption>{size}</figcaption>
-</figure>
-</div>
-{recording}<div class="columns">
-<section>
-<h2>Details</h2>
-<dl>
-{details}
-</dl>
-</section>
-<section>
-<h2>What comes next</h2>
-{next}
-</section>
-</div>
-</main>
-<footer>Do not publish this page: the links in it are whole, with their signatures, and the paths
-are those of this computer.</footer>
-<script>{script}</script>
-</body>
-</html>
-"""
+PAGE = part("page.html")
+STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
+PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()
 
 VIDEO = """<figure>
 <h2>The video</h2>

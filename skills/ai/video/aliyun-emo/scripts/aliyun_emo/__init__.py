@@ -1,0 +1,1 @@
+"""The parts that the EMO programs are made of; nobody starts them."""
