@@ -1,0 +1,155 @@
+"""What a file shows: a request, a detection or a task; or what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from time import time
+
+from prepare_emo_request import (
+    KINDS,
+    Problem,
+    Report,
+    check_detection,
+    file_name,
+    is_visible_ascii,
+    look_again,
+    member,
+    ratio_of,
+    read_json,
+    request_name,
+    request_of,
+    service_text,
+    shown,
+)
+
+TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
+if TYPE_CHECKING:
+    from prepare_emo_request import Files, Json
+
+ANY_TIME = float("-inf")  # a moment at which no link has expired
+WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
+
+
+class Subject:
+    """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`.
+
+    Of a task also its `state`, what the service `said` of it, and its `task_id`, "" for none.
+    """
+
+    def __init__(self, kind: str, request: Json, files: Files) -> None:
+        self.kind, self.request, self.files = kind, request, files
+        self.given = request["input"]
+        self.names = {f: file_name(self.given[f]) for f in KINDS if f in self.given}
+        self.ratio = ratio_of(self.given["ext_bbox"]) or ""
+        self.state = self.said = self.task_id = ""
+
+
+def subject_of(path: str, report: Report) -> Subject | None:
+    """Return what the file `path` shows, or None when something is wrong with it."""
+    if path == "-":
+        message = "stdin has no place beside it, where the page could go"
+        raise Problem("file", message, "Give the path of the file.")
+    if path and not os.path.exists(path):
+        hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
+        raise Problem("file", f"there is no {shown(path)}", hint)
+    try:
+        document = read_json("file", path)
+    except Problem as problem:
+        problem.hint = WHICH_FILE
+        raise
+    if "input" in document:
+        return request_subject(document, report)
+    if "state" in document and "response" in document:
+        return task_subject(document, os.path.dirname(path), report)
+    if isinstance(document.get("request"), dict) and "response" in document:
+        return detection_subject(document, report)
+    message, hint = "there is no picture in it", WHICH_FILE
+    if "output" in document or "check_pass" in document:
+        message = "it is an answer alone, and the picture that it is about is not in it"
+        hint = "Give detection.json, or a task's task.json, as run_emo_request.py wrote it."
+    elif "task_status" in document:
+        hint = "It is the answer about a task: give the task.json beside it."
+    raise Problem("file", message, hint)
+
+
+def request_subject(body: Json, report: Report) -> Subject | None:
+    """Return what a prepared request shows, which is held to all of prepare's rules."""
+    request = request_of(body, time(), report)
+    if not request or report.errors:
+        return None
+    if "audio_url" not in request["input"]:
+        message = "it is the request of a detection, which has no boxes yet"
+        raise Problem("file", message, "Run it, and give its detection.json.")
+    return Subject("request", request, look_again(request, report))
+
+
+def detection_subject(record: Json, report: Report) -> Subject | None:
+    """Return what a detection shows, however old its link is."""
+    if "audio_url" in member(record["request"], "input"):
+        raise Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
+    found = Report()
+    boxes = check_detection(record, None, None, found)
+    for problem in found.errors:
+        problem.hint += " Then give the detection.json of that."
+    request = request_of(record["request"], ANY_TIME, found) if boxes else None
+    report.errors += found.errors
+    report.warnings += found.warnings
+    if not boxes or not request:
+        return None
+    given = {**request["input"], "face_bbox": boxes[0], "ext_bbox": boxes[1]}
+    request = {**request, "input": given}
+    return Subject("detection", request, files_since(request, report))
+
+
+def task_subject(record: Json, folder: str, report: Report) -> Subject | None:
+    """Return what a task shows, `folder` being its own: its request as prepared, and its end."""
+    body = record["request"] if isinstance(record.get("request"), dict) else {}
+    if "audio_url" not in member(body, "input"):
+        message = "the task was waited for by its id alone: there is no picture in it"
+        raise Problem("file", message, "Give the request.json that the task was made of.")
+    request = request_of(body, ANY_TIME, report)
+    if not request:
+        return None
+    subject = Subject("task", request, files_since(request, report))
+    answer = Report().check(read_json, "file", os.path.join(folder, "response.json")) or {}
+    response = member(record, "response")
+    output = member(response, "output")
+    words = [answer.get("task_status") or output.get("task_status")]
+    words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
+    subject.state = service_text(record["state"] or "")
+    subject.said = ", ".join(service_text(word) for word in words if word)
+    task_id = answer.get("task_id") or output.get("task_id")
+    subject.task_id = task_id if isinstance(task_id, str) and is_visible_ascii(task_id) else ""
+    return subject
+
+
+def files_since(request: Json, report: Report) -> Files:
+    """Return the local files of what was made; what became of them since is only a warning."""
+    found = Report()
+    files = look_again(request, found)
+    report.warnings += found.errors + found.warnings
+    return files
+
+
+def name_of(subject: Subject, path: str) -> str:
+    """Return the twelve digits of a request, which a run prints too; raises `Problem`.
+
+    Those of a task are the name of its folder, with the number of the attempt.
+    """
+    folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
+    if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
+        return folder
+    base_url = os.environ.get("DASHSCOPE_BASE_URL", "").strip()
+    try:
+        return request_name(subject.request, base_url)
+    except ValueError:
+        hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
+        raise Problem("base_url", f"{shown(base_url)} is no URL", hint) from None
+
+
+def place_of(subject: Subject, path: str) -> str:
+    """Return the absolute path of FILE as a command needs it: a task's belongs to its folder."""
+    place = os.path.abspath(path)
+    is_at_home = place.split(os.sep)[-4:-2] == ["aliyun-emo", "tasks"]
+    return place if is_at_home or subject.kind != "task" else os.path.realpath(path)
