@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -91,6 +92,69 @@ class CommandLine(PreviewCase):
         )
         done = subprocess.run([sys.executable, "-c", code, FILE], capture_output=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+
+# Moments at which this process gets a signal: when it looks for a module, when it calls a function.
+AT_IMPORT = """
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{}":
+            send()
+sys.meta_path.insert(0, Finder())
+"""
+AT_CALL = """
+import {module} as module
+call = module.{name}
+def sending(*arguments):
+    send()
+    return call(*arguments)
+module.{name} = sending
+"""
+
+
+@unittest.skipUnless(os.name == "posix", "signals of POSIX")
+class Signals(PreviewCase):
+    IMPORTS = [AT_IMPORT.format(name) for name in ("aliyun_emo", "html", "prepare_emo_request")]
+    WRITING = AT_CALL.format(module="aliyun_emo.page", name="replace_file")
+    PRINTING = AT_CALL.format(module="prepare_emo_request", name="as_json")
+
+    def result(self, number, moment):
+        """Return the `Result` of a program that gets the signal `number` at a `moment`."""
+        code = f"""
+import os, signal, sys, time
+sys.path.insert(0, {str(SCRIPTS)!r})
+def send():
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(0.01)
+{moment}
+import preview_emo_request
+preview_emo_request.script()
+"""
+        return self.run_script(self.write(REQUEST), python=["-c"], script=code)
+
+    def test_one_ends_the_run_with_its_line_and_nothing_is_written(self):
+        for name, code in (("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)):
+            for moment in (*self.IMPORTS, self.WRITING):
+                with self.subTest(f"{name} {moment}"):
+                    result = self.result(getattr(signal, name), moment)
+                    self.assertEqual((result.code, result.fields), (code, ["arguments"]), result)
+                    self.assertEqual(result.line["errors"][0]["message"], "interrupted")
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result)
+                    self.assertEqual(self.files(), [FILE])
+
+    def test_one_that_comes_while_the_line_is_made_does_not_cut_it(self):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            with self.subTest(name):
+                result = self.result(getattr(signal, name), self.PRINTING)
+                self.assertEqual((result.code, result.line["ok"]), (0, True), result)
+                self.assertTrue(PAGE.exists())
+
+    def test_one_that_is_ignored_stays_ignored(self):
+        ignore = "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        for moment in (*self.IMPORTS, self.WRITING):
+            with self.subTest(moment):
+                result = self.result(signal.SIGHUP, ignore + moment)
+                self.assertEqual((result.code, result.line["ok"]), (0, True), result)
 
 
 if __name__ == "__main__":

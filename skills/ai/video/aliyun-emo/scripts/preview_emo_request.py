@@ -17,14 +17,16 @@ fetches them. Nothing here opens a socket.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import FrameType
     from typing import NoReturn
 
-    from prepare_emo_request import Program
+    from prepare_emo_request import Program, Report, Values
 
 PREVIEW = (  # what it does, its options, an example: as in a `Program`
     "check a request, a detection or a task, and write a page that shows it",
@@ -37,15 +39,30 @@ PREVIEW = (  # what it does, its options, an example: as in a `Program`
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv`, by default this process's; return the exit code."""
+def main(argv: Sequence[str] | None = None, came: list[int] | None = None) -> int:
+    """Run the command line `argv`, by default this process's; return the exit code.
+
+    `came` has the numbers of the signals that came so far, where this process handles them.
+    """
     try:
         from aliyun_emo.page import preview
         from prepare_emo_request import EXIT_CODES, run_command_line
     except (ImportError, OSError):  # a module, or a part of the page
         return say_what_is_missing()
+
+    def command(values: Values, report: Report) -> None:
+        if came is not None:
+            on_signals(interrupt)
+        try:
+            if came:
+                interrupt(came[0])
+            preview(values, report)
+        finally:
+            if came is not None:  # only the line is left to print, which a second one may end
+                on_signals(lambda *_: on_signals(leave))
+
     what, options, example = PREVIEW
-    program: Program = ({"": (preview, what, example)}, options, {**EXIT_CODES, 0: "done"})
+    program: Program = ({"": (command, what, example)}, options, {**EXIT_CODES, 0: "done"})
     return run_command_line(program, argv)
 
 
@@ -63,9 +80,27 @@ def say_what_is_missing() -> int:
     return 2
 
 
+def on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Have `handler` get the signals that ask this process to end, but for those it ignores."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def interrupt(number: int, _: FrameType | None = None) -> NoReturn:
+    raise KeyboardInterrupt(128 + number)
+
+
+def leave(number: int, _: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
+
+
 def script() -> NoReturn:
     """Run this process's command line and end the process."""
-    os._exit(main())
+    came: list[int] = []
+    on_signals(lambda number, _: came.append(number))  # before anything of ours is imported
+    os._exit(main(None, came))
 
 
 if __name__ == "__main__":
