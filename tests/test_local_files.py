@@ -27,7 +27,6 @@ from support import (
     SCRIPTS,
     Case,
     arguments,
-    emo,
     without_root,
 )
 from test_media import (

@@ -9,7 +9,6 @@ import sys
 import unittest
 from pathlib import Path
 
-from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 from aliyun_emo import requests
 from support import (
     FIXTURES,
@@ -24,6 +23,7 @@ from support import (
     preview,
     run,
 )
+from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -57,7 +57,7 @@ class Papers(Case):
 
     def test_the_table_of_the_preview_is_complete(self):
         table = README.split("| `preview_emo_request.py` |")[1].split("\n\n")[0]
-        for field, (_, metavar, _) in preview.PREVIEW[1].items():
+        for field, (_, metavar, _) in preview.OPTIONS.items():
             with self.subTest(field):
                 name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
                 self.assertIn(f"\n| `{name}` |", table)

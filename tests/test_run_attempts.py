@@ -7,6 +7,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from aliyun_emo import requests
+from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 from support.service import (
     fixture,
     raw,
@@ -17,8 +19,6 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
-from aliyun_emo import requests
-from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 
 
 class Attempts(GenerationCase):

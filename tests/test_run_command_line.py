@@ -11,9 +11,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo, run
 from support.service import KEY, fails, status_of, succeeded
 from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
-from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo, run
 
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
 

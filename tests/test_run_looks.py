@@ -13,6 +13,8 @@ import unittest
 import zlib
 from unittest import mock
 
+from aliyun_emo import looks as rooms_looks
+from support import arguments
 from support.service import (
     KEY,
     PORTRAIT,
@@ -33,8 +35,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCase, other
-from aliyun_emo import looks as rooms_looks
-from support import arguments, run
 from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
 from test_media import png as head_of_png
 from test_media import wav as wav_of

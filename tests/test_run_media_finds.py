@@ -8,6 +8,8 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
 
+from aliyun_emo import settings
+from support import arguments
 from support.service import (
     PORTRAIT,
     mp3,
@@ -18,8 +20,6 @@ from support.service import (
     stored,
 )
 from support.service_case import FILE, TASKS, GenerationCase
-from aliyun_emo import settings
-from support import arguments, run
 from test_run_uploads import DETECT, LocalCase
 
 

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+from aliyun_emo import download, progress, settings
+from support import RUN
 from support.service import (
     KEY,
     Proxy,
@@ -30,8 +32,6 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
-from aliyun_emo import progress, download, settings
-from support import RUN, run
 
 LIVES = r"(?m), \d+ s$"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, without_root
 from support.service import (
     KEY,
     PORTRAIT,
@@ -38,8 +39,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
-from aliyun_emo import store
-from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, run, without_root
 
 DETECT = os.path.join("output", "aliyun-emo", "detect_request.json")
 KEPT = os.path.join("output", "aliyun-emo", "detection.json")

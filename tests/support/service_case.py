@@ -13,8 +13,8 @@ from unittest import mock
 
 from aliyun_emo import clock, settings
 
-from support.service import KEY, Service, drip, stall, video_of
 from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result
+from support.service import KEY, Service, drip, stall, video_of
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"
