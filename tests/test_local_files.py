@@ -15,7 +15,6 @@ from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
 import test_command_line
 import test_media
-from aliyun_emo import local_files
 from support import (
     AUDIO_URL,
     EXT_BBOX,
@@ -49,6 +48,8 @@ from test_media import (
     wav,
     webp,
 )
+
+from aliyun_emo import local_files
 
 POSIX = os.name == "posix"
 PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
@@ -523,7 +524,9 @@ class Urls(LocalCase):
                 url = local_files.file_url(path)
                 self.assertEqual(local_files.local_path(url), path)
                 self.assertNotIn("+", url)
-        self.assertEqual(local_files.local_path("file:///home/ann/a+b%2Bc.png"), "/home/ann/a+b+c.png")
+        self.assertEqual(
+            local_files.local_path("file:///home/ann/a+b%2Bc.png"), "/home/ann/a+b+c.png"
+        )
 
 
 class Pasted(LocalCase):

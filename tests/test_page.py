@@ -12,7 +12,6 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from aliyun_emo import local_files, requests
 from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, SCRIPT, emo
 from support.page import (
     DESK,
@@ -30,6 +29,8 @@ from support.page import (
     request_with,
 )
 from support.service import wav
+
+from aliyun_emo import local_files, requests
 
 
 class Place(PreviewCase):

@@ -9,7 +9,6 @@ import sys
 import unittest
 from pathlib import Path
 
-from aliyun_emo import requests
 from support import (
     FIXTURES,
     IMAGE_URL,
@@ -24,6 +23,8 @@ from support import (
     run,
 )
 from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
+
+from aliyun_emo import requests
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")

@@ -7,7 +7,6 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from aliyun_emo import requests
 from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 from support.service import (
     fixture,
@@ -19,6 +18,8 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+
+from aliyun_emo import requests
 
 
 class Attempts(GenerationCase):

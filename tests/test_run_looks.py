@@ -13,7 +13,6 @@ import unittest
 import zlib
 from unittest import mock
 
-from aliyun_emo import looks as rooms_looks
 from support import arguments
 from support.service import (
     KEY,
@@ -38,6 +37,8 @@ from support.service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCa
 from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
 from test_media import png as head_of_png
 from test_media import wav as wav_of
+
+from aliyun_emo import looks as rooms_looks
 
 IMAGE_URL = "https://example.com/portrait.png?Expires=9999999999&Signature=s3cret"
 AUDIO_URL = "https://example.com/speech.mp3?Expires=9999999999&Signature=s3cret"

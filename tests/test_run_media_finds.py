@@ -8,7 +8,6 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
 
-from aliyun_emo import settings
 from support import arguments
 from support.service import (
     PORTRAIT,
@@ -21,6 +20,8 @@ from support.service import (
 )
 from support.service_case import FILE, TASKS, GenerationCase
 from test_run_uploads import DETECT, LocalCase
+
+from aliyun_emo import settings
 
 
 def send_as(handler, status, *_):

@@ -5,7 +5,6 @@ import os
 import unittest
 from pathlib import Path
 
-from aliyun_emo import requests
 from support import FIXTURES, IMAGE_URL, REQUEST
 from support.page import (
     ANSWER,
@@ -22,6 +21,8 @@ from support.page import (
     four_colours,
     request_with,
 )
+
+from aliyun_emo import requests
 
 
 class WhatItTakes(PreviewCase):

@@ -9,11 +9,11 @@ import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-from aliyun_emo.page import PAGE_BEGINS  # noqa: F401
-from aliyun_emo.page import SCRIPT as PAGE_SCRIPT  # noqa: F401
-
 from support import FIXTURES, IMAGE_URL, REQUEST, SCRIPTS, Case, arguments, preview
 from support.service import wav
+
+from aliyun_emo.page import PAGE_BEGINS  # noqa: F401
+from aliyun_emo.page import SCRIPT as PAGE_SCRIPT  # noqa: F401
 
 PREVIEW = SCRIPTS / "preview_emo_request.py"
 

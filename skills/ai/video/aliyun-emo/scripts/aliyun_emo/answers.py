@@ -7,7 +7,6 @@ import math
 import re
 
 import prepare_emo_request as emo
-
 from aliyun_emo.files import MAX_JSON
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it

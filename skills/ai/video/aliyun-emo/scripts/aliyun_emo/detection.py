@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.local_files import local_path, look_again

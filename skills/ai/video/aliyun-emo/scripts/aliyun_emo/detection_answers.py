@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.links import link_identity
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem

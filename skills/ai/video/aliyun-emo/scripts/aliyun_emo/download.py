@@ -9,7 +9,6 @@ from __future__ import annotations
 from urllib.parse import quote, urljoin
 
 import prepare_emo_request as emo
-
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import times_until
 from aliyun_emo.transport import FOREVER, NoAnswer, exchange, forever

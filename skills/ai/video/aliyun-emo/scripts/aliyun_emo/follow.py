@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.download import video_pieces

@@ -10,7 +10,6 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-
 from aliyun_emo import service, tasks
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.follow import follow, look_first

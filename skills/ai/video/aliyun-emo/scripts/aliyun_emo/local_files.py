@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import prepare_emo_request as emo
-
 from aliyun_emo.files import open_at_once
 from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import Picture, picture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken

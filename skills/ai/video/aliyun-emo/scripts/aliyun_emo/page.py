@@ -14,7 +14,6 @@ from html import escape
 from time import time
 
 import prepare_emo_request as emo
-
 from aliyun_emo.local_files import file_url, local_path
 from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
 

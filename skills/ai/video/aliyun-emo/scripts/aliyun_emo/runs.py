@@ -6,7 +6,6 @@ import os
 import sys
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock, tasks
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.progress import Progress

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
 from aliyun_emo.answers import document_of, member, text_in, understood

@@ -8,7 +8,6 @@ from collections import namedtuple
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.transport import Times, is_loopback
 

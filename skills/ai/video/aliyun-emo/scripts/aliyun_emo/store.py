@@ -9,7 +9,6 @@ from html import unescape
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock, service
 from aliyun_emo.answers import member
 from aliyun_emo.local_files import local_path

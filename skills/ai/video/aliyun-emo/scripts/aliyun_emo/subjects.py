@@ -7,7 +7,6 @@ import re
 from time import time
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_json

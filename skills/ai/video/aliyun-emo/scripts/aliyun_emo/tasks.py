@@ -19,7 +19,6 @@ import shutil
 from collections import namedtuple
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
 

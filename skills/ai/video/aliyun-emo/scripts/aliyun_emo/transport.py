@@ -24,7 +24,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 
 TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
