@@ -146,15 +146,15 @@ class Connection(HTTPConnection):
         whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
         return f"{whole}{self.parts.path or '/'}{query}"
 
-    def timed_socket(self, address: tuple[str, int], *_: object) -> Timed:
+    def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
         plain = socket.create_connection(address, self.times.connect)
         return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
 
-    def keep(self, line: Any) -> Timed:
+    def keep(self, line: Any) -> Any:
         """Keep the socket, which http.client drops before the body is read."""
         line.deadline, line.patience = self.end, self.patience
         self.line: Timed = line
-        return self.line
+        return line
 
     def connect(self) -> None:
         self.end = self.times.end_of(self.times.connect)
