@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo.files import MAX_JSON
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from typing import Any
 
 DEEPEST = 100  # levels of an answer
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from aliyun_emo import clock
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # what there is of them; Windows has no last one
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import codecs
 from collections import namedtuple
+from typing import Any
 
 from aliyun_emo.mpeg import FIRST_WITHIN, LAYERS, MARGIN, Frames, is_free_format, tag_length
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from typing import Any
 
 PICTURE, RECORDING, VIDEO, OTHER = "picture", "recording", "video", ""
 TAKEN = {PICTURE: "JPEG, PNG, BMP or WebP", RECORDING: "WAV or MP3"}

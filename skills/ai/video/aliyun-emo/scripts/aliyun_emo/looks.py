@@ -7,6 +7,8 @@ is only a warning.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
@@ -15,20 +17,13 @@ from aliyun_emo.kinds import NotTaken
 from aliyun_emo.local_files import (
     MAX_PICTURE,
     MAX_RECORDING,
+    LocalFile,
     check_medium,
     look_at,
     not_taken_problem,
 )
-from aliyun_emo.transport import PIECE, NoAnswer
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from aliyun_emo.local_files import LocalFile
-    from aliyun_emo.settings import Settings
-    from aliyun_emo.transport import Reply
+from aliyun_emo.settings import Settings
+from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
 LOOK_TIME = 20  # seconds for a look at the links
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either

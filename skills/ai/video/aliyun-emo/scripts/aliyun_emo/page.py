@@ -10,17 +10,13 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Sequence
 from html import escape
 from time import time
 
 import prepare_emo_request as emo
 from aliyun_emo.local_files import file_url, local_path
 from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, tasks
 from aliyun_emo.answers import member, text_in
+from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, find_key, settings_of
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aliyun_emo.interrupts import Interrupts
 
 FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
 

@@ -17,16 +17,12 @@ import os
 import re
 import shutil
 from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
-
 
 # --- 1. States ------------------------------------------------------------------------------------
 
