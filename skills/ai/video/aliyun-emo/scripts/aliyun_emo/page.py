@@ -27,7 +27,11 @@ def part(name: str) -> str:
         return file.read()
 
 
-PAGE = part("page.html")
+# The page itself, and the parts that it may have: each begins with a comment that names it.
+HTML = dict(
+    re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
+)
+PAGE = HTML["page"]
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
 PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page is known
 
@@ -53,29 +57,6 @@ RECORDINGS = ("AUDIO_FILE", "AUDIO_URL")  # what stands for the recording in a c
 # Characters that act, on a terminal or on the text around them, where others are only seen:
 # controls, those that direct, halves of a pair.
 ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-
-VIDEO = """<figure>
-<h2>The video</h2>
-<video id="video" controls preload="metadata" src="{url}" aria-label="The video"></video>
-<figcaption>It is on disk, beside the task.</figcaption>
-</figure>
-"""
-
-RECORDING = """<section>
-<h2>{says}</h2>
-<audio id="recording" controls preload="metadata" src="{url}" aria-label="{name}"{known}></audio>
-<dl>
-<dt>Length</dt><dd id="length">{length}</dd>
-<dt>Estimated price</dt><dd id="price">{price}</dd>
-</dl>
-<p class="soft">By the list prices of {prices_of}, {rate}; the video is as long as the
-recording.</p>
-</section>
-"""
-
-COMMAND = """<p>{what}</p>
-<pre dir="ltr"><code id="command">{command}</code></pre>
-<button id="copy" hidden>Copy the command</button><span id="copied" role="status"></span>"""
 
 # --- 2. The page: from a subject to markup -------------------------------------------------------
 
@@ -185,7 +166,7 @@ def box_in_words(box: emo.Box) -> str:
 def video_figure(path: str) -> str:
     """Return the video that lies beside a task's file `path`, "" where there is none."""
     video = os.path.join(os.path.dirname(os.path.abspath(path)), "video.mp4")
-    return VIDEO.format(url=escape(file_url(video))) if os.path.isfile(video) else ""
+    return HTML["video"].format(url=escape(file_url(video))) if os.path.isfile(video) else ""
 
 
 def recording_section(subject: Subject) -> str:
@@ -196,7 +177,7 @@ def recording_section(subject: Subject) -> str:
         costs = emo.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
         known = f' data-seconds="{costs["seconds"]}"'
         length, price = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
-    return RECORDING.format(
+    return HTML["recording"].format(
         says=TITLES[subject.kind][2],
         url=escape(subject.given["audio_url"]),
         name=escape(f"The recording {subject.names['audio_url']}"),
@@ -232,7 +213,11 @@ def next_section(subject: Subject, place: str) -> str:
     pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
-    return COMMAND.format(what=what, command=escape(emo.for_the_shell(pasteable), quote=False))
+    return (
+        HTML["command"]
+        .rstrip()
+        .format(what=what, command=escape(emo.for_the_shell(pasteable), quote=False))
+    )
 
 
 def command_of_detection(image_url: str, place: str) -> list[str]:
