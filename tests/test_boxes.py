@@ -15,7 +15,7 @@ from support import (
     arguments,
     emo,
 )
-from test_signers import signed
+from support.links import signed
 
 PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
 FAILED = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))

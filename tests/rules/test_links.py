@@ -1,18 +1,7 @@
 """Links: which are refused, with which message, and what is written for the others."""
 
-import unittest
-
 from support import IMAGE_URL, Case, arguments, emo
-
-NOW = 1767225600  # 2026-01-01T00:00:00Z
-
-
-def check(text, field="image_url", now=NOW):
-    """Return the normalized link, its errors and its warnings."""
-    report = emo.Report()
-    link = emo.check_link(field, text, now, report)
-    return link, report.errors, report.warnings
-
+from support.links import check
 
 PUBLIC = {  # a link: as it is written
     IMAGE_URL: IMAGE_URL,
@@ -571,7 +560,3 @@ class Formats(Case):
                 with self.subTest(f"{field} {extension}"):
                     (message,) = self.messages(field, extension)
                     self.assertIn("swapped?", message)
-
-
-if __name__ == "__main__":
-    unittest.main()
