@@ -1,4 +1,4 @@
-"""What the tests of links build with: a moment, the check of a link, and signed links."""
+"""What the tests of links build with: a moment, signed links and links with a secret, a check."""
 
 import time
 
@@ -93,6 +93,30 @@ SIGNERS = {
     "Qiniu": ("", "", "e={end}&token=MY_ACCESS_KEY:yN9WtB0lQheegAwva64yBuH3ZgU="),
     "Qiniu, escaped": ("", "", "attname=a.png&e={end}&token=MY_ACCESS_KEY%3AyN9Wt%3D"),
 }
+WITH_A_SECRET = (  # in a query, a password or a fragment, whole or mangled
+    "https://example.com/a.gif?Signature=s3cret",
+    "https://example.com/a b?Signature=s3cret",
+    "https://example.com/a.gif?x=a@b&Signature=s3cret",
+    "https://example.com/a.gif#access_token=s3cret",
+    "https://example.com/a.gif%3FSignature=s3cret",
+    "https://example.com/a.gif&Signature=s3cret",
+    "example.com/a.gif?Signature=s3cret",
+    "oss://bucket/a.gif?Signature=s3cret",
+    "https://me:s3cret@example.com/a.png",
+    "https://me:s3cret@@example.com/a.png",
+    "https://s3cret@example.com/a.png",
+    "https://me:s3cret/x@example.com/a.png",
+    "https://me:s3cret?x@example.com/a.png",
+    "https://me:s3cret#x@example.com/a.png",
+    "https://me:s3cret\\x@example.com/a.png",
+    "https:me:s3cret@example.com/a.png",
+    "me:s3cret@example.com/a.png",
+    "ftp://me:s3cret@example.com/a.png",
+    "https://me:s3cret @example.com/a.png",
+    "https://example.com:s3cret@/a.png",
+    "https://[::1?s3cret",
+    "https://example.com/a.png?se=2020-01-01&sig=s3cret",
+)
 
 
 def check(text, field="image_url", now=NOW):
