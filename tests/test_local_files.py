@@ -13,7 +13,6 @@ import unittest
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
-import test_command_line
 import test_media
 from support import (
     AUDIO_URL,
@@ -28,6 +27,7 @@ from support import (
     arguments,
     without_root,
 )
+from support.links import WITH_A_SECRET
 from test_media import (
     FRAME,
     OTHER_PICTURES,
@@ -643,7 +643,7 @@ class Pasted(LocalCase):
                 self.assertEqual(result.line["errors"][0]["hint"], f"Did you mean '{meant}'?")
 
     def test_no_message_shows_a_query_or_a_password(self):
-        for link in (*test_command_line.Echo.LINKS, '"https://example.com/a?Signature=s3cret"'):
+        for link in (*WITH_A_SECRET, '"https://example.com/a?Signature=s3cret"'):
             for field in ("image", "audio"):
                 with self.subTest(f"{field} {link}"):
                     result = self.prepare(**{field: link})
