@@ -74,13 +74,13 @@ class Interrupts:
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
-        """Within what is held, let a signal end what is going on, as at other times."""
+        """Within, a signal ends what is going on, also where it is held before and after."""
+        before, self.is_held = self.is_held, False
         try:
-            self.is_held = False
             self.check()
             yield
         finally:
-            self.is_held = True
+            self.is_held = before
 
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""

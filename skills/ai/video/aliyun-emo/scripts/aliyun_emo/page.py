@@ -28,7 +28,7 @@ def part(name: str) -> str:
 
 
 # The page itself, and the parts that it may have: each begins with a comment that names it.
-HTML = dict(
+HTML: emo.Values = dict(
     re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
 )
 PAGE = HTML["page"]
