@@ -89,7 +89,7 @@ def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
     for name, value in pairs:
         before = found.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
-            found[name] = {**value, **before}
+            found[name] = joined_doubles([*before.items(), *value.items()])
         elif not before:
             found[name] = value
     return found
