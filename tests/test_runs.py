@@ -1,4 +1,4 @@
-"""The command line of run_emo_request.py: one line of JSON whatever happens, no secrets."""
+"""The command line of run_emo_request.py, and where the evidence of a FILE lies."""
 
 import json
 import os
@@ -11,9 +11,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support.service import KEY, fails, status_of, succeeded
-from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
-from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo, run
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo
+from support.service import KEY, fails, raw, status_of, succeeded
+from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
+from support.upload_case import DETECT, UploadCase
+
+# isort: split
+from aliyun_emo import runs
 
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
 
@@ -23,7 +27,7 @@ class Options(GenerationCase):
         service = self.serve()
         for words in (
             *("--dry-run", "--no-wait", "--again", "--no-download", "--interval 5", "--timeout 5"),
-            "--output x.json",
+            *("--output x.json", "--attempt 2", "--no-look"),
         ):
             with self.subTest(words):
                 field = words.split()[0][2:].replace("-", "_")
@@ -41,7 +45,8 @@ class Options(GenerationCase):
         for words, hint in (
             (["--no-wiat"], "--no-wait"),
             (["--no_download"], "--no-download"),
-            (["--agian"], "--again"),
+            (["--atempt"], "--attempt"),
+            (["--agian"], "The options are"),  # it is no more
             (["x", "y"], ""),
             (["--no"], "--no"),
             (["--file", "x"], "The options are"),
@@ -54,8 +59,8 @@ class Options(GenerationCase):
         self.assertEqual(self.folders(), [])
 
     def test_a_value_that_is_missing_is_a_problem_of_its_field(self):
-        for option in ("interval", "timeout"):
-            for words in ([f"--{option}"], [f"--{option}="], [f"--{option}", "--again"]):
+        for option in ("interval", "timeout", "attempt"):
+            for words in ([f"--{option}"], [f"--{option}="], [f"--{option}", "--no-wait"]):
                 with self.subTest(words):
                     self.ends(self.go(*words), 2, option)
         self.ends(self.call_run("--task"), 2, "task")
@@ -76,14 +81,347 @@ class Options(GenerationCase):
             result = self.run_script(word, script=RUN)
             self.assertEqual((result.code, result.stderr), (0, ""))
             for text in (
-                *("FILE", "--dry-run", "--no-wait", "--again", "--task", "--interval"),
+                *("FILE", "--dry-run", "--no-wait", "--attempt N", "--task", "--interval"),
                 *("--timeout", "--no-download", "--output", "example:", "exit codes:"),
             ):
                 self.assertIn(text, result.stdout)
+            self.assertNotIn("--again", result.stdout)
             for code in "0 1 2 3 4 5 130".split():
                 self.assertIn(f"\n  {code}  ", result.stdout)
             self.assertIn("143", result.stdout)
         self.assertIn(emo.VERSION, self.call_run("--version").stdout)
+
+
+class Attempts(GenerationCase):
+    """--attempt N, and what --again is answered with."""
+
+    def test_what_is_no_number_of_an_attempt_is_refused(self):
+        service = self.serve()
+        for word in [*"0 00 01 -1 +1 1.0 1e1 x ２ ² 1000000".split(), "", "1 2"]:
+            with self.subTest(word):
+                self.ends(self.go("--attempt", word), 2, "attempt")
+                self.ends(self.go(f"--attempt={word}", "--dry-run"), 2, "attempt")
+        self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+        self.ends_with_video(self.go("--attempt", " 1 "))
+
+    def test_a_detection_has_none(self):
+        service = self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        for words in (["--attempt", "1"], ["--attempt", "2"], ["--attempt", "2", "--dry-run"]):
+            with self.subTest(words):
+                self.ends(self.call_run(path, *words), 2, "attempt")
+        self.assertEqual(service.seen, [])
+
+    def test_one_that_comes_too_early_is_refused_in_a_dry_run_too(self):
+        service = self.serve()
+        for words in ([], ["--dry-run"]):
+            with self.subTest(words):
+                result = self.ends(self.go("--attempt", "2", *words), 2, "attempt")
+                self.assertIn("Leave --attempt out", result.line["errors"][0]["hint"])
+        self.ends(self.go("--no-wait"), 0)
+        for number, hint in (("2", "--attempt 1"), ("3", "--attempt 2"), ("9", "--attempt 2")):
+            for words in ([], ["--dry-run"]):
+                with self.subTest(number, words=words):
+                    result = self.ends(self.go("--attempt", number, *words), 2, "attempt")
+                    self.assertIn(hint, result.line["errors"][0]["hint"])
+        self.assertEqual(len(service.posts), 1)
+
+    def told(self, result):
+        """Return the words of the command that --again was answered with, from the program on."""
+        self.ends(result, 2)
+        (hint,) = [e["hint"] for e in result.line["errors"] if e["field"] == "again"]
+        self.assertTrue(hint.startswith("Run: "), hint)
+        words = shlex.split(hint[len("Run: ") :])
+        names = [Path(word).name for word in words]
+        return words[names.index(RUN.name) if RUN.name in names else 0 :]
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_again_is_answered_with_the_command_that_has_the_next_number(self):
+        service = self.serve()
+        words = self.told(self.go("--again", "--interval", "2", "--no-look"))
+        self.assertTrue(os.path.samefile(words[0], RUN))
+        self.assertEqual(words[1:], [FILE, "--no-look", "--interval", "2", "--attempt", "1"])
+        self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+        for number in ("1", "2", "3"):
+            with self.subTest(number):
+                words = self.told(self.go("--again"))
+                self.assertEqual(words[1:], [FILE, "--attempt", number])
+                line = self.ends_with_video(self.call_run(*words[1:]))
+                self.assertIs(line["already_submitted"], False)
+        self.assertEqual(len(service.posts), 3)
+        service.script["video-synthesis"] = [fails("error-401", 401)]
+        self.ends(self.go("--attempt", "4"), 3, "service")
+        self.assertEqual(self.told(self.go("--again"))[1:], [FILE, "--attempt", "4"])
+        service.script["video-synthesis"] = [raw(500, b"")]
+        self.ends(self.go("--attempt", "4"), 4, "service")
+        self.assertEqual(self.told(self.go("--again"))[1:], [FILE, "--attempt", "5"])
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_again_is_told_beside_what_else_is_wrong(self):
+        self.serve()
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.write("request.json", other(style_level="loud"))
+        result = self.go("--again", "--timeout", "x")
+        self.assertEqual(
+            sorted(self.ends(result, 2).fields), ["again", "api_key", "style_level", "timeout"]
+        )
+        self.assertEqual(self.told(result)[-2:], ["--attempt", "N"])
+        os.environ["OUTPUT_DIR"] = "my files"
+        result = self.call_run("nowhere/it's one.json", "--again")
+        self.assertEqual(sorted(result.fields), ["again", "api_key", "file"])
+        self.assertEqual(self.told(result)[1:], ["nowhere/it's one.json", "--attempt", "N"])
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_the_command_that_again_names_asks_for_the_same(self):
+        self.serve()
+        for words in (["--dry-run"], ["--no-wait"], ["--no-download"]):
+            with self.subTest(words):
+                told = self.told(self.go(*words, "--again"))
+                self.assertEqual(told[1:], [FILE, *words, "--attempt", "1"])
+        with self.subTest("pasted into a shell"):
+            words = ("--interval", "0.05", "--no-download")
+            (error,) = self.ends(self.go("--again", *words), 2, "again").line["errors"]
+            command = ["/bin/sh", "-c", error["hint"].partition(": ")[2]]
+            done = subprocess.run(command, capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done)
+            shutil.rmtree(TASKS)
+        with self.subTest("a number beside it"):
+            told = self.told(self.go("--again", "--attempt", "2"))
+            self.assertEqual(told.count("--attempt"), 1, told)
+        with self.subTest("stdin"):
+            given = json.dumps(REQUEST).encode()
+            told = self.told(self.run_script("-", "--again", script=RUN, input=given))
+            self.assertEqual((Path(told[0]).name, told[1:]), (RUN.name, ["-", "--attempt", "1"]))
+        with self.subTest("a detection"):
+            path = self.write("detect_request.json", DETECTION)
+            result = self.ends(self.call_run(path, "--again"), 2, "again")
+            self.assertNotIn("--attempt", result.line["errors"][0]["hint"])
+
+
+class Tasks(GenerationCase):
+    """--task ID"""
+
+    def test_options_that_have_nothing_to_do_with_it_are_refused(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (task_id,) = service.tasks
+        service.seen.clear()
+        for words in (
+            *("--dry-run", "--no-wait", "--no-look", "--again", "--attempt 1", "--attempt 2"),
+            "--output x.json",
+        ):
+            with self.subTest(words):
+                field = words.split()[0][2:].replace("-", "_")
+                result = self.ends(self.call_run("--task", task_id, *words.split()), 2, field)
+                self.assertIsNone(result.line["estimate"])
+        result = self.ends(self.go("--task", task_id, "--attempt", "2", "--again"), 2)
+        self.assertEqual(sorted(result.fields), ["again", "attempt", "task"])
+        self.assertEqual(service.seen, [])
+
+
+class Evidence(GenerationCase):
+    """The folder of evidence that a FILE belongs to is the real one, however it is reached."""
+
+    def setUp(self):
+        super().setUp()
+        self.real = self.folder / "output/aliyun-emo"
+        for name in ("requests", "detections"):
+            (self.real / name).mkdir()
+            (self.real / name / "3f9a12c07b1e.json").write_text(json.dumps(REQUEST))
+        (self.folder / "x/y").mkdir(parents=True)
+
+    def symlink(self, target, place):
+        """Make a symbolic link at `place`, both below the test's folder."""
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.symlink(self.folder / target, path)
+        return path
+
+    def check(self, path, expected, folder="."):
+        """Assert that what is written for the FILE `path` goes where it is `expected`."""
+        os.chdir(self.folder / folder)
+        try:
+            found = runs.evidence_of(path)
+            self.assertEqual(os.path.realpath(found), str(self.folder / expected))
+        finally:
+            os.chdir(self.folder)
+        return found
+
+    def test_it_is_the_folder_of_the_file_or_that_around_its_room(self):
+        for path in ("request.json", "requests/3f9a12c07b1e.json", "detections/3f9a12c07b1e.json"):
+            for given, folder in (
+                (f"output/aliyun-emo/{path}", "."),
+                (f"./output//aliyun-emo/./{path}", "."),
+                (f"output/x/../aliyun-emo/{path}", "."),
+                (f"../../output/aliyun-emo/{path}", "x/y"),
+                (path, "output/aliyun-emo"),
+                (f"./{path}", "output/aliyun-emo"),
+                (str(self.real / path), "x/y"),
+            ):
+                with self.subTest(given, folder=folder):
+                    (self.real.parent / "x").mkdir(exist_ok=True)
+                    self.check(given, "output/aliyun-emo", folder)
+        self.check("3f9a12c07b1e.json", "output/aliyun-emo", "output/aliyun-emo/requests")
+        self.check("../request.json", "output/aliyun-emo", "output/aliyun-emo/requests")
+
+    def test_a_file_that_lies_elsewhere_belongs_to_the_output_folder(self):
+        for path in (
+            *("loose.json", "-", "x/requests/a.json", "requests/a.json", "aliyun-emo.json"),
+            *("output/aliyun-emo/tasks/request.json", "output/aliyun-emo/requests/deep/a.json"),
+            *("output/aliyun-emo/previews/a.json", "output/not-aliyun-emo/request.json"),
+        ):
+            with self.subTest(path):
+                file = self.folder / path
+                if path != "-":
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(json.dumps(REQUEST))
+                found = self.check(path, "output/aliyun-emo")
+                self.assertEqual(found, os.path.join("output", "aliyun-emo", ""))
+                os.environ["OUTPUT_DIR"] = "evidence"
+                self.check(path, "evidence/aliyun-emo")
+                del os.environ["OUTPUT_DIR"]
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_links_on_the_way_do_not_change_it(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        self.symlink("output/aliyun-emo/request.json", "mine.json")
+        self.symlink("output/aliyun-emo/requests/3f9a12c07b1e.json", "x/one.json")
+        self.symlink("output/aliyun-emo", "current")
+        self.symlink("output", "results")
+        self.symlink("output/aliyun-emo/requests", "wanted")
+        self.symlink("output/aliyun-emo/request.json", "b/aliyun-emo/request.json")
+        self.symlink("mine.json", "chain.json")
+        for path in (
+            *("mine.json", "x/one.json", "chain.json", "current/request.json"),
+            *("results/aliyun-emo/request.json", "wanted/3f9a12c07b1e.json"),
+            *("current/requests/3f9a12c07b1e.json", "current/detections/3f9a12c07b1e.json"),
+            "b/aliyun-emo/request.json",
+        ):
+            with self.subTest(path):
+                self.check(path, "output/aliyun-emo")
+                self.check(str(self.folder / path), "output/aliyun-emo", "x/y")
+                self.check(os.path.join("..", "..", path), "output/aliyun-emo", "x/y")
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_a_folder_of_this_name_that_is_itself_a_link_is_what_it_leads_to(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        for name in ("store/emo", "store/emo/requests", "elsewhere"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("store/emo/request.json", "store/emo/requests/a.json", "elsewhere/a.json"):
+            (self.folder / name).write_text(json.dumps(REQUEST))
+        self.symlink("store/emo", "out/aliyun-emo")
+        self.symlink("elsewhere", "output/aliyun-emo/wanted")
+        self.symlink("elsewhere/a.json", "output/aliyun-emo/loose.json")
+        self.symlink("elsewhere", "kept/aliyun-emo/requests")
+        for path, expected in (
+            ("out/aliyun-emo/request.json", "store/emo"),
+            ("out/aliyun-emo/requests/a.json", "store/emo"),
+            ("output/aliyun-emo/loose.json", "output/aliyun-emo"),
+            ("kept/aliyun-emo/requests/a.json", "kept/aliyun-emo"),
+        ):
+            with self.subTest(path):
+                self.check(path, expected)
+                self.check(str(self.folder / path), expected, "x/y")
+                self.check(os.path.join("..", "..", path), expected, "x/y")
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_two_dots_behind_a_link_lead_where_the_system_says(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        for name in ("far/deep", "far/store", "aliyun-emo"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("far/store/request.json", "aliyun-emo/request.json"):
+            (self.folder / name).write_text(json.dumps(REQUEST))
+        self.symlink("far/deep", "link")
+        self.symlink("far/store", "far/aliyun-emo")
+        for name in ("a folder", "a link"):
+            with self.subTest(f"what stands where the words would lead is {name}"):
+                self.check("link/../aliyun-emo/request.json", "far/store")
+            if name == "a folder":
+                shutil.rmtree("aliyun-emo")
+                self.symlink("x", "aliyun-emo")
+
+    def test_paths_on_stdout_are_as_they_were_typed_where_that_leads_there(self):
+        real = str(self.real)
+        for path, folder, expected in (
+            ("output/aliyun-emo/request.json", ".", "output/aliyun-emo"),
+            ("./output/aliyun-emo/request.json", ".", "./output/aliyun-emo"),
+            ("output/aliyun-emo/requests/3f9a12c07b1e.json", ".", "output/aliyun-emo"),
+            ("../../output/aliyun-emo/request.json", "x/y", "../../output/aliyun-emo"),
+            (f"{real}/request.json", "x/y", real),
+            ("./request.json", "output/aliyun-emo", "."),
+            ("request.json", "output/aliyun-emo", real),
+        ):
+            with self.subTest(path, folder=folder):
+                self.assertEqual(self.check(path, "output/aliyun-emo", folder), expected)
+        if POSIX:
+            self.symlink("output/aliyun-emo", "current")
+            self.assertEqual(self.check("current/request.json", "output/aliyun-emo"), real)
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_whatever_way_a_file_is_reached_it_is_paid_for_once(self):
+        service = self.serve()
+        current = self.symlink("output/aliyun-emo", "current")
+        mine = self.symlink("output/aliyun-emo/request.json", "x/mine.json")
+        first = self.ends_with_video(self.go())
+        (name,) = self.folders()
+        self.assertEqual(first["video_path"], os.path.join(str(TASKS), name, "video.mp4"))
+        os.chdir("x/y")
+        try:
+            for path in (
+                *(str(current / "request.json"), str(mine), "../mine.json"),
+                *("../../current/request.json", "../../current/requests/3f9a12c07b1e.json"),
+                str(self.real / "detections/3f9a12c07b1e.json"),
+            ):
+                with self.subTest(path):
+                    line = self.ends_with_video(self.go(file=path))
+                    self.assertIs(line["already_submitted"], True)
+                    self.assertEqual(line["task_id"], first["task_id"])
+                    for key in ("task_path", "video_path", "response_path"):
+                        self.assertTrue(os.path.samefile(line[key], self.folder / first[key]), key)
+            self.assertEqual(os.listdir(), [])
+        finally:
+            os.chdir(self.folder)
+        self.assertEqual((len(service.posts), self.folders()), (1, [name]))
+
+    def test_a_detection_is_kept_beside_its_request(self):
+        self.serve()
+        (self.real / "detections/3f9a12c07b1e.json").write_text(json.dumps(DETECTION))
+        path = os.path.join("output", "aliyun-emo", "detections", "3f9a12c07b1e.json")
+        for given, folder in ((path, "."), (str(self.folder / path), "x/y")):
+            with self.subTest(given):
+                os.chdir(self.folder / folder)
+                line = self.ends(self.call_run(given), 0).line
+                kept = self.real / "detection.json"
+                self.assertTrue(os.path.samefile(line["detection_path"], kept))
+                os.chdir(self.folder)
+                kept.unlink()
+
+    def test_a_request_on_stdin_belongs_to_the_output_folder(self):
+        service = self.serve()
+        given = json.dumps(REQUEST).encode()
+        for folder, name in ((".", "output"), (".", "evidence"), ("x/y", "output")):
+            with self.subTest(folder, name=name):
+                os.chdir(self.folder / folder)
+                words = ("-", "--no-wait")
+                result = self.run_script(*words, script=RUN, input=given, OUTPUT_DIR=name)
+                path = self.ends(result, 0).line["task_path"]
+                self.assertEqual(Path(path).parts[:3], (name, "aliyun-emo", "tasks"))
+                self.assertTrue(os.path.isfile(path))
+                os.chdir(self.folder)
+        self.assertEqual(len(service.posts), 3)
+
+
+class Outputs(UploadCase):
+    """--output FILE of a detection."""
+
+    def test_an_answer_replaces_nothing_that_was_given(self):
+        service = self.serve()
+        for path in (str(self.image), DETECT):
+            with self.subTest(path):
+                before = Path(path).read_bytes()
+                self.ends(self.call_run(DETECT, "--output", path), 2, "output")
+                self.assertEqual(Path(path).read_bytes(), before)
+        self.saw(service)
 
 
 class DryRun(GenerationCase):
@@ -113,15 +451,19 @@ class DryRun(GenerationCase):
         link = f"{service.root}/videos/{task_id}.mp4"
         for status, state, ago, words, code, would_send in (
             (None, "made", 0, "", 0, False),
-            ("RUNNING", "made", 0, "--again", 0, False),
+            ("RUNNING", "made", 0, "--attempt 1", 0, False),
             ("SUCCEEDED", "made", 0, "", 0, False),
             ("FAILED", "made", 0, "", 3, False),
-            ("FAILED", "made", 0, "--again", 0, True),
-            ("RUNNING", "made", DAY + 5, "", 3, False),
-            ("RUNNING", "made", DAY + 5, "--again", 0, True),
+            ("FAILED", "made", 0, "--attempt 1", 3, False),
+            ("FAILED", "made", 0, "--attempt 2", 0, True),
+            ("SUCCEEDED", "made", 0, "--attempt 2", 0, True),
+            ("UNKNOWN", "made", 0, "--attempt 2", 0, True),
+            ("RUNNING", "made", DAY + 5, "", 0, False),
             (None, "unclear", 0, "", 4, False),
-            (None, "unclear", 0, "--again", 0, True),
-            (None, "sending", 0, "--again", 4, False),
+            (None, "unclear", 0, "--attempt 1", 4, False),
+            (None, "unclear", 0, "--attempt 2", 0, True),
+            (None, "sending", 0, "", 4, False),
+            (None, "sending", 130, "--attempt 2", 0, True),
             (None, "refused", 0, "", 0, True),
         ):
             with self.subTest(f"{status} {state} {words}"):
@@ -279,12 +621,10 @@ class Trouble(GenerationCase):
         class Unforeseen(Exception):
             pass
 
-        for target in ("claim", "download", "run_request"):
-            if not hasattr(run, target):
-                continue
+        for target in ("tasks.claim", "follow.download", "runs.run_file"):
             with self.subTest(target):
                 self.clear()
-                with mock.patch.object(run, target, side_effect=Unforeseen(KEY)):
+                with mock.patch(f"aliyun_emo.{target}", side_effect=Unforeseen(KEY)):
                     result = self.ends(self.go(), 1, "internal")
                 self.assertIn("Unforeseen", result.line["errors"][0]["message"])
         with mock.patch("json.loads", side_effect=Unforeseen(KEY)):
@@ -302,12 +642,17 @@ class Trouble(GenerationCase):
         beside.mkdir()
         shutil.copy(RUN, beside)
         (beside / SCRIPT.name).write_text("VERSION = '0.1'\n")
+        without = self.folder / "without the package"
+        without.mkdir()
+        for program in (RUN, SCRIPT):
+            shutil.copy(program, without)
         for script, python in (
             (copy, []),
             (copy, ["-I"]),
             (copy, ["-I", "-S"]),
             (RUN, ["-I"]),
             (beside / RUN.name, []),
+            (without / RUN.name, []),
         ):
             for words in ([], [FILE], ["--help"], ["--task", "x"]):
                 with self.subTest(f"{script} {python} {words}"):
@@ -317,6 +662,7 @@ class Trouble(GenerationCase):
                     (error,) = result.line["errors"]
                     self.assertEqual(list(error), ["field", "message", "hint"])
                     self.assertIn(SCRIPT.name, error["message"] + error["hint"])
+                    self.assertIn("aliyun_emo", error["message"] + error["hint"])
                     self.assertEqual(len(result.stderr.splitlines()), 1, result)
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
