@@ -57,7 +57,6 @@ from test_media import (
     webp,
 )
 
-# isort: split
 from aliyun_emo import local_files
 
 POSIX = os.name == "posix"

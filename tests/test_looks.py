@@ -38,7 +38,6 @@ from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt,
 from test_media import png as head_of_png
 from test_media import wav as wav_of
 
-# isort: split
 from aliyun_emo import looks
 
 IMAGE_URL = "https://example.com/portrait.png?Expires=9999999999&Signature=s3cret"

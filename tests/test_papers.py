@@ -24,7 +24,6 @@ from support import (
 )
 from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 
-# isort: split
 from aliyun_emo import refusals, requests
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"

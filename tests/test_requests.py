@@ -12,7 +12,6 @@ from support.service import PORTRAIT, SPEECH
 from support.service_case import DETECTION, FILE, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
 
-# isort: split
 from aliyun_emo import requests, settings
 
 NOW = 1_767_225_600  # seconds since 1970: the first of January 2026

@@ -16,7 +16,6 @@ from support.service import KEY, fails, raw, status_of, succeeded
 from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
 from support.upload_case import DETECT, UploadCase
 
-# isort: split
 from aliyun_emo import runs
 
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
