@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
-import test_command_line
 from support import (
     AUDIO_URL,
     EXT_BBOX,
@@ -28,11 +27,8 @@ from support import (
     arguments,
     without_root,
 )
-from support.service import PORTRAIT as PICTURE
-from support.service import SPEECH, policy
-from support.service_case import FILE
-from support.upload_case import DETECT, UploadCase, digest_of
-from test_media import (
+from support.links import WITH_A_SECRET
+from support.media import (
     FRAME,
     OTHER_PICTURES,
     OTHER_RECORDINGS,
@@ -56,6 +52,10 @@ from test_media import (
     wav,
     webp,
 )
+from support.service import PORTRAIT as PICTURE
+from support.service import SPEECH, policy
+from support.service_case import FILE
+from support.upload_case import DETECT, UploadCase, digest_of
 
 from aliyun_emo import local_files
 
@@ -651,7 +651,7 @@ class Pasted(LocalCase):
                 self.assertEqual(result.line["errors"][0]["hint"], f"Did you mean '{meant}'?")
 
     def test_no_message_shows_a_query_or_a_password(self):
-        for link in (*test_command_line.Echo.LINKS, '"https://example.com/a?Signature=s3cret"'):
+        for link in (*WITH_A_SECRET, '"https://example.com/a?Signature=s3cret"'):
             for field in ("image", "audio"):
                 with self.subTest(f"{field} {link}"):
                     result = self.prepare(**{field: link})
@@ -1561,7 +1561,7 @@ class Offline(LocalCase):
                 self.assertEqual(modules & extra, set())
 
     def test_the_rooms_of_media_import_none_of_the_others(self):
-        media = {"kinds", "pictures", "recordings"}
+        media = {"kinds", "mpeg", "pictures", "recordings"}
         for room in sorted(media):
             with self.subTest(room):
                 source = (SCRIPTS / "aliyun_emo" / f"{room}.py").read_text("utf-8")

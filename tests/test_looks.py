@@ -14,6 +14,9 @@ import zlib
 from unittest import mock
 
 from support import arguments
+from support.media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
+from support.media import png as head_of_png
+from support.media import wav as wav_of
 from support.service import (
     KEY,
     PORTRAIT,
@@ -34,9 +37,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DAY, DETECTION, FILE, KEYS, POSIX, GenerationCase, other
-from test_media import NOISE, OTHER_PICTURES, OTHER_RECORDINGS, app1, exif, fmt, jpeg, segment
-from test_media import png as head_of_png
-from test_media import wav as wav_of
 
 from aliyun_emo import looks
 

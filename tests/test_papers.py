@@ -58,7 +58,7 @@ class Papers(Case):
 
     def test_the_table_of_the_preview_is_complete(self):
         table = README.split("| `preview_emo_request.py` |")[1].split("\n\n")[0]
-        for field, (_, metavar, _) in preview.PREVIEW[1].items():
+        for field, (_, metavar, _) in preview.OPTIONS.items():
             with self.subTest(field):
                 name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
                 self.assertIn(f"\n| `{name}` |", table)
@@ -76,9 +76,10 @@ class Papers(Case):
                 self.assertEqual(taken, [command in names for command in emo.PREPARE[0]])
                 self.assertIn(emo.option(field), MANUAL)
         table = README.split("| `run_emo_request.py` |")[1].split("\n\n")[0]
-        told = {field: metavar for field, (_, metavar, text) in run.OPTIONS.items() if text}
-        for field, metavar in told.items():
+        for field, (_, metavar, text) in run.OPTIONS.items():
             with self.subTest(field):
+                if not text:  # of earlier versions
+                    continue
                 name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
                 self.assertIn(f"\n| `{name}` |", table)
                 self.assertIn(f"`{name}`" if field != "file" else name, MANUAL)

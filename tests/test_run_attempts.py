@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 from support.service import (
     fixture,
     raw,
@@ -17,8 +18,8 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+
 from aliyun_emo import requests
-from support import AUDIO_URL, IMAGE_URL, REQUEST, emo
 
 
 class Attempts(GenerationCase):

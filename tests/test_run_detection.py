@@ -5,6 +5,7 @@ import os
 import unittest
 from pathlib import Path
 
+from support import REQUEST, RUN, arguments, emo
 from support.service import (
     KEY,
     announced,
@@ -19,7 +20,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DETECTION, EVIDENCE, ServiceCase
-from support import REQUEST, RUN, arguments, emo
 
 FILE = os.path.join("output", "aliyun-emo", "detect_request.json")
 KEPT = os.path.join("output", "aliyun-emo", "detection.json")

@@ -9,9 +9,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from support import IMAGE_URL, RUN, emo, run
 from support.service import KEY, fixture, raw, says, status_of, video_of
 from support.service_case import DAY, DETECTION, FILE, POSIX, TASKS, GenerationCase, utc
-from support import IMAGE_URL, RUN, emo, run
 
 
 class Finds(GenerationCase):

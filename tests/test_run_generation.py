@@ -10,6 +10,7 @@ from email.utils import formatdate
 from functools import partial
 from unittest import mock
 
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, arguments, emo
 from support.service import (
     KEY,
     announced,
@@ -26,7 +27,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import EVIDENCE, FILE, KEYS, TASKS, GenerationCase, other
-from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, arguments, emo
 
 SEQUEL = os.path.join("output", "aliyun-emo", "tasks")
 THROTTLED = fails("error-429", 429)

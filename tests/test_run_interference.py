@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from support import REQUEST, RUN, emo, run, without_root
 from support.service import after as later
 from support.service import (
     created,
@@ -20,8 +21,8 @@ from support.service import (
     succeeded,
 )
 from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other
+
 from aliyun_emo import requests
-from support import REQUEST, RUN, emo, run, without_root
 
 
 class Interference(GenerationCase):

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+from support import RUN
 from support.service import (
     KEY,
     Proxy,
@@ -30,8 +31,8 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other
-from aliyun_emo import progress, download, settings
-from support import RUN, run
+
+from aliyun_emo import download, progress, settings
 
 LIVES = r"(?m), \d+ s$"
 
@@ -468,7 +469,9 @@ class Videos(GenerationCase):
             handler.wfile.write(video_of("x")[:1000])
             stall(handler)
 
-        self.assertEqual((settings.READ_TIMEOUT, download.SLOWEST, download.SLOW_TIME), (30, 1024, 60))
+        self.assertEqual(
+            (settings.READ_TIMEOUT, download.SLOWEST, download.SLOW_TIME), (30, 1024, 60)
+        )
         for name, answer, constants in (
             ("slow", dripping, (download, {"SLOW_TIME": 0.3})),
             ("halting", halting, (download, {"SLOW_TIME": 0.2})),

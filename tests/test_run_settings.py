@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from support import NAME
 from support.service import KEY, Proxy
 from support.service_case import FILE, GenerationCase
+
 from aliyun_emo import settings
-from support import NAME
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"

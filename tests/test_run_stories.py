@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+from support import AUDIO_URL, IMAGE_URL, arguments
 from support.service import (
     KEY,
     PORTRAIT,
@@ -31,7 +32,6 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
-from support import AUDIO_URL, IMAGE_URL, arguments
 
 WALKS = int(os.environ.get("EMO_WALKS", "2"))
 STEPS = 80

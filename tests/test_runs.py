@@ -348,13 +348,29 @@ class Evidence(GenerationCase):
             ("../../output/aliyun-emo/request.json", "x/y", "../../output/aliyun-emo"),
             (f"{real}/request.json", "x/y", real),
             ("./request.json", "output/aliyun-emo", "."),
-            ("request.json", "output/aliyun-emo", real),
+            ("request.json", "output/aliyun-emo", ""),
+            ("requests/3f9a12c07b1e.json", "output/aliyun-emo", ""),
         ):
             with self.subTest(path, folder=folder):
                 self.assertEqual(self.check(path, "output/aliyun-emo", folder), expected)
         if POSIX:
             self.symlink("output/aliyun-emo", "current")
             self.assertEqual(self.check("current/request.json", "output/aliyun-emo"), real)
+
+    def test_a_run_from_within_the_folder_is_like_any_other(self):
+        self.serve()
+        (self.real / "detect_request.json").write_text(json.dumps(DETECTION))
+        os.chdir(self.real)
+        self.addCleanup(os.chdir, self.folder)
+        left = [Path(emo.temporary_name()), Path("requests", emo.temporary_name())]
+        for path in left:
+            path.write_text("half")
+            os.utime(path, (0, 0))
+        line = self.ends_with_video(self.call_run("request.json"))
+        self.assertEqual(Path(line["video_path"]).resolve().parents[1], self.real / "tasks")
+        line = self.ends(self.call_run("detect_request.json"), 0).line
+        self.assertEqual(Path(line["detection_path"]).resolve(), self.real / "detection.json")
+        self.assertEqual([path for path in left if path.exists()], [])
 
     @unittest.skipUnless(POSIX, "needs symbolic links")
     def test_whatever_way_a_file_is_reached_it_is_paid_for_once(self):

@@ -8,8 +8,17 @@ import unittest
 import urllib.error
 import urllib.request
 
-from support.service import FORM, KEY, PORTRAIT, SPEECH, SPEECH_WAV, Service, policy_with, store_fails
 from support import REQUEST, Case
+from support.service import (
+    FORM,
+    KEY,
+    PORTRAIT,
+    SPEECH,
+    SPEECH_WAV,
+    Service,
+    policy_with,
+    store_fails,
+)
 
 MODEL = "emo-v1"
 POLICY = f"/api/v1/uploads?action=getPolicy&model={MODEL}"

@@ -17,7 +17,6 @@ SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 sys.path.insert(0, str(SCRIPTS))
-import emo_media as media  # noqa: E402, F401
 import prepare_emo_request as emo  # noqa: E402
 import preview_emo_request as preview  # noqa: E402, F401
 import run_emo_request as run  # noqa: E402

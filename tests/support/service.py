@@ -69,7 +69,7 @@ def fixture(name):
 
 
 def video_of(task_id):
-    """Return the video of a task: two boxes, as an MP4 has them, and no other task has the second."""
+    """Return the video of a task: two boxes, of which no other task has the second."""
     pictures = random.Random(task_id).randbytes(200 * 1024)
     head = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
     return head + struct.pack(">I4s", 8 + len(pictures), b"mdat") + pictures

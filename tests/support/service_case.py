@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from aliyun_emo import clock, settings
-
-from support.service import KEY, Service, drip, stall, video_of
 from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result
+from support.service import KEY, Service, drip, stall, video_of
+
+from aliyun_emo import clock, settings
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"

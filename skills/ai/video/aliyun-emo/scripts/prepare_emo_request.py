@@ -102,26 +102,19 @@ SOON = 3600  # seconds: a link that expires within these may not outlive the que
 LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a length
 
 
-# Names that begin with x- are in any case (contract, "Signed links and when they expire").
 class Signer:
-    """How the links of one signer show.
+    """How the links of one signer show; names that begin with x- are in any case.
 
-    `own` names are its alone; where one stands, those in `beside` must stand too, and one of
-    `either`. The values of some begin as the patterns in `begins` say. The link works until `end`,
-    or for `length` seconds from then on.
+    Where one of its `own` names stands, those in `beside` must stand too, and one of `either`. The
+    values of some begin as `begins` says. `end` names what tells when the link ends, or when it
+    began and for how long.
     """
 
     def __init__(
-        self,
-        own: str,
-        beside: str,
-        end: str,
-        length: str = "",
-        either: "Sequence[str]" = (),
-        begins: "Values | None" = None,
+        self, own: str, beside: str, end: str, either: str = "", begins: "Values | None" = None
     ) -> None:
-        self.own, self.beside, self.either = own.split(), beside.split(), either
-        self.end, self.length, self.begins = end, length, begins or {}
+        self.own, self.beside, self.either = own.split(), beside.split(), either.split()
+        self.begins, (self.end, _, self.length) = begins or {}, end.partition(" ")
 
     def has(self, name: str, values: "Values") -> bool:
         return bool(values.get(name) and re.match(self.begins.get(name, ""), values[name]))
@@ -140,36 +133,21 @@ class Signer:
         return missing
 
 
-OSS2 = {"x-oss-signature-version": "OSS2"}
-OSS4 = {"x-oss-signature-version": "OSS4-"}
+OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
+AT = "x-oss-date x-oss-expires"
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(
-        "x-oss-signature-version x-oss-access-key-id",
-        "x-oss-signature x-oss-expires",
-        "x-oss-expires",
-        begins=OSS2,
-    ),
-    Signer(
-        "x-oss-signature-version x-oss-credential x-oss-date",
-        "x-oss-signature x-oss-expires",
-        *("x-oss-date", "x-oss-expires"),
-        begins=OSS4,
-    ),
+    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins={OSS: "OSS2"}),
+    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins={OSS: "OSS4-"}),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
-    Signer("Key-Pair-Id", "Signature", "Expires", either=("Expires", "Policy")),  # CloudFront
+    Signer("Key-Pair-Id", "Signature", "Expires", either="Expires Policy"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
     *(
-        Signer(
-            f"x-{v}-algorithm x-{v}-credential x-{v}-date x-{v}-expires",
-            f"x-{v}-signature",
-            *(f"x-{v}-date", f"x-{v}-expires"),
-        )
-        for v in ("amz", "goog", "tos")
+        Signer(f"{v}-algorithm {v}-credential {v}-date {v}-expires", f"{v}-signature", ends)
+        for v, ends in ((v, f"{v}-date {v}-expires") for v in ("x-amz", "x-goog", "x-tos"))
     ),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
-    # Azure SAS
-    Signer("sv", "sig", "se", either=("se", "si"), begins={"sv": r"\d{4}-\d\d-\d\d$"}),
+    Signer("sv", "sig", "se", "se si", {"sv": r"\d{4}-\d\d-\d\d$"}),  # Azure SAS
     Signer("", "token e", "e", begins={"token": ".*:"}),  # Qiniu
 )
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
@@ -786,7 +764,9 @@ def generation_request(
     if saved is not None:
         image = files.get("image_url")
         digest = image.digest if image else None
-        boxes = part("detection_answers", "detection").check_detection(saved, image_url, digest, report)
+        boxes = part("detection_answers", "detection").check_detection(
+            saved, image_url, digest, report
+        )
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)

@@ -65,13 +65,13 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.runs import run
         from prepare_emo_request import EXIT_CODES, run_command_line
     except ImportError:
-        message = (
-            "prepare_emo_request.py and aliyun_emo of the same version are not beside this program"
-        )
+        needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
+        message = f"{needed} are not beside this program"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
-        print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+        if sys.stderr:  # without one, print() would take stdout
+            print(f"error: arguments: {message}. {hint}", file=sys.stderr)
         return 2
     interrupts = Interrupts()
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Any
 
 import prepare_emo_request as emo
-
 from aliyun_emo.files import MAX_JSON
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from typing import Any
 
 DEEPEST = 100  # levels of an answer
 
@@ -93,7 +89,7 @@ def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
     for name, value in pairs:
         before = found.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
-            found[name] = {**value, **before}
+            found[name] = joined_doubles([*before.items(), *value.items()])
         elif not before:
             found[name] = value
     return found

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.local_files import local_path, look_again
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 from aliyun_emo.service import DETECTION_PATH, answer_problem, body_to_send, deliver
+from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint, with_uploads
 from aliyun_emo.tasks import timestamp
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from aliyun_emo.settings import Settings
 
 
 def run_detection(

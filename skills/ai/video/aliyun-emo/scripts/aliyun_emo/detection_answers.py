@@ -5,12 +5,14 @@ which picture they are, and their boxes.
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.links import link_identity
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
+
+wrong = partial(emo.Problem, "detection")
 
 
 def check_detection(
@@ -32,16 +34,12 @@ def check_detection(
     boxes = emo.check_boxes(box_text(output, "face_bbox"), box_text(output, "ext_bbox"), found)
     hint = "Detect again, and keep the answer as it comes."
     for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
-        mine += [emo.Problem("detection", f"{p.field}: {p.message}", hint) for p in its]
+        mine += [wrong(f"{p.field}: {p.message}", hint) for p in its]
     ratio = member(request, "parameters").get("ratio")
-    if (
-        boxes
-        and ratio
-        and not any(r == ratio and emo.has_ratio(boxes[1], r) for r in emo.VIDEO_SIZES)
-    ):
-        message = (
-            f"it asked for {emo.shown_link(str(ratio))}, and ext_bbox is {emo.ratio_of(boxes[1])}"
-        )
+    fits = [r for r in emo.VIDEO_SIZES if boxes and r == ratio and emo.has_ratio(boxes[1], r)]
+    if boxes and ratio and not fits:
+        asked = f"it asked for {emo.shown_link(str(ratio))}"
+        message = f"{asked}, and ext_bbox is {emo.ratio_of(boxes[1])}"
         report.error("detection", message, "These boxes are not of this answer: detect again.")
         return None
     return boxes
@@ -51,13 +49,11 @@ def passed_output(answer: object) -> emo.Json:
     """Return `output` of a detection answer that passed; raises `Problem`."""
     hint = "Give the answer of the detection, whole and unchanged."
     if not isinstance(answer, dict):
-        raise emo.Problem("detection", "the answer is not a JSON object", hint)
+        raise wrong("the answer is not a JSON object", hint)
     output = answer if "check_pass" in answer else answer.get("output")
     if not isinstance(output, dict):
         if "code" not in answer:
-            raise emo.Problem(
-                "detection", "the file is no detection answer: it has no output", hint
-            )
+            raise wrong("the file is no detection answer: it has no output", hint)
         raise refusal_problem("detection", "the detection failed", answer)
     if output.get("check_pass") is True:
         return output
@@ -65,7 +61,7 @@ def passed_output(answer: object) -> emo.Json:
         what = "the picture did not pass the detection"
         raise refusal_problem("detection", what, output, remedy=PORTRAIT_REMEDY)
     message = "the file is no detection answer: output.check_pass is neither true nor false"
-    raise emo.Problem("detection", message, hint)
+    raise wrong(message, hint)
 
 
 def box_text(output: emo.Json, name: str) -> str | None:
@@ -85,9 +81,7 @@ def check_same_image(
     detected = member(request, "input").get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
-        raise emo.Problem(
-            "detection", message, "Give the file as it was saved, or the answer alone."
-        )
+        raise wrong(message, "Give the file as it was saved, or the answer alone.")
     was_file = detected.lower().startswith("file:")
     if digest or was_file:
         message = "the file was changed or saved anew since, or it is another picture"
@@ -96,14 +90,14 @@ def check_same_image(
             message = f"it is of {then}, and this is {now}: they cannot be compared"
         elif digest == member(request, "files").get("image_url"):
             return
-        raise emo.Problem("detection", message, "Detect again, with the picture given here.")
+        raise wrong(message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = emo.check_link("image_url", detected, float("-inf"), emo.Report()) or ""
     its, mine = link_identity(then), link_identity(image_url)
     if its[0] != mine[0]:
         both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(image_url)}"
         message = f"it is of another picture: {both}"
-        raise emo.Problem("detection", message, "Detect this picture, or give the link detected.")
+        raise wrong(message, "Detect this picture, or give the link detected.")
     if its[1] != mine[1]:
         message = "the picture's link was signed anew since: is it the same picture?"
         report.warn("detection", message, "Detect it again if not.")

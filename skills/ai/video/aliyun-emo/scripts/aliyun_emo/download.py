@@ -6,20 +6,13 @@ end where it ends (ISO/IEC 14496-12, 4.2).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
 import prepare_emo_request as emo
-
 from aliyun_emo.service import is_over_soon
-from aliyun_emo.settings import times_until
-from aliyun_emo.transport import FOREVER, NoAnswer, exchange, forever
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from aliyun_emo.settings import Settings
-    from aliyun_emo.transport import Reply
+from aliyun_emo.settings import Settings, times_until
+from aliyun_emo.transport import FOREVER, NoAnswer, Reply, exchange, forever
 
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes

@@ -5,19 +5,15 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.download import video_pieces
 from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
+from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 from aliyun_emo.transport import NoAnswer
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from aliyun_emo.settings import Settings
 
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
 DOWNLOADS = 3  # tries
@@ -67,7 +63,12 @@ def conclude(
         try:
             download(settings, task, 1 if is_gone else DOWNLOADS)
         except NoAnswer as error:
-            raise lost_video_problem(error, is_gone, next_attempt) from None
+            what = f"could not be downloaded: {error}"
+            if is_gone and not error.again:
+                what = f"the service knows no such task, and its video {what}"
+                raise gone_problem(what, next_attempt) from None
+            hint = "Run again; until then response.json has the link, for 24 hours."
+            raise emo.Problem("service", f"the video {what}", hint, 4) from None
         report.facts.update(task.facts())
     if task.video_path:
         report.done, report.next = f"the video is {emo.printable(task.video_path, 200)}", ()
@@ -111,11 +112,12 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
     if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
         raise answer_problem(answer)
     said = understood(answer.document)
-    output = member(said, "output")
-    word, trouble = text_in(output, "task_status"), ""
+    said = said if isinstance(said, dict) else {}
+    output, trouble = member(said, "output"), ""
+    word = text_in(output, "task_status")
     if not answer.status:
         trouble = answer.reason
-    elif answer.status >= 300 or not isinstance(said, dict) or not word:
+    elif answer.status >= 300 or not word:
         trouble = f"HTTP {answer.status}, not to be read as a status"
     elif output.get("task_id", task.task_id) != task.task_id:
         trouble = f"HTTP {answer.status}, about another task"
@@ -123,7 +125,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
         settings.progress.show(trouble)
         return "", trouble, answer.retry_after
     settings.progress.show(emo.printable(word, 40))
-    return record_status(task, task_answer(task.task_id, member({"": said}, "")), report), "", None
+    return record_status(task, task_answer(task.task_id, said), report), "", None
 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
@@ -205,21 +207,11 @@ def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
     return emo.Problem("service", message, look_first(next_attempt), 4)
 
 
-def gone_problem(what: str, next_attempt: int, code: int = 3) -> emo.Problem:
+def gone_problem(what: str, next_attempt: int) -> emo.Problem:
     """Return the `Problem` of a task that the service does not know, or not any more."""
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
     hint += f" --attempt {next_attempt} pays for another." if next_attempt else ""
-    return emo.Problem("service", f"the task is gone: {what}", hint, code)
-
-
-def lost_video_problem(error: NoAnswer, is_gone: bool, next_attempt: int) -> emo.Problem:
-    """Return the `Problem` of a video that was not downloaded for this `error`."""
-    if is_gone:
-        what = f"the service knows no such task, and its video could not be downloaded: {error}"
-        return gone_problem(what, next_attempt, 4 if error.again else 3)
-    message = f"the video could not be downloaded: {error}"
-    hint = "Run again; until then response.json has the link, for 24 hours."
-    return emo.Problem("service", message, hint, 4)
+    return emo.Problem("service", f"the task is gone: {what}", hint, 3)
 
 
 def out_of_time_problem(answered: bool, trouble: str) -> emo.Problem:

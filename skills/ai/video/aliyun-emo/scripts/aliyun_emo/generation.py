@@ -10,7 +10,6 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-
 from aliyun_emo import service, tasks
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.follow import follow, look_first
@@ -18,11 +17,8 @@ from aliyun_emo.links import link_identity
 from aliyun_emo.local_files import look_again
 from aliyun_emo.looks import look
 from aliyun_emo.requests import file_name, request_name
+from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint, with_uploads
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from aliyun_emo.settings import Settings
 
 # What is sent: the settings with the key, the body with the uploads' links, what it will cost.
 Ready = namedtuple("Ready", "settings body price")

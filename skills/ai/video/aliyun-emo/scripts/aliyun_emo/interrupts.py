@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from aliyun_emo import clock
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # what there is of them; Windows has no last one
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
@@ -77,13 +74,13 @@ class Interrupts:
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
-        """Within what is held, let a signal end what is going on, as at other times."""
+        """Within, a signal ends what is going on, also where it is held before and after."""
+        before, self.is_held = self.is_held, False
         try:
-            self.is_held = False
             self.check()
             yield
         finally:
-            self.is_held = True
+            self.is_held = before
 
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""

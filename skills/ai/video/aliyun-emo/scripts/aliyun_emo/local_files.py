@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import prepare_emo_request as emo
-
 from aliyun_emo.files import open_at_once
 from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
 
 # --- 1. Contract: what the service takes (contract, "Limits") -------------------------------------
 

@@ -7,29 +7,23 @@ is only a warning.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
 from aliyun_emo.local_files import (
     MAX_PICTURE,
     MAX_RECORDING,
+    LocalFile,
     check_medium,
     look_at,
     not_taken_problem,
 )
-from aliyun_emo.transport import PIECE, NoAnswer
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from aliyun_emo.local_files import LocalFile
-    from aliyun_emo.settings import Settings
-    from aliyun_emo.transport import Reply
+from aliyun_emo.settings import Settings
+from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
 LOOK_TIME = 20  # seconds for a look at the links
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
@@ -114,41 +108,29 @@ def look_at_link(field: str, url: str, deadline: float) -> tuple[Any, int]:
             raise NoAnswer(f"HTTP {reply.status}")
         if reply.coding:
             raise NoAnswer(f"it comes packed, as {emo.shown_link(reply.coding)}")
-        return look_at_body(field, Body(reply))
+        return look_at_body(field, reply)
     finally:
         reply.close()
 
 
-class Body:
-    """What has come of a `reply`: its `data`, and whether they are all, `is_whole`.
+def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
+    """Return what is in a body and its size: a picture from its head, a recording as a whole.
 
-    `size` is what the whole has in bytes, as it was announced, or None.
+    Raises `Problem`, and `NoAnswer` where it is cut short.
     """
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply, self.size = reply, reply.whole_length
-        self.data, self.is_whole = bytearray(), False
-
-    def read(self, count: int) -> None:
-        """Have `count` bytes, or all that there are; raises `NoAnswer`."""
-        while len(self.data) < count and not self.is_whole:
-            piece = self.reply.read()
-            self.is_whole = not piece
-            self.data += piece
-        if self.is_whole and (self.reply.is_cut or len(self.data) < (self.size or 0)):
-            whole = f" of {self.size}" if self.size else ""
-            raise NoAnswer(f"what came is cut short, {len(self.data)}{whole} bytes")
-
-
-def look_at_body(field: str, body: Body) -> tuple[Any, int]:
-    """Return what is in a `body` and its size: a picture from its head, a recording as a whole."""
+    data, is_whole, size = bytearray(), False, reply.whole_length
     is_picture = field == "image_url"
-    count = PIECE if is_picture or (body.size or 0) > MAX_RECORDING else MAX_RECORDING + 1
+    count = PIECE if is_picture or (size or 0) > MAX_RECORDING else MAX_RECORDING + 1
     while True:
-        body.read(count)
-        size = len(body.data) if body.is_whole else body.size or MAX_PICTURE
+        while len(data) < count and not is_whole:
+            piece = reply.read()
+            is_whole = not piece
+            data += piece
+        if is_whole and (reply.is_cut or len(data) < (size or 0)):
+            whole = f" of {size}" if size else ""
+            raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:
-            found = look_at(field, bytes(body.data), size)
+            found = look_at(field, bytes(data), len(data) if is_whole else size or MAX_PICTURE)
             break
         except NotTaken as fault:
             if not fault.needs_more:
@@ -156,7 +138,7 @@ def look_at_body(field: str, body: Body) -> tuple[Any, int]:
             if count > MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
         count *= 4
-    if not (is_picture or body.is_whole or body.size):
+    if not (is_picture or is_whole or size):
         message = f"it has more than {MAX_RECORDING:,} bytes; the service takes less than 15 MB"
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
-    return found, body.size or len(body.data)
+    return found, size or len(data)

@@ -1,8 +1,172 @@
-import io
+"""The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP.
 
-import emo_media
-from emo_media import Picture  # noqa: F401
+    >>> with open("portrait.jpg", "rb") as file:
+    ...     picture(file.read())
+    Picture(format='jpeg', width=1200, height=1600, orientation=6)
+
+What comes before the size is skipped; so a beginning of the file is enough mostly, with the `size`
+of the whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import namedtuple
+
+from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, little, refusal
 
 
-def picture(data, size=None):
-    return emo_media.picture(io.BytesIO(data), size)
+class Picture(namedtuple("Picture", "format width height orientation")):
+    """A picture of `width` x `height` pixels as stored, and how EXIF has it turned for display.
+
+    From `orientation` 5 on that is by a quarter, which swaps width and height; 1 is "as stored".
+    """
+
+    __slots__ = ()
+
+
+# Markers of a JPEG: those without a length, and those of frame headers, which have the size.
+STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG, DAC
+EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
+EXIF = b"Exif\0\0"
+
+
+def picture(data: bytes, size: int | None = None) -> Picture:
+    """Return what picture `data` is; raises `NotTaken` for all else.
+
+    `size` is the whole file's in bytes where `data` is only its beginning.
+    """
+    source = Beginning(data, size)
+    kind = kind_of(source)
+    if kind.name not in PICTURES:
+        raise refusal(kind, PICTURE)
+    read = PICTURES[kind.name]
+    width, height, orientation = read(source)
+    if not (width and height):
+        raise NotTaken(f"it is {kind.name} picture that is broken: {width}x{height} pixels")
+    return Picture(read.__name__, width, height, orientation)
+
+
+def jpeg(source: Beginning) -> tuple[int, int, int]:
+    """Return width, height and orientation of a JPEG.
+
+    Its segments are walked up to the first frame header; that of a thumbnail is inside of APP1.
+    ITU-T T.81, B.1.1 (markers, fill bytes) and B.2.2 (frame header); Exif (CIPA DC-008), 4.7.2.
+    """
+    what = "the frame header, which has its size,"
+    at, orientation = 2, 0
+    for _ in range(PARTS):
+        marker = source.need(at, 2, what)
+        if marker[0] != 0xFF or marker[1] in (0x00, 0xFF):
+            at += 1  # a fill byte, or what decoders skip just the same
+            continue
+        code = marker[1]
+        at += 2
+        if code in STANDALONE:
+            continue
+        if code in (SOS, EOI):
+            break
+        length = big(source.need(at, 2, what))
+        if code in FRAME_HEADERS:
+            frame = source.need(at + 3, 4, what)
+            if not big(frame[:2]):
+                raise NotTaken("it is a JPEG picture that tells its height only at its end (DNL)")
+            return big(frame[2:]), big(frame[:2]), orientation or 1
+        if length < 2:
+            break
+        if code == APP1 and not orientation and source.at(at + 2, 6) == EXIF:
+            orientation = exif_orientation(source, at + 2, at + length)
+        at += length
+    raise NotTaken("it is a JPEG picture that is broken: it has no frame header")
+
+
+def png(source: Beginning) -> tuple[int, int, int]:
+    """Return width, height and orientation of a PNG.
+
+    The heads of its chunks are walked to the last, since eXIf may stand behind the picture itself.
+    PNG (Third Edition), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
+    """
+    at, size, orientation = 8, b"", 1
+    for _ in range(PARTS):
+        # Behind IHDR there must be something, at least: 33 is where that ends.
+        head = source.at(at, 8) if at > 33 else source.need(at, 8, "the picture")
+        if len(head) < 8 or head[4:] == b"IEND":
+            break
+        end = at + 12 + big(head[:4])
+        if head[4:] == b"IHDR" and not size:
+            size = source.need(at + 8, 8, "its size (IHDR)")
+        source.check_end(end, "a chunk")
+        if head[4:] == b"eXIf":
+            orientation = exif_orientation(source, at + 8, end - 4)
+            break
+        at = end
+    return big(size[:4]), big(size[4:]), orientation
+
+
+def bmp(source: Beginning) -> tuple[int, int, int]:
+    """Return width, height and orientation of a BMP.
+
+    BITMAPFILEHEADER, then BITMAPCOREHEADER, of 12 bytes, or BITMAPINFOHEADER and what grew out of
+    it, where a negative height is one from the top down (Win32, Bitmap Storage).
+    """
+    head = source.need(0, 26, "its size")
+    source.check_end(little(head[2:6]), "the picture")
+    if little(head[14:18]) == 12:
+        return little(head[18:20]), little(head[20:22]), 1
+    width, height = struct.unpack("<ii", head[18:26])
+    return max(width, 0), abs(height), 1
+
+
+def webp(source: Beginning) -> tuple[int, int, int]:
+    """Return width, height and orientation of a WebP, which for an animated one are its canvas's.
+
+    RFC 9649, 2.4 to 2.7 (RIFF, VP8, VP8L, VP8X, EXIF) and 3.4 (the header in VP8L); RFC 6386, 9.1
+    (the header in VP8).
+    """
+    head = source.need(0, 25, "its size")
+    source.check_end(8 + little(head[4:8]), "the picture")
+    name, first = head[12:16], head[20]
+    if name == b"VP8L" and first == 0x2F:
+        bits = little(head[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 1
+    body = source.need(20, 10, "its size")
+    if name == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+        return little(body[6:8]) & 0x3FFF, little(body[8:10]) & 0x3FFF, 1
+    if name != b"VP8X":
+        raise NotTaken("it is a WebP picture that is broken: it begins with no VP8, VP8L or VP8X")
+    at, orientation = 12, 1
+    for _ in range(PARTS if first & 0x08 else 0):  # the flag that says that there is EXIF
+        chunk = source.at(at, 8)
+        length = little(chunk[4:])
+        if chunk[:4] == b"EXIF":
+            orientation = exif_orientation(source, at + 8, at + 8 + length)
+        if chunk[:4] == b"EXIF" or len(chunk) < 8:
+            break
+        at += 8 + length + length % 2
+    return little(body[4:7]) + 1, little(body[7:10]) + 1, orientation
+
+
+PICTURES = {"a JPEG": jpeg, "a PNG": png, "a BMP": bmp, "a WebP": webp}
+
+
+def exif_orientation(source: Beginning, start: int, end: int) -> int:
+    """Return the orientation in EXIF data from `start` to `end`, 1 where there is none, or broken.
+
+    Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
+    """
+    if source.at(start, 6) == EXIF:  # the rule in a JPEG, elsewhere a common mistake
+        start += 6
+    head = source.at(start, 8) if start + 8 <= end else b""
+    number = {b"II*\0": little, b"MM\0*": big}.get(head[:4])
+    ifd = start + number(head[4:]) if number else 0
+    if not number or not start + 8 <= ifd <= end - 2:
+        return 1
+    count = number(source.at(ifd, 2))
+    entries = source.at(ifd + 2, min(12 * count, end - ifd - 2))
+    for at in range(0, len(entries), 12):
+        if number(entries[at : at + 2]) == 0x0112:
+            value = number(entries[at + 8 : at + 10])
+            is_short = number(entries[at + 2 : at + 4]) == 3
+            return value if is_short and 1 <= value <= 8 else 1
+    return 1

@@ -51,9 +51,8 @@ def refusal_problem(
 
     `remedy` is for a code that is not in the contract's table.
     """
-    name, message = said.get("code") or "no code", said.get("message") or "no message"
-    request_id = (
-        f" (request_id {emo.shown_words(said['request_id'])})" if "request_id" in said else ""
-    )
-    words = f"{what}: {emo.shown_words(name)}: {emo.shown_words(message)}{request_id}"
-    return emo.Problem(field, words, REMEDIES.get(str(name), remedy), code)
+    name, message = str(said.get("code") or "no code"), str(said.get("message") or "no message")
+    words = f"{what}: {emo.shown_words(name)}: {emo.shown_words(message)}"
+    if "request_id" in said:
+        words += f" (request_id {emo.shown_words(str(said['request_id']))})"
+    return emo.Problem(field, words, REMEDIES.get(name, remedy), code)

@@ -9,7 +9,6 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import prepare_emo_request as emo
-
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import read_json

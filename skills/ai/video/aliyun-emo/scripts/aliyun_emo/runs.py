@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock, tasks
 from aliyun_emo.answers import member, text_in
+from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, find_key, settings_of
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aliyun_emo.interrupts import Interrupts
 
 FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
 
@@ -87,30 +83,18 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         return
     if not settings.has("dry_run"):
         tasks.sweep(folder)
-    if generation:
-        check_options(settings, report, output="is of a detection only")
-        if not report.errors:
-            from aliyun_emo.generation import run_generation
+    if generation and settings.has("output"):
+        report.error("output", "is of a detection only", "A generation has a folder of its own.")
+    elif generation:
+        from aliyun_emo.generation import run_generation
 
-            run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
-        return
-    check_options(settings, report, attempt="is of a generation only")
-    from aliyun_emo.detection import run_detection
+        run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
+    elif settings.has("attempt"):
+        report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
+    else:
+        from aliyun_emo.detection import run_detection
 
-    run_detection(settings, request, links, folder, report)
-
-
-HINTS = {
-    "output": "A generation has a folder of its own.",
-    "attempt": "A detection has no task: leave it out.",
-}
-
-
-def check_options(settings: Settings, report: emo.Report, **unfit: str) -> None:
-    """Report the options of `settings` that are `unfit`, for the reason that is given."""
-    for field, message in unfit.items():
-        if settings.has(field):
-            report.error(field, message, HINTS[field])
+        run_detection(settings, request, links, folder, report)
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
@@ -121,7 +105,8 @@ def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> 
         further = str(tasks.next_attempt(found))
     words = [*command_again(settings.values), "--attempt", further or "N"]
     message = "is --attempt N now: it may be run again and again, and pays once"
-    return emo.Problem("again", message, f"Run: {emo.for_the_shell(words)}")
+    command = emo.for_the_shell([sys.executable, *words])
+    return emo.Problem("again", message, f"Run: {command}")
 
 
 def evidence_of(path: str) -> str:
@@ -129,22 +114,19 @@ def evidence_of(path: str) -> str:
 
     However the file is reached, it is the same one: what was paid for stands in it.
     """
-    if path != "-":
-        for place in (os.path.realpath(path), os.path.abspath(path)):
-            folder = os.path.dirname(place)
-            if os.path.basename(folder) in ("requests", "detections"):
-                folder = os.path.dirname(folder)
-            if os.path.basename(folder) == "aliyun-emo":
-                return as_typed(os.path.realpath(folder), path)
+    real, typed = map(folder_above, (os.path.realpath(path), path))
+    for folder in (real, typed):
+        if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
+            found = os.path.realpath(folder)
+            return typed if os.path.abspath(typed) == found else found
     return emo.evidence_path("")
 
 
-def as_typed(folder: str, path: str) -> str:
-    """Return `folder` as it stands in `path`, where that is how it was typed."""
-    typed = os.path.dirname(path)
-    if os.path.basename(typed) in ("requests", "detections"):
-        typed = os.path.dirname(typed)
-    return typed if typed and os.path.abspath(typed) == folder else folder
+def folder_above(path: str) -> str:
+    """Return the folder of a file, or of the folder of what was shown that it lies in."""
+    folder = os.path.dirname(path)
+    is_inside = os.path.basename(os.path.abspath(folder)) in ("requests", "detections")
+    return os.path.dirname(folder) if is_inside else folder
 
 
 def run_id(settings: Settings, report: emo.Report) -> None:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from email.message import Message
+from typing import NamedTuple
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
 from aliyun_emo.answers import document_of, member, text_in, understood
 from aliyun_emo.files import MAX_JSON
 from aliyun_emo.refusals import refusal_problem
-from aliyun_emo.settings import BASE_URL, times_until
+from aliyun_emo.settings import BASE_URL, Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, Times, exchange
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from email.message import Message
-
-    from aliyun_emo.settings import Settings
 
 # --- 1. Contract: where, and which words ----------------------------------------------------------
 
@@ -53,26 +48,24 @@ def uses_store(body: object) -> bool:
 # --- 2. Answers -----------------------------------------------------------------------------------
 
 
-class Answer:
+class Answer(NamedTuple):
     """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`.
 
-    A `status` of 0 is none at all: `reason` says why, `left` whether the request may have left,
-    and `again` whether it does no harm to ask again at once. One that `is_whole` was not cut short.
+    A `status` of 0 is none at all: `words` say why, `left` whether the request may have left, and
+    `again` whether it does no harm to ask again at once. One that `is_whole` was not cut short.
     """
 
-    def __init__(
-        self,
-        status: int,
-        document: object = None,
-        retry_after: float | None = None,
-        reason: str = "",
-        again: bool = False,
-        left: bool = True,
-        is_whole: bool = True,
-    ) -> None:
-        self.status, self.document, self.retry_after = status, document, retry_after
-        self.reason = reason or f"HTTP {status}"
-        self.again, self.left, self.is_whole = again, left, is_whole
+    status: int
+    document: object = None
+    retry_after: float | None = None
+    words: str = ""
+    again: bool = False
+    left: bool = True
+    is_whole: bool = True
+
+    @property
+    def reason(self) -> str:
+        return self.words or f"HTTP {self.status}"
 
     def pause_before_next(self, pause: float | None, last_start: float) -> float | None:
         """Return the seconds to wait before a try after this answer, None where there is none.
@@ -85,7 +78,7 @@ class Answer:
 
 
 def no_answer(reason: str, again: bool, left: bool = True) -> Answer:
-    return Answer(0, reason=f"no answer: {reason}", again=again, left=left)
+    return Answer(0, words=f"no answer: {reason}", again=again, left=left)
 
 
 def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
@@ -134,7 +127,7 @@ def body_of(reply: Reply, limit: int) -> tuple[bytes, bool]:
         while len(data) < limit and (piece := reply.read()):
             data += piece
     except NoAnswer:
-        return data, False  # cut short: evidence all the same
+        return data or reply.packed, False  # cut short, or not packed at all: evidence all the same
     return data, not reply.is_cut
 
 

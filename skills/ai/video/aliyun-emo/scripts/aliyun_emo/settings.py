@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import namedtuple
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
+from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.progress import Progress
 from aliyun_emo.transport import Times, is_loopback
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from aliyun_emo.interrupts import Interrupts
-    from aliyun_emo.progress import Progress
 
 BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
@@ -25,11 +21,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
 INTERVAL, TIMEOUT = "5", "1800"  # seconds, as an option gives them
 
 
-class Settings(
-    namedtuple(
-        "Settings", "values base interval deadline asks_once attempt progress interrupts key"
-    )
-):
+class Settings(NamedTuple):
     """What a run was asked for (`values`, by option), and how it goes on.
 
     `base` is the service's URL, `interval` the seconds between two polls, `deadline` the moment by
@@ -37,7 +29,15 @@ class Settings(
     task that is wanted, or None. The `key` is there from `with_key` on.
     """
 
-    __slots__ = ()
+    values: emo.Values
+    base: str
+    interval: float
+    deadline: float
+    asks_once: bool
+    attempt: int | None
+    progress: Progress
+    interrupts: Interrupts
+    key: str = ""
 
     def has(self, field: str) -> bool:
         """Whether the option of `field` was given."""
@@ -50,18 +50,16 @@ class Settings(
     def patience(self) -> float:
         """Show that it goes on; return the moment until which an answer is waited for."""
         self.progress.beat()
-        return float(self.interrupts.patience())
+        return self.interrupts.patience()
 
     def pause(self, seconds: float) -> bool:
         """Wait so long; return False where a signal came that is held until something is kept."""
-        if not self.interrupts.is_held:
-            self.interrupts.check()
-            self.progress.wait(seconds)
-            return True
         try:
             with self.interrupts.released():
                 self.progress.wait(seconds)
         except KeyboardInterrupt:
+            if not self.interrupts.is_held:
+                raise
             return False
         return True
 
@@ -95,7 +93,6 @@ def settings_of(
         base=report.check(check_base_url, base) or "",
         progress=progress,
         interrupts=interrupts,
-        key="",
     )
 
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from html import unescape
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock, service
 from aliyun_emo.answers import member
-from aliyun_emo.local_files import local_path
+from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.requests import file_name
-from aliyun_emo.settings import is_safe, plain_url, times_until
+from aliyun_emo.settings import Settings, is_safe, plain_url, times_until
 from aliyun_emo.transport import PIECE, is_loopback
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aliyun_emo.local_files import LocalFile
-    from aliyun_emo.settings import Settings
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
 # What the form of an upload takes from the policy.
@@ -172,8 +165,8 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
 
 def told_problem(answer: service.Answer) -> emo.Problem:
     """Return the `Problem` of an `answer` about an upload, in words that may be told."""
-    answer.document = without_rights(answer.document)
-    problem = service.answer_problem(answer)
+    told = answer._replace(document=without_rights(answer.document))
+    problem = service.answer_problem(told)
     if "policy expired" in problem.message.lower():  # with a new one it may go
         problem.code = 4
     return problem

@@ -17,17 +17,12 @@ import os
 import re
 import shutil
 from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
-
 
 # --- 1. States ------------------------------------------------------------------------------------
 
@@ -59,7 +54,7 @@ class Task:
 
     @property
     def state(self) -> str:
-        state = self.record.get("state")
+        state = text_in(self.record, "state")
         return state if state in STATES else "sending"
 
     @property
@@ -138,17 +133,16 @@ class Task:
         """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
         line = json.dumps({"polled_at": timestamp(), "response": answer}).encode() + b"\n"
         path = self.path("polls.jsonl")
-        try:
-            with open(path, "ab", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
+        with open(path, "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
                 written = file.write(line)
-                if written != len(line):
-                    if os.fstat(file.fileno()).st_size == size + written:
-                        file.truncate(size)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            error.filename = path
-            raise
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
+            if written != len(line):
+                if os.fstat(file.fileno()).st_size == size + written:
+                    file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
     def save_video(self, chunks: Iterable[bytes]) -> None:
         """Keep the video that comes in `chunks`, whole or not at all; raises what they raise."""

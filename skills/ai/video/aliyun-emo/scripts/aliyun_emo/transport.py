@@ -1,13 +1,10 @@
 """One HTTP exchange within its time, and whether the request left this machine.
 
-    >>> reply = exchange("https://example.com/tasks/1", None, {}, Times(10, 30))
-    >>> reply.status, reply.read()
-    (200, b'{"output": ...')
-    >>> exchange("https://example.com/tasks", b"{}", {}, Times(10, 30))
-    NoAnswer: the connection was refused
+    >>> exchange("https://example.com/tasks/1", None, {}, Times(10, 30)).read()
+    b'{"output": ...'
 
-An exchange is connected, sent and received, one after the other. What goes wrong while it is
-connected never left; whatever goes wrong later may have. Redirects are not followed here.
+It is connected, sent and received, one after the other. What goes wrong while it is connected never
+left; whatever goes wrong later may have. Redirects are not followed here.
 """
 
 from __future__ import annotations
@@ -18,20 +15,14 @@ import re
 import socket
 import ssl
 import zlib
-from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import prepare_emo_request as emo
-
 from aliyun_emo import clock
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
-
 
 PIECE = 64 * 1024  # bytes that go up or come down at once
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
@@ -55,17 +46,19 @@ class NoAnswer(Exception):
         self.again, self.left = again, left
 
 
-class Times(namedtuple("Times", "connect answer until", defaults=(FOREVER,))):
+class Times(NamedTuple):
     """The seconds of an exchange: to `connect`, and for the `answer`, or for each piece of a body.
 
     None of them goes on after `until`, a moment of the monotonic clock.
     """
 
-    __slots__ = ()
+    connect: float
+    answer: float
+    until: float = FOREVER
 
     def end_of(self, seconds: float) -> float:
         """Return the moment at which what may take so many `seconds` ends."""
-        return float(min(clock.monotonic() + seconds, self.until))
+        return min(clock.monotonic() + seconds, self.until)
 
 
 # --- 1. Sockets that wait no longer than they may -------------------------------------------------
@@ -127,37 +120,35 @@ class Connection(HTTPConnection):
         self, parts: SplitResult, proxy: str, times: Times, patience: Callable[[], float]
     ) -> None:
         self.parts, self.times, self.patience = parts, times, patience
-        self.to_proxy: emo.Values = {}
-        self.is_tls = parts.scheme == "https"
+        self.is_tls, self.to_proxy = parts.scheme == "https", dict[str, str]()
         self.is_fetched = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
-        host, port = parts.hostname or "", parts.port or (443 if self.is_tls else 80)
+        self.host_name = parts.hostname or ""
+        place = self.host_name, parts.port or (443 if self.is_tls else 80)
         if not proxy:
-            super().__init__(host, port)
+            super().__init__(*place)
         else:
             via, self.to_proxy = proxy_parts(proxy)
             super().__init__(via.hostname or "", via.port or 80)
             if self.is_tls:
-                self.set_tunnel(host, port, headers=self.to_proxy)
-        self.default_port = 443 if self.is_tls else 80  # which the Host header leaves out
+                self.set_tunnel(*place, headers=self.to_proxy)
         self._create_connection = self.timed_socket  # what connect() calls before the tunnel
-        self.target_host = host
 
     @property
     def target(self) -> str:
         """What the request line names: for a proxy that is to fetch it, the whole URL."""
-        path = self.parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        query = f"?{self.parts.query}" if self.parts.query else ""
         whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
-        return whole + (path if path.startswith("/") else f"/{path}")
+        return f"{whole}{self.parts.path or '/'}{query}"
 
-    def timed_socket(self, address: tuple[str, int], *_: object) -> Timed:
+    def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
         plain = socket.create_connection(address, self.times.connect)
         return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
 
-    def keep(self, line: Any) -> Timed:
+    def keep(self, line: Any) -> Any:
         """Keep the socket, which http.client drops before the body is read."""
         line.deadline, line.patience = self.end, self.patience
         self.line: Timed = line
-        return self.line
+        return line
 
     def connect(self) -> None:
         self.end = self.times.end_of(self.times.connect)
@@ -167,8 +158,7 @@ class Connection(HTTPConnection):
             context.set_alpn_protocols(["http/1.1"])
             context.sslsocket_class = TimedTls
             self.line.settimeout(self.line.left())
-            tls = context.wrap_socket(self.line, server_hostname=self.target_host)
-            self.sock = self.keep(tls)
+            self.sock = self.keep(context.wrap_socket(self.line, server_hostname=self.host_name))
 
     def limit(self, seconds: float) -> None:
         """Let what comes take so many `seconds` from now."""
@@ -222,21 +212,17 @@ def exchange(
         if not parts.hostname:
             raise OSError("no host given")
         proxy = proxy_for(parts)
-    with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
-        connection = Connection(parts, proxy, times, patience)
-        try:
+    with contextlib.ExitStack() as undone:
+        with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
+            connection = Connection(parts, proxy, times, patience)
+            undone.callback(connection.close)
             connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-    try:
         with no_answer(is_get, left=True):
             send(connection, data, headers)
             connection.limit(times.answer)
-            return Reply(connection.getresponse(), connection)
-    except BaseException:
-        connection.close()
-        raise
+            reply = Reply(connection.getresponse(), connection)
+        undone.pop_all()
+        return reply
 
 
 def send(connection: Connection, data: bytes | Iterable[bytes] | None, headers: emo.Values) -> None:
@@ -248,10 +234,10 @@ def send(connection: Connection, data: bytes | Iterable[bytes] | None, headers: 
             yield piece
 
     connection.limit(connection.times.answer)
-    headers = {"User-Agent": "Python", "Connection": "close", **headers}
-    if connection.is_fetched:  # http.client takes a % in a host for a zone of IPv6
-        host = connection.parts.netloc.rpartition("@")[2]
-        headers.update(connection.to_proxy, Host=host)
+    host = connection.parts.netloc.rpartition("@")[2]
+    headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
+    if connection.is_fetched:
+        headers.update(connection.to_proxy)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError):
         connection.request("GET" if data is None else "POST", connection.target, body, headers)
@@ -262,12 +248,12 @@ class Reply:
 
     `length` is what the body has in bytes, where that was announced plainly, or None, and
     `whole_length` the same of the file where this is a part of it; `coding` is what it is packed
-    with, beyond gzip, which is unpacked.
+    with, beyond gzip, which is unpacked; `packed` is what came last, as it came.
     """
 
     def __init__(self, response: HTTPResponse, connection: Connection) -> None:
         self.response, self.connection = response, connection
-        self.status, self.headers = response.status, response.headers
+        self.status, self.headers, self.packed = response.status, response.headers, b""
         coding = self.headers.get("Content-Encoding", "").strip().lower()
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
@@ -297,7 +283,7 @@ class Reply:
                 packed, self.unpacker = self.unpacker.unused_data, zlib.decompressobj(31)
             if not packed:
                 with no_answer(True, left=True):
-                    packed = self.response.read1(PIECE)
+                    packed = self.packed = self.response.read1(PIECE)
             if not self.unpacker:
                 return packed
             try:  # so much at once: a thousand bytes may unpack to a megabyte

@@ -9,9 +9,68 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import EXT_BBOX, FACE_BBOX, FIXTURES, IMAGE_URL, REQUEST, SCRIPT, Case, arguments, emo
+from support import EXT_BBOX, FACE_BBOX, IMAGE_URL, REQUEST, SCRIPT, Case, arguments, emo
+from support.links import WITH_A_SECRET
 
 POSIX = os.name == "posix"
+# A box as it is written: the words that bash, PowerShell and cmd.exe make of it.
+BOX_WORDS = {
+    "quoted": ["{},{},{},{}"],
+    "quoted, with blanks": ["{}, {}, {}, {}"],
+    "quoted, with brackets": ["[{}, {}, {}, {}]"],
+    "quoted, with brackets and no blanks": ["[{},{},{},{}]"],
+    "quoted, with parentheses": ["({}, {}, {}, {})"],
+    "quoted, as jq prints it": ["[\n  {},\n  {},\n  {},\n  {}\n]"],
+    "quoted, with blanks alone": ["{} {} {} {}"],
+    "quoted, with tabs": ["{}\t{}\t{}\t{}"],
+    "unquoted, with commas": ["{},", "{},", "{},", "{}"],
+    "unquoted, commas in front": ["{}", ",{}", ",{}", ",{}"],
+    "unquoted, commas apart": ["{}", ",", "{}", ",", "{}", ",", "{}"],
+    "unquoted, some commas": ["{},{},", "{},{}"],
+    "unquoted, some without commas": ["{},{}", "{},{}"],
+    "an array variable": ["{}", "{}", "{}", "{}"],
+    "unquoted, with brackets": ["[{},", "{},", "{},", "{}]"],
+    "unquoted, with brackets apart": ["[", "{},", "{},", "{},", "{}", "]"],
+    "unquoted, with brackets and no commas": ["[{}", "{}", "{}", "{}]"],
+    "unquoted, with parentheses": ["({},", "{},", "{},", "{})"],
+    "unquoted, with parentheses and no commas": ["({}", "{}", "{}", "{})"],
+    "unquoted, as jq prints it": ["[", "{},", "{},", "{},", "{}", "]"],
+    "quoted numbers of an array": ["{}", " {}", "{} ", "{}"],
+}
+
+NO_BOX = {  # words: words of the only message
+    ("302,", "286,", "610"): "not four numbers",
+    ("302", "286", "610"): "not four numbers",
+    ("302,", "286,", "610,", "593,", "7"): "not four numbers",
+    ("302", "286", "610", "593", "7", "8", "9"): "not four numbers",
+    ("302,286,610,593", "302,286,610,593"): "not four numbers",
+    ("302,286,610,593", "active"): "not four numbers",
+    ("302,286,610,593", "and", "some", "more", "words"): "not four numbers",
+    ("[302,", "286]", "[610,", "593]"): "not a whole number",
+    ("[302,", "286,", "610,", "593"): "not a whole number",
+    ("[302,", "286,", "610,", "593)"): "not a whole number",
+    ("[[302,", "286,", "610,", "593]]"): "not a whole number",
+    ("'302,286,610,593'",): "not a whole number",
+    ("'302,", "286,", "610,", "593'"): "not a whole number",
+    ("“302", "286", "610", "593”"): "not a whole number",
+    ("x1", "y1", "x2", "y2"): "not a whole number",
+    ("302.0", "286", "610", "593"): "not a whole number",
+    ("302", "286", "610", "+593"): "not a whole number",
+    ("302", "286", "610", "7001"): "not a whole number",
+    ("302", "0286", "610", "593"): "not a whole number",
+    ("-302", "286", "610", "593"): "'-302'",
+    ("-302,", "286,", "610,", "593"): "'-302'",
+    ("302", "-286", "610", "593"): "'-286'",
+    ("302,", "-286,", "-610,", "593"): "'-286'",
+    ("[-302,", "286,", "610,", "593]"): "'-302'",
+    ("-1", "-2", "-3", "-4"): "'-4'",
+    ("System.Object[]",): "not four numbers",
+    ("@(302,", "286,", "610,", "593)"): "not a whole number",
+    ("302", "286", "610", "https://example.com/a.png"): "not a whole number",
+    ("610", "593", "302", "286"): "no area",
+    (" ", ""): "has no value",
+}
+BOXES = (("--face-bbox", FACE_BBOX), ("--ext-bbox", EXT_BBOX))
 
 
 class Output(Case):
@@ -94,6 +153,16 @@ class Output(Case):
             lines[1].startswith("error: --ext-bbox: 400x300 is 4:3; the service"), lines
         )
         self.assertTrue(lines[2].startswith("error: --style-level: 'loud'"), lines)
+
+    def test_a_command_for_windows_is_quoted_for_its_shell_too(self):
+        for words, command in (
+            (["python.exe", "a.py"], "python.exe a.py"),
+            (["C:\\My Files\\p.exe", "x"], '"C:\\My Files\\p.exe" x'),
+            (["a.py", "https://h.cn/a?b=1&c=2"], 'a.py "https://h.cn/a?b=1&c=2"'),
+            (["a.py", "a b&c", "x^y"], 'a.py "a b&c" "x^y"'),
+        ):
+            with self.subTest(command), mock.patch.object(emo.os, "name", "nt"):
+                self.assertEqual(emo.for_the_shell(words), command)
 
     def test_without_a_reader_or_room_on_stdout_it_ends_with_1_and_a_message(self):
         if not os.path.exists("/dev/full"):
@@ -260,35 +329,78 @@ class Arguments(Case):
         )
 
 
-class Echo(Case):
-    LINKS = (
-        "https://example.com/a.gif?Signature=s3cret",
-        "https://example.com/a b?Signature=s3cret",
-        "https://example.com/a.gif?x=a@b&Signature=s3cret",
-        "https://example.com/a.gif#access_token=s3cret",
-        "https://example.com/a.gif%3FSignature=s3cret",
-        "https://example.com/a.gif&Signature=s3cret",
-        "example.com/a.gif?Signature=s3cret",
-        "oss://bucket/a.gif?Signature=s3cret",
-        "https://me:s3cret@example.com/a.png",
-        "https://me:s3cret@@example.com/a.png",
-        "https://s3cret@example.com/a.png",
-        "https://me:s3cret/x@example.com/a.png",
-        "https://me:s3cret?x@example.com/a.png",
-        "https://me:s3cret#x@example.com/a.png",
-        "https://me:s3cret\\x@example.com/a.png",
-        "https:me:s3cret@example.com/a.png",
-        "me:s3cret@example.com/a.png",
-        "ftp://me:s3cret@example.com/a.png",
-        "https://me:s3cret @example.com/a.png",
-        "https://example.com:s3cret@/a.png",
-        "https://[::1?s3cret",
-        "https://example.com/a.png?se=2020-01-01&sig=s3cret",
-    )
+class Words(Case):
+    """Boxes as shells pass them: in one word or in several."""
 
+    def test_a_box_is_the_same_in_one_word_and_in_several(self):
+        for name, words in BOX_WORDS.items():
+            for option, box in BOXES:
+                numbers = iter(box)
+                given = [w.format(*(next(numbers) for _ in range(w.count("{}")))) for w in words]
+                rest = arguments(**{option[2:].replace("-", "_"): None})
+                for line in (
+                    [option, *given, *rest, "--dry-run"],
+                    [*rest, "--dry-run", option, *given],
+                    [*rest, option, *given, "--dry-run"],
+                    ["prepare", *rest, f"{option}={given[0]}", *given[1:], "--dry-run"],
+                ):
+                    with self.subTest(f"{name}: {line}"):
+                        result = self.call(*line)
+                        self.assertEqual(result.code, 0, result)
+                        self.assertEqual(result.line["request"], REQUEST)
+
+    def test_both_boxes_may_be_in_several_words(self):
+        words = [w for o, box in BOXES for w in (o, *(f"{n}," for n in box[:3]), str(box[3]))]
+        rest = arguments(face_bbox=None, ext_bbox=None)
+        for line in ([*words, *rest], [*rest, *words], [*words[5:], *rest, *words[:5]]):
+            with self.subTest(line):
+                self.assertEqual(self.call(*line, "--dry-run").line.get("request"), REQUEST)
+
+    def test_what_is_no_box_gets_one_message_for_the_option(self):
+        for words, message in NO_BOX.items():
+            for option, _ in BOXES:
+                field = option[2:].replace("-", "_")
+                rest = arguments(**{field: None})
+                for line in (
+                    [option, *words, *rest],
+                    [*rest, option, *words],
+                    [*rest, f"{option}={words[0]}", *words[1:]],
+                ):
+                    with self.subTest(str(line)):
+                        result = self.call(*line)
+                        self.refuse(result, field)
+                        self.assertIn(message, result.line["errors"][0]["message"])
+
+    def test_a_box_ends_at_the_next_word_that_begins_with_a_minus_and_no_digit(self):
+        rest = arguments(face_bbox=None)
+        for words, fields in (
+            (["--face-bbox", *rest], ["face_bbox"]),
+            (["--face-bbox=", *rest], ["face_bbox"]),
+            (["--face-bbox", "302", "286", *rest], ["face_bbox"]),
+            (["--face-bbox", "302", "286", "610", "593", "--foo", *rest], ["arguments"]),
+            (["--face-bbox", "302", "286", "610", "593", "-x", *rest], ["arguments"]),
+            (["--face-bbox", "302", "286", "--foo=1", "610", "593", *rest], None),
+            ([*rest, "--face-bbox"], ["face_bbox"]),
+        ):
+            with self.subTest(words):
+                result = self.call(*words)
+                self.assertEqual(result.code, 2)
+                if fields:
+                    self.assertEqual(result.fields, fields, result)
+                else:
+                    self.assertEqual(result.fields.count("face_bbox"), 1, result)
+
+    def test_words_after_another_option_are_no_part_of_a_box(self):
+        for option, value in (("--style-level", "calm"), ("--image-url", IMAGE_URL)):
+            with self.subTest(option):
+                result = self.call(*arguments(), option, value, "302")
+                self.assertEqual(result.fields, ["arguments"], result)
+
+
+class Echo(Case):
     def test_no_message_shows_a_query_or_a_password_whatever_option_it_was_pasted_to(self):
         fields = "image_url audio_url face_bbox ext_bbox style_level model detection".split()
-        for link in self.LINKS:
+        for link in WITH_A_SECRET:
             for field in fields:
                 with self.subTest(f"{field} {link}"):
                     result = self.call(*arguments(**{field: link}))
@@ -331,73 +443,6 @@ class Echo(Case):
             self.assertTrue(result.line["errors"][0]["message"].isprintable())
 
 
-class Input(Case):
-    WITHOUT_BOXES = arguments(face_bbox=None, ext_bbox=None, detection="-")
-
-    def test_the_detection_may_come_on_stdin(self):
-        for content in ("utf-8", "utf-8-sig", "utf-16"):
-            with self.subTest(content):
-                text = (FIXTURES / "detection-pass.json").read_text("utf-8")
-                result = self.run_script(
-                    *self.WITHOUT_BOXES, "--dry-run", input=text.encode(content)
-                )
-                self.assertEqual(result.code, 0, result)
-                self.assertEqual(result.line["request"], REQUEST)
-
-    def test_nothing_on_stdin_is_a_problem(self):
-        self.refuse(self.run_script(*self.WITHOUT_BOXES), "detection")
-        self.refuse(self.run_script(*self.WITHOUT_BOXES, input=b"\0" * 2**21), "detection")
-
-    @unittest.skipUnless(POSIX, "needs a pseudo-terminal")
-    def test_a_terminal_is_not_asked(self):
-        master, slave = os.openpty()
-        try:
-            for words in (
-                self.WITHOUT_BOXES,
-                arguments(face_bbox=None, ext_bbox=None, detection=os.ttyname(slave)),
-            ):
-                result = self.run_script(*words, stdin=slave)
-                self.refuse(result, "detection")
-                self.assertIn("terminal", result.line["errors"][0]["message"])
-        finally:
-            os.close(master)
-            os.close(slave)
-
-    @unittest.skipUnless(POSIX, "needs named pipes and devices")
-    def test_pipes_and_devices_do_not_hang(self):
-        fifo = str(self.folder / "fifo")
-        os.mkfifo(fifo)
-        for path in (fifo, "/dev/null", "/dev/zero", "/dev/tty"):
-            with self.subTest(path):
-                words = arguments(face_bbox=None, ext_bbox=None, detection=path)
-                self.refuse(self.run_script(*words), "detection")
-
-    @unittest.skipUnless(POSIX, "needs named pipes")
-    def test_a_pipe_that_stays_silent_does_not_hang(self):
-        fifo = str(self.folder / "fifo")
-        os.mkfifo(fifo)
-        silent = os.open(fifo, os.O_RDWR)
-        self.addCleanup(os.close, silent)
-        os.write(silent, b'{"output":')
-        with mock.patch.object(emo, "SILENCE", 0.2):
-            result = self.call(*arguments(face_bbox=None, ext_bbox=None, detection=fifo))
-        self.refuse(result, "detection")
-        self.assertIn("nothing has come", result.line["errors"][0]["message"])
-
-    @unittest.skipUnless(os.path.exists("/bin/bash"), "needs bash")
-    def test_a_process_substitution_is_read_to_its_end(self):
-        fixture = FIXTURES / "detection-pass.json"
-        script = 'exec "$@" --detection <(sleep 0.2; cat "$fixture")'
-        words = arguments(face_bbox=None, ext_bbox=None)
-        done = subprocess.run(
-            ["/bin/bash", "-c", script, "-", sys.executable, str(SCRIPT), *words, "--dry-run"],
-            env={**os.environ, "fixture": str(fixture)},
-            capture_output=True,
-            text=True,
-        )
-        self.assertEqual(done.returncode, 0, done)
-
-
 class Surroundings(Case):
     def test_locale_home_proxies_and_working_directory_do_not_matter(self):
         expected = self.run_script(*arguments(), "--dry-run").stdout
@@ -436,19 +481,16 @@ class Surroundings(Case):
         self.assertEqual(imported & set(heavy.split()), set())
 
     def test_an_interrupt_ends_with_its_line_and_130(self):
+        words = arguments(face_bbox=None, ext_bbox=None, detection="-")
         code = (
-            "import sys\n"
+            "import builtins, sys\n"
             f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
             "import prepare_emo_request as emo\n"
-            "def interrupted(*_): raise KeyboardInterrupt\n"
-            "emo.read_bytes = interrupted\n"
-            f"sys.exit(emo.main({Input.WITHOUT_BOXES!r}))"
+            "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+            "builtins.open = interrupted\n"
+            f"sys.exit(emo.main({words!r}))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         self.assertEqual(done.returncode, 130)
         self.assertEqual(json.loads(done.stdout)["ok"], False)
         self.assertNotIn("Traceback", done.stderr)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,6 +1,9 @@
-"""Boxes and the other values: what is taken, what is refused, and from where."""
+"""Detections: the boxes of a saved answer, from a file or from stdin."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 import unittest
 
@@ -11,223 +14,17 @@ from support import (
     FIXTURES,
     IMAGE_URL,
     REQUEST,
+    SCRIPT,
     Case,
     arguments,
-    emo,
 )
-from test_signers import signed
+from support.links import signed
 
+from aliyun_emo.refusals import REMEDIES
+
+POSIX = os.name == "posix"
 PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
 FAILED = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
-EXPIRED = IMAGE_URL + "?OSSAccessKeyId=k&Expires=1&Signature=s3cret"
-
-
-class Boxes(Case):
-    TAKEN = {
-        "302,286,610,593": [302, 286, 610, 593],
-        "[302, 286, 610, 593]": [302, 286, 610, 593],
-        "[302,286,610,593]": [302, 286, 610, 593],
-        "[\n  302,\n  286,\n  610,\n  593\n]": [302, 286, 610, 593],
-        " \n302,286,610,593\r\n": [302, 286, 610, 593],
-        "302, 286, 610, 593": [302, 286, 610, 593],
-        "302 286 610 593": [302, 286, 610, 593],
-        "302\n286\n610\n593": [302, 286, 610, 593],
-        "302 ,\t286 , 610,593": [302, 286, 610, 593],
-        "(302, 286, 610, 593)": [302, 286, 610, 593],
-        "(302 286 610 593)": [302, 286, 610, 593],
-        "[ 302, 286, 610, 593 ]": [302, 286, 610, 593],
-        f"302, 286, 610,{186 * ' '}593": [302, 286, 610, 593],
-        "0,0,7000,7000": [0, 0, 7000, 7000],
-    }
-    REFUSED = {  # words of the message: texts
-        "has no value": ["", " ", "\n"],
-        "is not four numbers": [
-            *(
-                "1",
-                "1,2,3",
-                "1,2,3,4,5",
-                "1 2 3",
-                "1 2 3 4 5",
-                "1;2;3;4",
-                "()",
-                "[]",
-                f"1,2,30,40{300 * ' '}5",
-                "[1,2,3]",
-                "1x2x3x4",
-                "null",
-            ),
-            *("１，２，３，４", "[[1,2,3,4],[5,6,7,8]]", "x1=1", "{", "--", "-", "-1"),
-        ],
-        "not a whole number": [
-            *("1_0,2,30,40", "+3,2,30,40", "３,2,30,40", "1.0,2,30,40", "1e3,2,30,40", ",2,30,40"),
-            *("1,2,30,", "0x1,2,30,40", "01,2,30,40", "-0,2,30,40", "1 -2 30 40", "1 2 30 4.0"),
-            *("[-1,2,30,40]", "-5,2,30,40", "1,-2,30,40", "--5,2,30,40", "-x,2,30,40", "-,2,3,4"),
-            *("7001,2,7002,40", "1,2,30,99999999999", f"{'9' * 5000},2,30,40", "nan,2,30,40"),
-            *(
-                "[1,2,30,40",
-                "1,2,30,40]",
-                "(1,2,30,40]",
-                "{1,2,30,40}",
-                "[1.0,2,30,40]",
-                "[true,2,30,40]",
-            ),
-            *('["1",2,30,40]', "x1,y1,x2,y2", "1,2,30,40\0", "1,2,30,4\u200b0", "1,2,30,40;"),
-            *("[\u00a01,2,30,40]", "1,2,30,٤٠", "1 2 30 ４０", "²,2,30,40"),
-        ],
-        "has no area": [
-            "5,2,5,40",
-            "30,2,5,40",
-            "1,40,30,40",
-            "1,40,30,2",
-            "0,0,0,0",
-            "[9,\n9,1,1]",
-        ],
-    }
-
-    def test_a_box_is_four_plain_whole_numbers(self):
-        for text, box in self.TAKEN.items():
-            with self.subTest(text):
-                self.assertEqual(emo.parse_box("face_bbox", text.strip()), box)
-
-    def test_anything_else_gets_the_box_message_however_the_option_is_spelled(self):
-        for words, texts in self.REFUSED.items():
-            for text in texts:
-                for option, field in (("--face-bbox", "face_bbox"), ("--ext-bbox", "ext_bbox")):
-                    rest = arguments(**{field: None})
-                    for spelled in ([option, text], [f"{option}={text}"]):
-                        with self.subTest(" ".join(spelled)[:80]):
-                            for line in ([*spelled, *rest], [*rest, *spelled]):
-                                result = self.call(*line)
-                                self.refuse(result, field)
-                                self.assertIn(words, result.line["errors"][0]["message"])
-
-    def test_the_ratio_is_1_1_or_3_4_within_the_rounding_of_the_corners(self):
-        for box, ratio in (
-            ([71, 9, 840, 778], "1:1"),
-            ([225, 0, 931, 706], "1:1"),
-            ([242, 68, 617, 443], "1:1"),
-            ([63, 30, 609, 575], "1:1"),  # 546x545, from the real service
-            ([0, 0, 500, 502], "1:1"),
-            ([0, 0, 502, 500], "1:1"),
-            ([0, 0, 500, 503], None),
-            ([0, 0, 503, 500], None),
-            ([0, 0, 300, 400], "3:4"),
-            ([0, 0, 301, 399], "3:4"),
-            ([0, 0, 299, 401], "3:4"),
-            ([0, 0, 301, 401], "3:4"),
-            ([0, 0, 302, 400], None),
-            ([0, 0, 300, 403], None),
-            ([0, 0, 1, 1], "1:1"),
-            ([0, 0, 2, 3], "1:1"),
-            ([0, 0, 3, 4], "1:1"),  # 1:1 is tried first
-            ([0, 0, 7000, 7000], "1:1"),
-            ([0, 0, 5250, 7000], "3:4"),
-            ([0, 0, 400, 300], None),
-            ([0, 0, 1920, 1080], None),
-        ):
-            with self.subTest(box):
-                self.assertEqual(emo.ratio_of(box), ratio)
-
-    def test_a_misfit_tells_its_size_and_its_ratio(self):
-        for box, words in (
-            ("0,0,400,300", "400x300 is 4:3"),
-            ("71,9,840,509", "769x500 is 769:500"),
-            ("0,0,1920,1080", "1920x1080 is 16:9"),
-        ):
-            with self.subTest(box):
-                result = self.call(*arguments(ext_bbox=box, face_bbox="80,10,200,200"))
-                self.refuse(result, "ext_bbox")
-                self.assertIn(words, result.line["errors"][0]["message"])
-                self.assertIn("1:1 or 3:4", result.line["errors"][0]["message"])
-
-    def test_the_boxes_lie_as_in_an_answer(self):
-        for face, outcome in (
-            ("302,286,610,593", None),
-            ("71,9,200,200", None),  # in a corner
-            ("70,9,200,200", "sticks out"),
-            ("600,600,841,778", "sticks out"),
-            ("0,0,72,10", "sticks out"),
-            ("0,0,71,700", "apart"),  # they touch
-            ("100,778,200,900", "apart"),
-            ("5000,5000,6000,6000", "apart"),
-            ("0,0,6000,6000", "swapped?"),
-            ("71,9,840,778", "swapped?"),  # twice the same
-            ("71,9,840,779", "swapped?"),
-        ):
-            with self.subTest(face):
-                result = self.call(*arguments(face_bbox=face), "--dry-run")
-                if outcome in ("apart", "swapped?"):
-                    self.refuse(result, "face_bbox")
-                    self.assertIn(outcome, result.line["errors"][0]["message"])
-                    continue
-                self.assertEqual(result.code, 0)
-                warnings = [warning["message"] for warning in result.line["warnings"]]
-                self.assertEqual(
-                    [outcome in message for message in warnings], [True] * bool(outcome)
-                )
-                self.assertEqual(len(result.stderr.splitlines()), bool(outcome))
-
-
-class Choices(Case):
-    def test_what_is_none_of_the_choices_is_refused(self):
-        for field, texts in {
-            "style_level": [
-                "Active",
-                "ACTIVE",
-                "lively",
-                "normal,calm",
-                "",
-                "0",
-                "--calm",
-                "\x1b[2J",
-            ],
-            "model": ["", "a b", "é", "emo-v1;", "模型", "a\nb", "emo-v1-detect", "emo-detect-v1"],
-        }.items():
-            for text in texts:
-                with self.subTest(f"{field} {text!r}"):
-                    result = self.call(
-                        *arguments(**{field: None}), f"--{field.replace('_', '-')}={text}"
-                    )
-                    self.refuse(result, field)
-
-    def test_detect_refuses_likewise(self):
-        for option, texts in {
-            "ratio": ["", "1：1", "4:3", "1/1", "16:9", "1:1:1", "3"],
-            "model": ["emo-v1", "", "a b"],
-        }.items():
-            for text in texts:
-                with self.subTest(f"{option} {text!r}"):
-                    result = self.call("detect", "--image-url", IMAGE_URL, f"--{option}", text)
-                    self.refuse(result, option)
-
-    def test_the_choices_are_written_as_given(self):
-        for field, texts in {
-            "style_level": ["normal", "calm", "active"],
-            "model": ["emo-v1", "emo-v1-2026", "ep_1/my.model:v2", "EMO"],
-        }.items():
-            for text in texts:
-                with self.subTest(text):
-                    result = self.call(*arguments(**{field: f" {text} "}), "--dry-run")
-                    self.assertEqual(result.code, 0, result)
-                    self.assertEqual(result.line[field], text)
-                    body = result.line["request"]
-                    self.assertEqual({**body, **body["parameters"]}[field], text)
-        for ratio, size in (("1:1", "512x512"), ("3:4", "512x704")):
-            with self.subTest(ratio):
-                result = self.call("detect", "--image-url", IMAGE_URL, "--ratio", ratio)
-                self.assertEqual((result.line["ratio"], result.line["video_size"]), (ratio, size))
-
-    def test_the_default_style_is_written_too(self):
-        result = self.call(*arguments(style_level=None), "--dry-run")
-        self.assertEqual(result.line["request"]["parameters"], {"style_level": "normal"})
-
-    def test_a_deployment_of_its_own_may_detect_and_generate(self):
-        for model in ("my-emo", "emo-detect-v1", "emo-v1-detect"):
-            with self.subTest(model):
-                result = self.call(
-                    "detect", "--image-url", IMAGE_URL, "--model", model, "--dry-run"
-                )
-                self.assertEqual(result.line["model"], model)
 
 
 class Detections(Case):
@@ -381,10 +178,10 @@ class Detections(Case):
                     self.assertNotIn("s3cret", str(result))
 
     def test_every_code_of_the_contract_has_its_remedy(self):
-        for code in emo.REMEDIES:
+        for code in REMEDIES:
             with self.subTest(code):
                 result = self.prepare(self.boxes(check_pass=False, code=code))
-                self.assertEqual(result.line["errors"][0]["hint"], emo.REMEDIES[code])
+                self.assertEqual(result.line["errors"][0]["hint"], REMEDIES[code])
 
     def test_the_picture_must_be_the_one_that_was_detected(self):
         sas = IMAGE_URL + "?sv=2022-11-02&sp=r&st=2020-01-01&se={}-01-01&sr=b&sig={}"
@@ -422,7 +219,6 @@ class Detections(Case):
                 "signed anew",
             ),
             (IMAGE_URL + "?e=1&token=a:b", f"{IMAGE_URL}?e={later}&token=a:c", "signed anew"),
-            (EXPIRED, EXPIRED.replace("Expires=1", "Expires=9999999999"), "signed anew"),
             (oss.format(1) + "&v=1", oss.format(later), "another picture"),
             (v4.format(20), v4.format(98).replace("GetObject", "Other"), "another picture"),
             (oss.format(1) + "&sp=r", oss.format(later) + "&sp=w", "another picture"),
@@ -586,6 +382,63 @@ class Detections(Case):
         self.assertEqual(self.prepare(PASSED, audio_url=AUDIO_URL).code, 0)
 
 
+class Input(Case):
+    """`--detection -`, and files that are none of a disk."""
+
+    WITHOUT_BOXES = arguments(face_bbox=None, ext_bbox=None, detection="-")
+
+    def test_the_detection_may_come_on_stdin(self):
+        for content in ("utf-8", "utf-8-sig", "utf-16"):
+            with self.subTest(content):
+                text = (FIXTURES / "detection-pass.json").read_text("utf-8")
+                result = self.run_script(
+                    *self.WITHOUT_BOXES, "--dry-run", input=text.encode(content)
+                )
+                self.assertEqual(result.code, 0, result)
+                self.assertEqual(result.line["request"], REQUEST)
+
+    def test_nothing_on_stdin_is_a_problem(self):
+        self.refuse(self.run_script(*self.WITHOUT_BOXES), "detection")
+        self.refuse(self.run_script(*self.WITHOUT_BOXES, input=b"\0" * 2**21), "detection")
+
+    @unittest.skipUnless(POSIX, "needs a pseudo-terminal")
+    def test_a_terminal_is_not_asked(self):
+        master, slave = os.openpty()
+        try:
+            for words in (
+                self.WITHOUT_BOXES,
+                arguments(face_bbox=None, ext_bbox=None, detection=os.ttyname(slave)),
+            ):
+                result = self.run_script(*words, stdin=slave)
+                self.refuse(result, "detection")
+                self.assertIn("terminal", result.line["errors"][0]["message"])
+        finally:
+            os.close(master)
+            os.close(slave)
+
+    @unittest.skipUnless(POSIX, "needs named pipes and devices")
+    def test_pipes_and_devices_do_not_hang(self):
+        fifo = str(self.folder / "fifo")
+        os.mkfifo(fifo)
+        for path in (fifo, "/dev/null", "/dev/zero", "/dev/tty"):
+            with self.subTest(path):
+                words = arguments(face_bbox=None, ext_bbox=None, detection=path)
+                self.refuse(self.run_script(*words), "detection")
+
+    @unittest.skipUnless(os.path.exists("/bin/bash"), "needs bash")
+    def test_a_process_substitution_is_read_to_its_end(self):
+        fixture = FIXTURES / "detection-pass.json"
+        script = 'exec "$@" --detection <(sleep 0.2; cat "$fixture")'
+        words = arguments(face_bbox=None, ext_bbox=None)
+        done = subprocess.run(
+            ["/bin/bash", "-c", script, "-", sys.executable, str(SCRIPT), *words, "--dry-run"],
+            env={**os.environ, "fixture": str(fixture)},
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done)
+
+
 def emo_limits_digits():
     """Tell whether this Python refuses numbers of thousands of digits (since 3.9.14, 3.10.7)."""
     try:
@@ -593,7 +446,3 @@ def emo_limits_digits():
     except ValueError:
         return True
     return False
-
-
-if __name__ == "__main__":
-    unittest.main()

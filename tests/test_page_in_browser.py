@@ -1,4 +1,4 @@
-"""The page of preview_emo_request.py in Chromium: what is seen, measured, warned of and fetched.
+"""The page in Chromium: what is seen, measured, warned of and fetched.
 
 Playwright drives the Chromium of the system; none is downloaded. Without one of the two nothing
 here runs, and a line on stderr says so.
@@ -16,17 +16,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
 
-from support.service import wav
-from test_preview import (
+from support.page import (
     COLOURS,
     DETECT,
     DETECTION,
+    PAGE_SCRIPT,
     TASK,
     PreviewCase,
     four_colours,
-    preview,
     request_with,
 )
+from support.service import wav
 
 try:
     from playwright.sync_api import sync_playwright
@@ -340,7 +340,7 @@ class Problems(BrowserCase):
 
     def test_what_does_not_answer_is_told_until_it_comes(self):
         for path, what in (("/portrait.png", "picture"), ("/speech.wav", "recording")):
-            with self.subTest(what), mock.patch.object(preview, "PATIENCE", 200):
+            with self.subTest(what), mock.patch("aliyun_emo.page.PATIENCE", 200):
                 content, come = host.files[path], threading.Event()
 
                 def late(content=content, come=come):
@@ -401,7 +401,7 @@ class Problems(BrowserCase):
     def open_without_script(self):
         """Return the page of the request before its script runs."""
         path = Path(self.show(self.write(self.request())).line["preview_path"])
-        script = f"<script>{preview.SCRIPT}</script>"
+        script = f"<script>{PAGE_SCRIPT}</script>"
         path.write_text(path.read_text("utf-8").replace(script, ""), "utf-8")
         return self.open_page(path.resolve().as_uri())
 
@@ -410,13 +410,13 @@ class Problems(BrowserCase):
         page = self.open_without_script()
         self.until(page, "document.getElementById('recording').error")
         self.assertEqual(self.problems(page), [])
-        page.evaluate(f"() => {{ {preview.SCRIPT} }}")
+        page.evaluate(f"() => {{ {PAGE_SCRIPT} }}")
         lost = [line.partition(" does")[0] for line in self.problems(page)]
         self.assertEqual(lost, ["The picture", "The recording"])
 
     def test_what_came_before_the_script_ran_counts_alike(self):
         page = self.open_without_script()
-        page.evaluate(f"() => {{ {preview.SCRIPT} }}")
+        page.evaluate(f"() => {{ {PAGE_SCRIPT} }}")
         self.assertEqual(page.locator("#length").inner_text(), "about 12.4 s")
         self.assertEqual(page.locator("#crop img").count(), 1)
 

@@ -215,7 +215,3 @@ class Replacing(Case):
 
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
-
-
-if __name__ == "__main__":
-    unittest.main()

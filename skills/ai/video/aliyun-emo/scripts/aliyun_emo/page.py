@@ -1,0 +1,305 @@
+"""The page that shows a request, a detection or a task: what stands on it, and where it goes.
+
+Its markup, style and script lie beside this file. What comes from outside passes `escape`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from html import escape
+from time import time
+
+import prepare_emo_request as emo
+from aliyun_emo.local_files import file_url, local_path
+from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
+
+# --- 1. Contract: what the page is made of --------------------------------------------------------
+
+
+def part(name: str) -> str:
+    """Return what stands in the file `name` beside this one."""
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return file.read()
+
+
+# The page itself, and the parts that it may have: each begins with a comment that names it.
+HTML: emo.Values = dict(
+    re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
+)
+PAGE = HTML["page"]
+STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
+PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page is known
+
+PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
+TOO_LONG = 60  # seconds of a recording behind a link; prepare judges a local file
+BROWSER_START = 3  # seconds within which it is known that no browser was found
+MAX_PAGE = 64 * 1024  # bytes
+POLICY = (
+    "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
+    " media-src https: http: file:; base-uri 'none'; form-action 'none'"
+)
+TITLES = {  # of the page, of the part of the picture in ext_bbox, of the recording
+    "request": ("A request, before it is paid for", "What the video will show", "What it will say"),
+    "detection": ("A detection that passed", "What a video will show", ""),
+    "task": ("A task", "What the video shows", "What it says"),
+}
+ADVICE = {  # what comes after a task without an id, by its state
+    "refused": "There is no task to go on with: mend the request, and run that.",
+    "": "Whether there is a task is not known: look at the account's tasks in the console."
+    " <code>run_emo_request.py --task ID</code> goes on with one that is there.",
+}
+RECORDINGS = ("AUDIO_FILE", "AUDIO_URL")  # what stands for the recording in a command
+# Characters that act, on a terminal or on the text around them, where others are only seen:
+# controls, those that direct, halves of a pair.
+ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+
+# --- 2. The page: from a subject to markup -------------------------------------------------------
+
+
+def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: float) -> str:
+    """Return the page of what the file `path` shows; `now` is in seconds since 1970."""
+    kind, shows, _ = TITLES[subject.kind]
+    state = ", ".join(filter(None, (subject.state, subject.said)))
+    details = details_of(subject, path, now)
+    names = subject.names.values()
+    return PAGE.format(
+        policy=POLICY.format(script=hash_of(SCRIPT), style=hash_of(STYLE)),
+        title=escape(f"EMO preview: {', '.join(names)}"),
+        style=STYLE,
+        kind=kind + (f": {bdi(state)}" if state else ""),
+        names=", ".join(map(bdi, names)),
+        made_at=emo.utc(int(now)),
+        for_request=f" for the request {details['Request']}" if "Request" in details else "",
+        warnings=warnings_section(warnings) if warnings else "",
+        **{name: ",".join(map(str, subject.given[name])) for name in emo.BOX_FIELDS},
+        price=emo.PRICES[subject.ratio],
+        least=emo.MIN_SIDE,
+        most=emo.MAX_SIDE,
+        too_long=TOO_LONG,
+        patience=PATIENCE,
+        image_url=escape(subject.given["image_url"]),
+        image_name=escape(subject.names["image_url"]),
+        video=video_figure(path) if subject.kind == "task" else "",
+        shows=shows,
+        size=size_in_words(subject.ratio),
+        recording=recording_section(subject) if "audio_url" in subject.names else "",
+        details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
+        next=next_section(subject, place_of(subject, path)),
+        script=SCRIPT,
+    )
+
+
+def hash_of(code: str) -> str:
+    """Return the source expression that allows `code` alone (CSP level 3, section 2.3.1)."""
+    digest = hashlib.sha256(code.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def bdi(text: str) -> str:
+    """Return `text` as markup beyond which its direction does not reach."""
+    return f"<bdi>{escape(emo.printable(text, 1000))}</bdi>"
+
+
+def warnings_section(warnings: Sequence[emo.Problem]) -> str:
+    """Return what was found in the file itself, for people."""
+    stops = ["" if w.message.endswith(("?", ".")) else "." for w in warnings]
+    lines = [f"{w.field}: {w.message}{stop} {w.hint}" for w, stop in zip(warnings, stops)]
+    items = "".join(f"<li>{bdi(line)}</li>" for line in lines)
+    return f'<section class="caution"><h2>What to look at</h2><ul>{items}</ul></section>\n'
+
+
+def details_of(subject: Subject, path: str, now: float) -> emo.Values:
+    """Return the facts that the page tells, by their name, as markup."""
+    request, ratio = subject.request, subject.ratio
+    details = {
+        "Ratio": ratio,
+        "Video size": emo.VIDEO_SIZES[ratio],
+        "Model": escape(request["model"]),
+    }
+    if "audio_url" in subject.names:
+        details["Style"] = escape(request["parameters"]["style_level"])
+        details["Request"] = f"<code>{name_of(subject, path)}</code>"
+    else:
+        details["Price of a video"] = (
+            f"{rate_in_words(ratio)}, by the list prices of {emo.PRICES_OF}"
+        )
+    for name in emo.BOX_FIELDS:
+        details[name] = box_in_words(subject.given[name])
+    for field, name in subject.names.items():
+        end = end_in_words(subject.given[field], now)
+        details[emo.KINDS[field].capitalize()] = f"{bdi(name)}, {end}"
+    return details
+
+
+def end_in_words(link: str, now: float) -> str:
+    """Return when `link` expires, as prepare prints it, as markup."""
+    if link.startswith("file:"):
+        return "a file of this computer"
+    expiry = emo.expiry_of(link.partition("?")[2])
+    if expiry is None:
+        return "its link does not tell when it expires"
+    return f"its link {'expires' if expiry > now else 'expired'} at <time>{emo.utc(expiry)}</time>"
+
+
+def rate_in_words(ratio: str) -> str:
+    return f"CNY {emo.PRICES[ratio]:.2f} a second at {ratio}"
+
+
+def size_in_words(ratio: str) -> str:
+    """Return the video's size, and whether it has the `ratio` itself."""
+    width, height = map(int, emo.VIDEO_SIZES[ratio].split("x"))
+    p, q = map(int, ratio.split(":"))
+    exact = "" if width * q == height * p else f", not quite {ratio}"
+    return f"The video is {emo.VIDEO_SIZES[ratio]} pixels{exact}."
+
+
+def box_in_words(box: emo.Box) -> str:
+    width, height = emo.size_of(box)
+    return f"{', '.join(map(str, box))}: {width}x{height} pixels"
+
+
+def video_figure(path: str) -> str:
+    """Return the video that lies beside a task's file `path`, "" where there is none."""
+    video = os.path.join(os.path.dirname(os.path.abspath(path)), "video.mp4")
+    return HTML["video"].format(url=escape(file_url(video))) if os.path.isfile(video) else ""
+
+
+def recording_section(subject: Subject) -> str:
+    """Return the player, and length and price, which the page's script tells of a link."""
+    rate = rate_in_words(subject.ratio)
+    known, length, price = "", "not known: the player has not told it", rate
+    if "audio_url" in subject.files:
+        costs = emo.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        known = f' data-seconds="{costs["seconds"]}"'
+        length, price = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
+    return HTML["recording"].format(
+        says=TITLES[subject.kind][2],
+        url=escape(subject.given["audio_url"]),
+        name=escape(f"The recording {subject.names['audio_url']}"),
+        known=known,
+        length=length,
+        price=price,
+        prices_of=emo.PRICES_OF,
+        rate=rate,
+    )
+
+
+# --- 3. What comes next: a command that is pasted in any folder -----------------------------------
+
+
+def next_section(subject: Subject, place: str) -> str:
+    """Return the command that comes after what the file at the absolute path `place` shows."""
+    if subject.kind == "request":
+        what = "This sends the request, which costs money, and brings the video home."
+        words = [*in_folder_of(place, False), *program("run_emo_request.py"), place]
+    elif subject.kind == "detection":
+        words = command_of_detection(subject.given["image_url"], place)
+        what = (
+            "This writes the request of a video, and costs nothing. Put the recording in the place"
+            f" of {next(word for word in words if word in RECORDINGS)}."
+        )
+    elif subject.task_id:
+        what = "This tells the task, goes on with it where it has not ended, and pays for nothing."
+        words = in_folder_of(os.path.dirname(os.path.dirname(place)), True)
+        words += [*program("run_emo_request.py"), "--task", subject.task_id]
+    else:
+        return f"<p>{ADVICE.get(subject.state, ADVICE[''])}</p>"
+    acting = f"^(OUTPUT_DIR=|).*{ACTING}.*"
+    pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
+    if pasteable != words:
+        what += " Put the path in the place of PATH: characters in it do not print."
+    return (
+        HTML["command"]
+        .rstrip()
+        .format(what=what, command=escape(emo.for_the_shell(pasteable), quote=False))
+    )
+
+
+def command_of_detection(image_url: str, place: str) -> list[str]:
+    """Return the words that prepare a request with the boxes of the detection in `place`."""
+    media = ["--image-url", image_url, "--audio-url", RECORDINGS[1]]
+    if image_url.startswith("file:"):
+        media = ["--image", local_path(image_url), "--audio", RECORDINGS[0]]
+    words = [*program("prepare_emo_request.py"), *media, "--detection", place]
+    return [*in_folder_of(place, True), *words]
+
+
+def in_folder_of(place: str, always: bool) -> list[str]:
+    """Return the words before a command that make it know the evidence that `place` belongs to.
+
+    So it may be pasted in any folder. Of a request in a folder named aliyun-emo a run knows it
+    itself, so the words are left out unless `always`.
+    """
+    desk = os.path.dirname(place)
+    is_evidence = os.path.basename(desk) == "aliyun-emo"
+    output = os.path.dirname(desk) if is_evidence else os.path.abspath(emo.evidence_path(os.pardir))
+    is_needed = always or not is_evidence
+    return ["env", f"OUTPUT_DIR={output}"] if is_needed and os.name == "posix" else []
+
+
+def program(name: str) -> list[str]:
+    """Return the words that start the program `name` in any folder."""
+    return [sys.executable or "python3", os.path.abspath(emo.neighbour(name))]
+
+
+# --- 4. The command: the page is written, and opened ----------------------------------------------
+
+
+def page_path_of(values: emo.Values, path: str) -> str:
+    """Return where the page of the file `path` goes; raises `Problem`."""
+    hint = "Give another file for the page, or leave --output out."
+    if values.get("output") == "-":
+        raise emo.Problem("output", "'-' is not a file", hint)
+    page_path = emo.output_path(values, os.path.join(os.path.dirname(path), "preview.html"))
+    if os.path.isfile(page_path) and os.path.getsize(page_path):
+        with open(page_path, "rb") as file:
+            if file.read(len(PAGE_BEGINS)) != PAGE_BEGINS:
+                message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
+                raise emo.Problem("output", message, hint)
+    return page_path
+
+
+def is_opened(path: str) -> bool:
+    """Open the page at `path` in the browser; return whether there is one.
+
+    In a process of its own, since browsers, and what starts them, print to our stdout. One that is
+    still at it after a while is the browser itself.
+    """
+    import subprocess
+
+    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+    command = [sys.executable, "-I", "-c", code, file_url(path)]
+    nothing = subprocess.DEVNULL
+    try:
+        opener = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+        )
+        return opener.wait(BROWSER_START) == 0
+    except subprocess.TimeoutExpired:
+        return True
+    except OSError:
+        return False
+
+
+def preview(values: emo.Values, report: emo.Report) -> None:
+    """Check FILE, and write the page that shows it."""
+    path = values.get("file", emo.evidence_path("request.json"))
+    subject = report.check(subject_of, path, report)
+    page_path = report.check(page_path_of, values, path)
+    if report.errors or not subject or not page_path:
+        return
+    page = page_of(subject, path, report.warnings, time()).encode()
+    if len(page) >= MAX_PAGE:
+        message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
+        raise emo.Problem("file", message, "Prepare it with shorter ones.")
+    emo.replace_file(page_path, [page])
+    report.facts.update(preview_path=page_path)
+    report.done = f"{emo.printable(page_path, 200)} is written: open it in a browser"
+    if "open" in values and not is_opened(page_path):
+        hint = f"Open {emo.printable(page_path, 200)} yourself."
+        report.warn("open", "no browser was found", hint)

@@ -1,0 +1,139 @@
+"""What a file shows: a request, a detection or a task; or what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from time import time
+
+import prepare_emo_request as emo
+from aliyun_emo.answers import member
+from aliyun_emo.detection_answers import check_detection
+from aliyun_emo.files import read_json
+from aliyun_emo.local_files import LocalFile, look_again
+from aliyun_emo.requests import check_there, file_name, request_name, request_of
+
+ANY_TIME = float("-inf")  # a moment at which no link has expired
+WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
+
+
+class Subject:
+    """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`.
+
+    Of a task also its `state`, what the service `said` of it, and its `task_id`, "" for none.
+    """
+
+    def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
+        self.kind, self.request, self.files = kind, request, files
+        self.given = request["input"]
+        self.names = {f: file_name(self.given[f]) for f in emo.KINDS if f in self.given}
+        self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
+        self.state = self.said = self.task_id = ""
+
+
+def subject_of(path: str, report: emo.Report) -> Subject | None:
+    """Return what the file `path` shows, or None when something is wrong with it."""
+    if path == "-":
+        message = "stdin has no place beside it, where the page could go"
+        raise emo.Problem("file", message, "Give the path of the file.")
+    check_there(path)
+    try:
+        document = read_json("file", path)
+    except emo.Problem as problem:
+        problem.hint = WHICH_FILE
+        raise
+    if "input" in document:
+        return request_subject(document, report)
+    if "state" in document and "response" in document:
+        return task_subject(document, os.path.dirname(path), report)
+    if isinstance(document.get("request"), dict) and "response" in document:
+        return detection_subject(document, report)
+    message, hint = "there is no picture in it", WHICH_FILE
+    if "output" in document or "check_pass" in document:
+        message = "it is an answer alone, and the picture that it is about is not in it"
+        hint = "Give detection.json, or a task's task.json, as run_emo_request.py wrote it."
+    elif "task_status" in document:
+        hint = "It is the answer about a task: give the task.json beside it."
+    raise emo.Problem("file", message, hint)
+
+
+def request_subject(body: emo.Json, report: emo.Report) -> Subject | None:
+    """Return what a prepared request shows, which is held to all of prepare's rules."""
+    request = request_of(body, time(), report)
+    if not request or report.errors:
+        return None
+    if "audio_url" not in request["input"]:
+        message = "it is the request of a detection, which has no boxes yet"
+        raise emo.Problem("file", message, "Run it, and give its detection.json.")
+    return Subject("request", request, look_again(request, report))
+
+
+def detection_subject(record: emo.Json, report: emo.Report) -> Subject | None:
+    """Return what a detection shows, however old its link is."""
+    if "audio_url" in member(record["request"], "input"):
+        raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
+    found = emo.Report()
+    boxes = check_detection(record, None, None, found)
+    for problem in found.errors:
+        problem.hint += " Then give the detection.json of that."
+    request = request_of(record["request"], ANY_TIME, found) if boxes else None
+    report.errors += found.errors
+    report.warnings += found.warnings
+    if not boxes or not request:
+        return None
+    given = {**request["input"], "face_bbox": boxes[0], "ext_bbox": boxes[1]}
+    request = {**request, "input": given}
+    return Subject("detection", request, files_since(request, report))
+
+
+def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject | None:
+    """Return what a task shows, `folder` being its own: its request as prepared, and its end."""
+    body = record["request"] if isinstance(record.get("request"), dict) else {}
+    if "audio_url" not in member(body, "input"):
+        message = "the task was waited for by its id alone: there is no picture in it"
+        raise emo.Problem("file", message, "Give the request.json that the task was made of.")
+    request = request_of(body, ANY_TIME, report)
+    if not request:
+        return None
+    subject = Subject("task", request, files_since(request, report))
+    answer = emo.Report().check(read_json, "file", os.path.join(folder, "response.json")) or {}
+    response = member(record, "response")
+    output = member(response, "output")
+    words = [answer.get("task_status") or output.get("task_status")]
+    words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
+    subject.state = emo.shown_words(record["state"] or "")
+    subject.said = ", ".join(emo.shown_words(word) for word in words if word)
+    task_id = answer.get("task_id") or output.get("task_id")
+    subject.task_id = task_id if isinstance(task_id, str) and emo.is_visible_ascii(task_id) else ""
+    return subject
+
+
+def files_since(request: emo.Json, report: emo.Report) -> dict[str, LocalFile]:
+    """Return the local files of what was made; what became of them since is only a warning."""
+    found = emo.Report()
+    files = look_again(request, found)
+    report.warnings += found.errors + found.warnings
+    return files
+
+
+def name_of(subject: Subject, path: str) -> str:
+    """Return the twelve digits of a request, which a run prints too; raises `Problem`.
+
+    Those of a task are the name of its folder, with the number of the attempt.
+    """
+    folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
+    if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
+        return folder
+    base_url = os.environ.get("DASHSCOPE_BASE_URL", "").strip()
+    try:
+        return request_name(subject.request, base_url)
+    except ValueError:
+        hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
+        raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
+
+
+def place_of(subject: Subject, path: str) -> str:
+    """Return the absolute path of FILE as a command needs it: a task's belongs to its folder."""
+    place = os.path.abspath(path)
+    is_at_home = place.split(os.sep)[-4:-2] == ["aliyun-emo", "tasks"]
+    return place if is_at_home or subject.kind != "task" else os.path.realpath(path)

@@ -1,0 +1,183 @@
+"""Pictures: their size and orientation, from their heads."""
+
+import itertools
+import struct
+import unittest
+
+import support  # noqa: F401
+from support.media import (
+    MIB,
+    NOISE,
+    PICTURES,
+    SOS,
+    MediaCase,
+    app1,
+    bmp,
+    chunk,
+    exif,
+    jpeg,
+    patched,
+    png,
+    segment,
+    vp8,
+    vp8l,
+    vp8x,
+    webp,
+)
+
+from aliyun_emo.pictures import picture
+
+
+class Pictures(MediaCase):
+    def test_sizes(self):
+        odd = {"width": 1, "height": 65535}
+        wide = {"width": 70_000, "height": 3}
+        for name, data, expected in (
+            ("jpeg", jpeg(), ("jpeg", 640, 480, 1)),
+            ("jpeg, 1x65535", jpeg(**odd), ("jpeg", 1, 65535, 1)),
+            ("fill bytes", jpeg(b"\xff" * 50, b"\xff\xff\xff\x01"), ("jpeg", 640, 480, 1)),
+            ("noise between segments", jpeg(segment(0xE0), bytes(9)), ("jpeg", 640, 480, 1)),
+            ("long segments first", jpeg(*[segment(0xE2, NOISE)] * 9), ("jpeg", 640, 480, 1)),
+            ("a thumbnail", PICTURES["jpeg with exif"], ("jpeg", 640, 480, 6)),
+            ("tables first", jpeg(segment(0xC4), segment(0xC8), segment(0xCC), segment(0xDB)),
+             ("jpeg", 640, 480, 1)),
+            ("png", png(), ("png", 640, 480, 1)),
+            ("interlaced png", png(interlace=1, **wide), ("png", 70_000, 3, 1)),
+            ("png of an iPhone", png(first=[chunk(b"CgBI", b"P\0 \2")]), ("png", 640, 480, 1)),
+            ("animated png", png(chunk(b"acTL", bytes(8))), ("png", 640, 480, 1)),
+            ("bmp", bmp(), ("bmp", 640, 480, 1)),
+            ("bmp from the top", bmp(height=-480), ("bmp", 640, 480, 1)),
+            *((f"bmp of {n}", bmp(header=n), ("bmp", 640, 480, 1)) for n in (12, 52, 56, 64, 124)),
+            ("webp", webp(vp8()), ("webp", 640, 480, 1)),
+            ("webp, scaled", webp(vp8(640 | 1 << 14, 480 | 3 << 14)), ("webp", 640, 480, 1)),
+            ("webp lossless", webp(vp8l(16384, 1)), ("webp", 16384, 1, 1)),
+            ("webp extended", webp(vp8x(70_000, 2, 0x2F), vp8()), ("webp", 70_000, 2, 1)),
+            ("animated webp", webp(vp8x(flags=2), (b"ANIM", bytes(6))), ("webp", 640, 480, 1)),
+        ):  # fmt: skip
+            with self.subTest(name):
+                self.assertEqual(self.picture(data), expected)
+        for marker in {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}:
+            with self.subTest(f"SOF {marker:x}"):
+                self.assertEqual(self.picture(jpeg(marker=marker)), ("jpeg", 640, 480, 1))
+
+    def test_orientation(self):
+        for order, value in itertools.product("<>", range(10)):
+            tiff = exif(value, order)
+            for name, data in (
+                ("jpeg", jpeg(segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0"), app1(tiff))),
+                ("png", png(chunk(b"eXIf", tiff))),
+                ("png at its end", png(last=[chunk(b"eXIf", tiff)])),
+                ("png by mistake", png(chunk(b"eXIf", b"Exif\0\0" + tiff))),
+                ("webp", webp(vp8x(), vp8(), (b"EXIF", tiff))),
+                ("webp by mistake", webp(vp8x(), (b"odd!", b"x"), (b"EXIF", b"Exif\0\0" + tiff))),
+            ):
+                with self.subTest(name, order=order, value=value):
+                    expected = value if 1 <= value <= 8 else 1
+                    self.assertEqual(self.picture(data)[3], expected)
+
+    def test_broken_exif_is_no_orientation(self):
+        for name, tiff in (
+            ("empty", b""),
+            ("cut", exif(6)[:9]),
+            ("cut in its entry", exif(6)[:30]),
+            ("no order", b"XX" + exif(6)[2:]),
+            ("another tag", exif(6, tag=0x0113)),
+            ("another type", exif(6, kind=7)),
+            ("its directory in itself", exif(6, ifd=0)),
+            ("its directory far away", exif(6)[:4] + b"\xff\xff\xff\xff"),
+            ("its directory at its end", exif(6)[:4] + struct.pack("<I", len(exif(6)) - 2)),
+        ):
+            for data in (
+                jpeg(app1(tiff)),
+                png(chunk(b"eXIf", tiff)),
+                webp(vp8x(), (b"EXIF", tiff)),
+            ):
+                with self.subTest(name, data=data[:4]):
+                    self.assertEqual(self.picture(data)[1:], (640, 480, 1))
+        self.assertEqual(self.picture(jpeg(app1(exif(6, count=65535))))[3], 6, "a count that lies")
+        self.assertEqual(self.picture(webp(vp8x(flags=0), (b"EXIF", exif(6))))[3], 1, "no flag")
+        self.assertEqual(self.picture(jpeg(app1(exif(6)), app1(exif(3))))[3], 6, "the first counts")
+
+    def test_cut_short_or_broken(self):
+        size = "the frame header, which has its size,"
+        for name, data, message in (
+            ("jpeg", jpeg()[:9], f"it is cut short: {size} is missing"),
+            ("jpeg in exif", jpeg(app1(exif(6)))[:40], f"it is cut short: {size} is missing"),
+            ("jpeg without a frame", b"\xff\xd8" + SOS,
+             "it is a JPEG picture that is broken: it has no frame header"),
+            ("jpeg, only its ends", b"\xff\xd8\xff\xd9",
+             "it is a JPEG picture that is broken: it has no frame header"),
+            ("jpeg, length 0", b"\xff\xd8\xff\xe0\0\0" + jpeg(),
+             "it is a JPEG picture that is broken: it has no frame header"),
+            ("jpeg with DNL", jpeg(height=0),
+             "it is a JPEG picture that tells its height only at its end (DNL)"),
+            ("jpeg, width 0", jpeg(width=0), "it is a JPEG picture that is broken: 0x480 pixels"),
+            ("png", png()[:20], "it is cut short: its size (IHDR) is missing"),
+            ("png, its IHDR cut", png()[:30],
+             "it is cut short: a chunk goes on to byte 33, the file to 30"),
+            ("png, cut behind its IHDR", png()[:33], "it is cut short: the picture is missing"),
+            ("png, its data cut", png()[:50],
+             "it is cut short: a chunk goes on to byte 56, the file to 50"),
+            ("png, width 0", png(width=0), "it is a PNG picture that is broken: 0x480 pixels"),
+            ("png without IHDR", b"\x89PNG\r\n\x1a\n" + chunk(b"IEND"),
+             "it is a PNG picture that is broken: 0x0 pixels"),
+            ("bmp", bmp()[:-1],
+             "it is cut short: the picture goes on to byte 118, the file to 117"),
+            ("bmp in its head", bmp()[:20], "it is cut short: its size is missing"),
+            ("bmp, width -64", bmp(width=-64), "it is a BMP picture that is broken: 0x480 pixels"),
+            ("bmp, height 0", bmp(height=0), "it is a BMP picture that is broken: 640x0 pixels"),
+            ("webp", webp(vp8())[:-4],
+             "it is cut short: the picture goes on to byte 38, the file to 34"),
+            ("webp in its head", webp(vp8())[:22], "it is cut short: its size is missing"),
+            ("webp, no frame", webp((b"VP8 ", bytes(20))),
+             "it is a WebP picture that is broken: it begins with no VP8, VP8L or VP8X"),
+            ("webp lossless, no frame", webp((b"VP8L", bytes(20))),
+             "it is a WebP picture that is broken: it begins with no VP8, VP8L or VP8X"),
+            ("webp, width 0", webp(vp8(0)), "it is a WebP picture that is broken: 0x480 pixels"),
+        ):  # fmt: skip
+            with self.subTest(name):
+                self.refuse(picture, data, message)
+
+
+class HeadOnly(MediaCase):
+    """`size` is the whole file's, of which only the beginning is there."""
+
+    def test_told_from_its_head(self):
+        for data in PICTURES.values():
+            data += bytes(300)
+            with self.subTest(data[:12]):
+                self.assertEqual(self.picture(data[:150], len(data)), self.picture(data))
+        self.assertEqual(self.picture(png()[:45], len(png())), ("png", 640, 480, 1))
+        self.assertEqual(self.picture(png(), 5), ("png", 640, 480, 1), "a size that cannot be")
+
+    def test_too_little(self):
+        for data, what in (
+            (jpeg()[:9], "the frame header, which has its size,"),
+            (png()[:20], "its size (IHDR)"),
+        ):
+            with self.subTest(what):
+                message = f"its first {len(data)} bytes do not reach {what}"
+                self.refuse(picture, data, message, size=99_999)
+
+    def test_cut_short_all_the_same(self):
+        message = "it is cut short: a chunk goes on to byte 56, the file to 52"
+        self.refuse(picture, png()[:45], message, size=52)
+
+
+class Limits(MediaCase):
+    def test_chains_that_lead_nowhere(self):
+        for name, data in (
+            ("chunks of a PNG", png()[:33] + chunk(b"IDAT") * 200_000),
+            ("chunks of a WebP", webp(vp8x()) + b"ABCD\0\0\0\0" * 200_000),
+            ("segments", b"\xff\xd8" + segment(0xE0) * 500_000),
+            ("fill bytes", b"\xff\xd8" + b"\xff" * MIB),
+            ("zeros in a JPEG", b"\xff\xd8\xff\xe0" + bytes(MIB)),
+            ("a length of 2 GB", png(last=[b"\x7f\xff\xff\xf0eXIf"])),
+            ("EXIF of 2 GB", patched(webp(vp8x(), (b"EXIF", exif(6))), b"EXIF", 0x7FFFFFFF)),
+        ):
+            with self.subTest(name):
+                self.run_on(data)
+
+
+if __name__ == "__main__":
+    unittest.main()
