@@ -238,10 +238,8 @@ class Evidence(TaskCase):
                 return self.file.write(line[:5])
 
         real = open
-        with (
-            mock.patch("builtins.open", lambda *w, **m: Full(real(*w, **m))),
-            self.assertRaises(OSError) as caught,
-        ):
+        full = mock.patch("builtins.open", lambda *w, **m: Full(real(*w, **m)))
+        with full, self.assertRaises(OSError) as caught:
             task.append_snapshot({"a": 2})
         self.assertEqual(caught.exception.filename, task.path("polls.jsonl"))
         self.assertEqual(Path(task.path("polls.jsonl")).read_bytes(), before)
