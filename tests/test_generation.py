@@ -1,35 +1,29 @@
-"""Running a generation: what is sent, and what is kept of what comes back."""
+"""A generation: what is sent, and what is kept of it, by whether it left."""
 
+import errno
 import json
 import os
 import socket
 import sys
-import time
 import unittest
-from email.utils import formatdate
 from functools import partial
 from unittest import mock
 
-from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, arguments, emo
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, arguments
 from support.service import (
     KEY,
-    announced,
     created,
-    drip,
     fails,
     fixture,
-    raw,
-    reset,
-    says,
-    stall,
     status_of,
     video_of,
 )
 from support.service import after as later
-from support.service_case import EVIDENCE, FILE, KEYS, TASKS, GenerationCase, other
+from support.service_case import EVIDENCE, KEYS, TASKS, GenerationCase, other
+
+from aliyun_emo import tasks
 
 SEQUEL = os.path.join("output", "aliyun-emo", "tasks")
-THROTTLED = fails("error-429", 429)
 
 
 class Sending(GenerationCase):
@@ -80,12 +74,16 @@ class Sending(GenerationCase):
         record = self.kept()
         self.assertEqual(
             list(record),
-            ["saved_at", "title", "state", "request", "sent", "http_status", "response"],
+            [
+                *("saved_at", "title", "attempt", "state", "request", "sent"),
+                *("http_status", "response"),
+            ],
         )
         self.assertRegex(record["saved_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
         for stem in ("portrait", "speech"):
             self.assertIn(stem, record["title"])
-        self.assertEqual((record["state"], record["http_status"]), ("made", 200))
+        self.assertEqual((record["attempt"], record["state"]), (1, "made"))
+        self.assertEqual(record["http_status"], 200)
         self.assertEqual((record["request"], record["sent"]), (REQUEST, REQUEST))
         (task_id,) = service.tasks
         answer = fixture("task-created")
@@ -171,8 +169,8 @@ class Sending(GenerationCase):
         self.assertEqual((len(service.posts), len(service.polls)), (2, 2))
 
 
-class Faults(GenerationCase):
-    """What goes wrong while a request is sent, a row a fault."""
+class Settling(GenerationCase):
+    """What stays on disk of what was sent, or was not."""
 
     def test_what_never_left_leaves_nothing(self):
         service = self.serve()
@@ -212,6 +210,7 @@ class Faults(GenerationCase):
         for kind in (OSError(5, "odd"), ValueError("odd"), Odd("odd"), MemoryError()):
             for place, left in (
                 ("http.client.HTTPConnection.connect", False),
+                ("http.client.HTTPConnection.request", True),
                 ("http.client.HTTPConnection.getresponse", True),
             ):
                 with self.subTest(f"{type(kind).__name__} {place}"):
@@ -223,6 +222,43 @@ class Faults(GenerationCase):
                     self.assertEqual(self.states(), ["unclear"] if left else [])
                     if not left:
                         self.assertEqual(service.posts, [])
+
+    def test_what_was_not_taken_leaves_nothing_and_is_sent_anew_in_the_same_place(self):
+        service = self.serve(video_synthesis=[fails("error-429", 429)])
+        result = self.ends(self.go(), 4, "service")
+        self.assertNotIn("state", result.line)
+        self.assertEqual(self.folders(), [])
+        service.script["video-synthesis"] = [created]
+        self.ends_with_video(self.go())
+        self.assertEqual((self.kept()["attempt"], len(self.folders())), (1, 1))
+
+    def test_a_refused_request_is_sent_anew_in_a_folder_of_its_own_as_the_same_attempt(self):
+        service = self.serve(video_synthesis=[fails("error-401", 401)])
+        self.ends(self.go(), 3, "service")
+        (first,) = self.folders()
+        before = self.kept()
+        service.script["video-synthesis"] = [created]
+        self.ends_with_video(self.go())
+        self.assertEqual(self.folders(), [first, f"{first}-2"])
+        self.assertEqual(self.kept(folder=first), before)
+        self.assertEqual([self.kept(folder=name)["attempt"] for name in self.folders()], [1, 1])
+
+    def test_an_answer_that_cannot_be_kept_gives_its_id_back_on_stdout(self):
+        self.serve(video_synthesis=[partial(created, task_id="its-own-id")])
+        real = tasks.write_durably
+
+        def full(path, document):
+            if document["state"] == "made":
+                raise OSError(errno.ENOSPC, "No space left on device", path)
+            real(path, document)
+
+        with mock.patch.object(tasks, "write_durably", full):
+            result = self.ends(self.go(), 1, "output")
+        (error,) = result.line["errors"]
+        self.assertIn("its-own-id", error["message"])
+        self.assertIn("--task its-own-id", error["hint"])
+        self.assertEqual(result.line["task_id"], "its-own-id")
+        self.assertEqual(self.kept()["state"], "sending")
 
 
 if __name__ == "__main__":
