@@ -1,7 +1,6 @@
 """What a file is that is not taken; nothing but the one exception comes of any bytes."""
 
 import random
-import time
 import unittest
 
 import support  # noqa: F401
@@ -95,8 +94,7 @@ class Fuzz(MediaCase):
     def test_mutations(self):
         chance = random.Random(20)
         numbers = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\2\0")
-        end = time.perf_counter() + 1.5  # a slow machine does less
-        for _ in range(6000):
+        for _ in range(4000):
             data = bytearray(chance.choice(self.SEEDS)[:4000])
             for _ in range(chance.randrange(1, 6)):
                 at = chance.randrange(min(len(data), 120))
@@ -111,8 +109,6 @@ class Fuzz(MediaCase):
                 else:
                     del data[at + 1 : at + chance.randrange(20)]
             self.check(bytes(data), chance.choice((None, None, 5, 100_000)))
-            if time.perf_counter() > end:
-                break
 
     def test_noise(self):
         chance = random.Random(21)

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 import unittest
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
-import test_media
 from support import (
     AUDIO_URL,
     EXT_BBOX,
@@ -28,11 +28,13 @@ from support import (
     without_root,
 )
 from support.links import WITH_A_SECRET
-from test_media import (
+from support.media import (
     FRAME,
     OTHER_PICTURES,
     OTHER_RECORDINGS,
     OTHERS,
+    PICTURES,
+    RECORDINGS,
     SECOND,
     VIDEOS,
     app1,
@@ -40,14 +42,20 @@ from test_media import (
     chunk,
     exif,
     fmt,
+    id3,
     jpeg,
     patched,
     png,
+    segment,
     vp8,
     vp8x,
     wav,
     webp,
 )
+from support.service import PORTRAIT as PICTURE
+from support.service import SPEECH, policy
+from support.service_case import FILE
+from support.upload_case import DETECT, UploadCase, digest_of
 
 from aliyun_emo import local_files
 
@@ -696,7 +704,7 @@ class Pictures(LocalCase):
                     self.assert_words([f"{size:,}", "100,000,000"], self.refuse(result, "image"))
 
     def test_a_large_picture_with_a_long_head_is_told_to_be_large(self):
-        profile = test_media.segment(0xE2, bytes(65_000))
+        profile = segment(0xE2, bytes(65_000))
         write("a.jpg", jpeg(*[profile] * 40, width=900, height=800), 100_000_001)  # 2.6 MB first
         said = self.refuse(self.detect("a.jpg"), "image")
         self.assert_words(["100,000,001", "100,000,000"], said)
@@ -956,7 +964,7 @@ class NotTaken(LocalCase):
                     self.assertIn(name, self.refuse(result, field))
                     self.assertIn("'file'", result.line["errors"][0]["message"])
                     self.assertIsNotNone(self.command_of(result), result)
-        sorts = {"image": test_media.RECORDINGS, "audio": test_media.PICTURES}
+        sorts = {"image": RECORDINGS, "audio": PICTURES}
         for field, others in sorts.items():
             for name, data in (*OTHERS, *others.items()):
                 with self.subTest(f"{field}: {name}"):
@@ -1202,6 +1210,139 @@ class Detected(LocalCase):
         self.assertEqual(line["request"]["files"]["image_url"], request["files"]["image_url"])
 
 
+class AsPrepared(UploadCase):
+    """A file that is not what was prepared: nothing leaves this machine."""
+
+    def refuses(self, field, *words, run=None):
+        """Assert that the run is refused for `field` with `words`, and that nothing left."""
+        service = self.serve()
+        start = time.monotonic()
+        result = self.ends((run or self.go)(), 2, field)
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual((service.seen, service.looks), ([], []))
+        (error,) = result.line["errors"]
+        for word in words:
+            self.assertIn(word, f"{error['message']} {error['hint']}".lower())
+        self.paid_nothing(service, result)
+
+    def files_as_prepared(self):
+        """Yield each file with its field, after both are what they were."""
+        for field, name in (("image_url", "image"), ("audio_url", "audio")):
+            self.image.write_bytes(PICTURE)
+            self.audio.write_bytes(SPEECH)
+            yield field, getattr(self, name)
+
+    def test_another_content_is_refused(self):
+        for name, image, audio in (
+            ("another", PICTURE[:-1] + b"x", SPEECH + SPEECH),
+            ("another format", b"GIF89a\1\0\1\0\0\0\0", b"\0\0\0\x20ftypM4A \0\0\2\0"),
+            ("a web page", b"<!DOCTYPE html><html></html>", b"<!DOCTYPE html><html></html>"),
+            ("cut short", PICTURE[:100], SPEECH[:100]),
+            ("0 bytes", b"", b""),
+        ):
+            for field, path in self.files_as_prepared():
+                path.write_bytes(image if field == "image_url" else audio)
+                with self.subTest(name, field=field):
+                    self.refuses(field, "changed since", "prepare")
+                if field == "image_url":
+                    with self.subTest(name, detection=True):
+                        run = partial(self.call_run, DETECT)
+                        self.refuses(field, "changed since", "detect", run=run)
+
+    def test_3_gb_of_nothing_are_refused(self):
+        for field, path in self.files_as_prepared():
+            os.truncate(path, 3 * 1024 * MIB)
+            with self.subTest(field):
+                self.refuses(field, "changed since", "prepare")
+
+    def test_what_is_no_file_is_refused_and_does_not_hang(self):
+        for name, make in (
+            ("nothing", lambda path: None),
+            ("a folder", os.mkdir),
+            ("a FIFO", getattr(os, "mkfifo", os.mkdir)),
+        ):
+            for field, path in self.files_as_prepared():
+                path.unlink()
+                make(path)
+                with self.subTest(name, field=field):
+                    self.refuses(field, path.name, "prepare")
+                if path.is_dir():
+                    path.rmdir()
+                path.unlink(missing_ok=True)
+
+    @unittest.skipUnless(POSIX and (os.geteuid() or hasattr(os, "setresuid")), "permissions")
+    def test_what_must_not_be_read_is_refused(self):
+        def run_as_nobody():
+            self.audio.chmod(0)
+            with without_root():
+                result = self.go()
+            self.audio.chmod(0o600)
+            return result
+
+        for path in (self.folder, self.folder / "output", self.folder / "output/aliyun-emo"):
+            path.chmod(0o777)
+        self.image.parent.chmod(0o755)
+        self.refuses("audio_url", self.audio.name, "denied", "prepare", run=run_as_nobody)
+
+    def test_all_that_is_wrong_is_told_at_once(self):
+        self.image.unlink()
+        self.audio.write_bytes(SPEECH * 2)
+        del os.environ["DASHSCOPE_API_KEY"]
+        service = self.serve()
+        result = self.ends(self.go(), 2)
+        self.assertEqual(sorted(result.fields), ["api_key", "audio_url", "image_url"])
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_boxes_that_were_edited_must_lie_in_the_picture(self):
+        request = json.loads(Path(FILE).read_text("utf-8"))
+        request["input"]["ext_bbox"] = [300, 280, 1100, 1080]
+        self.write("request.json", request)
+        self.refuses("image_url", "1000x1000", "1100,1080")
+
+    def test_what_goes_up_is_what_was_prepared_whatever_becomes_of_the_file_meanwhile(self):
+        for name, content in (("another", PICTURE[:-1] + b"x"), ("shorter", b""), ("gone", None)):
+            with self.subTest(name):
+                self.clear()
+
+                def meanwhile(handler, content=content):
+                    for path in (self.image, self.audio):
+                        path.unlink(missing_ok=True)
+                        if content is not None:
+                            path.write_bytes(content)
+                    policy(handler)
+
+                service = self.serve(uploads=[meanwhile])
+                result = self.go()
+                prepared = {digest_of(PICTURE), digest_of(SPEECH)}
+                self.assertLessEqual(set(self.digests_in(service)), prepared)
+                if service.of("POST", "video-synthesis"):
+                    self.ends_with_video(result)
+                    self.assertEqual(self.digests_in(service), sorted(prepared))
+                else:
+                    self.assertIn("changed since", str(self.ends(result, 2)))
+                    self.paid_nothing(service, result)
+                self.image.write_bytes(PICTURE)
+                self.audio.write_bytes(SPEECH)
+
+    def test_another_attempt_needs_the_files(self):
+        service = self.serve()
+        self.ends_with_video(self.go())
+        self.image.unlink()
+        self.ends(self.go("--attempt", "2"), 2, "image_url")
+        self.saw(service, policies=2, uploads=2, generations=1)
+        self.assertEqual(len(self.folders()), 1)
+
+    def test_a_request_replaces_no_detection_that_was_given(self):
+        self.serve()
+        kept = self.ends(self.call_run(DETECT), 0).line["detection_path"]
+        before = Path(kept).read_bytes()
+        boxes = dict.fromkeys(("face_bbox", "ext_bbox", "image_url", "audio_url"))
+        files = {"image": str(self.image), "audio": str(self.audio)}
+        words = arguments(**boxes, **files, detection=kept, output=kept)
+        self.ends(self.call(*words), 2, "output")
+        self.assertEqual(Path(kept).read_bytes(), before)
+
+
 class Together(LocalCase):
     """Everything that is wrong is told at once."""
 
@@ -1305,7 +1446,7 @@ class Faults(LocalCase):
             os.chmod("closed", 0o755)
 
     def test_a_file_of_3_gb_is_told_at_once_and_not_read_whole(self):
-        tag = test_media.id3(300)
+        tag = id3(300)
         for field, head, words in (
             ("image", b"", ["zeros"]),
             ("image", jpeg(width=900, height=800), ["3,000,000,000"]),
@@ -1347,7 +1488,7 @@ class Alone(LocalCase):
                     local(audio=None, audio_url=AUDIO_URL),
                 ):
                     result = self.run_script(*words, script=copy, python=python)
-                    self.assertIn("emo_media.py", self.refuse(result, "image"))
+                    self.assertIn("aliyun_emo", self.refuse(result, "image"))
         result = self.run_script(*local(style_level="loud"), script=copy)
         self.assertIn("style_level", result.fields)
         self.assertLessEqual({"image"}, set(result.fields))
@@ -1355,7 +1496,7 @@ class Alone(LocalCase):
 
     def test_started_with_i_it_names_what_to_leave_out(self):
         result = self.run_script("detect", "--image", "portrait.png", python=["-I"])
-        self.assert_words(["emo_media.py", "-I"], self.refuse(result, "image"))
+        self.assert_words(["aliyun_emo", "-I"], self.refuse(result, "image"))
         self.assertEqual(self.run_script(*arguments(), python=["-I"]).code, 0)
 
     def test_it_works_from_any_folder_and_through_a_link_to_the_program(self):
@@ -1372,16 +1513,16 @@ class Alone(LocalCase):
 class Offline(LocalCase):
     CODE = (
         "import os, sys\n"
-        "path, before = sys.argv.pop(1), set(sys.modules)\n"
-        "sys.path.insert(0, os.path.dirname(path))\n"
-        "def tell(): print(*sorted(set(sys.modules) - before), file=sys.__stderr__)\n"
-        "def watch(event, _):\n"
+        "__file__, _before = sys.argv.pop(1), set(sys.modules)\n"
+        "sys.path.insert(0, os.path.dirname(__file__))\n"
+        "def _tell(): print(*sorted(set(sys.modules) - _before), file=sys.__stderr__)\n"
+        "def _watch(event, _):\n"
         "    if event.startswith(('socket.', 'subprocess.', 'os.exec', 'os.system', 'urllib.')):\n"
         "        print('audit', event, file=sys.__stderr__)\n"
-        "sys.addaudithook(watch)\n"
-        "os._exit = lambda _: tell()\n"
-        "source = compile(open(path, encoding='utf-8').read(), path, 'exec')\n"
-        "exec(source, {'__name__': '__main__', '__file__': path})"
+        "sys.addaudithook(_watch)\n"
+        "os._exit = lambda _: _tell()\n"
+        "_source = open(__file__, encoding='utf-8').read()\n"
+        "exec(compile(_source, __file__, 'exec'), globals())  # which is __main__ to it\n"
     )
 
     def imported(self, *words):
@@ -1407,7 +1548,7 @@ class Offline(LocalCase):
             with self.subTest(words):
                 line, modules = self.imported(*words, "--dry-run")
                 self.assertIs(line["ok"], is_taken, line)
-                self.assertIn("emo_media", modules)
+                self.assertIn("aliyun_emo.local_files", modules)
                 network = {"socket", "_socket", "ssl", "http.client", "urllib.request", "asyncio"}
                 self.assertEqual(modules & network, set())
 
@@ -1416,12 +1557,17 @@ class Offline(LocalCase):
             with self.subTest(words[0]):
                 line, modules = self.imported(*words, "--dry-run")
                 self.assertIs(line["ok"], True)
-                extra = {"emo_media", "hashlib", "_hashlib", "pathlib", "shlex", "struct"}
+                extra = {"aliyun_emo", "hashlib", "_hashlib", "pathlib", "shlex", "struct"}
                 self.assertEqual(modules & extra, set())
 
-    def test_the_module_of_media_imports_none_of_ours(self):
-        source = (SCRIPTS / "emo_media.py").read_text("utf-8")
-        self.assertNotRegex(source, r"(?m)^\s*(import|from) \w+_emo_request")
+    def test_the_rooms_of_media_import_none_of_the_others(self):
+        media = {"kinds", "mpeg", "pictures", "recordings"}
+        for room in sorted(media):
+            with self.subTest(room):
+                source = (SCRIPTS / "aliyun_emo" / f"{room}.py").read_text("utf-8")
+                self.assertNotRegex(source, r"(?m)^\s*(import|from) \w+_emo_request")
+                imported = re.findall(r"(?m)^\s*(?:from|import) aliyun_emo\.?(\w*)", source)
+                self.assertLessEqual(set(imported), media)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from support import (
 )
 from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 
-from aliyun_emo import requests
+from aliyun_emo import refusals, requests
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
@@ -194,7 +194,7 @@ class Papers(Case):
                     self.assertRegex(text, rf"(?m)^(\| {code} \||  {code}  )")
 
     def test_every_code_of_the_service_is_in_the_table_of_errors(self):
-        for code in emo.REMEDIES:
+        for code in refusals.REMEDIES:
             with self.subTest(code):
                 self.assertRegex(API, rf"(?m)^\| .*`{re.escape(code)}`.* \|")
 

@@ -283,12 +283,12 @@ class MediaCase(unittest.TestCase):
         """Return what both functions make of `data`, which take less than a second."""
         found = []
         for call in (picture, recording):
-            begin = time.perf_counter()
+            begin = time.process_time()
             try:
                 found.append(call(data))
             except NotTaken as error:
                 self.assertTrue(str(error).isprintable())
                 self.assertLess(len(str(error)), 400)
                 found.append(str(error))
-            self.assertLess(time.perf_counter() - begin, 1)
+            self.assertLess(time.process_time() - begin, 1)
         return found

@@ -174,4 +174,4 @@ class PreviewCase(Case):
     def command(self, page):
         """Return the words of the next command on `page`."""
         markup = "".join(page.pieces)
-        return shlex.split(re.search(r"^(\S*(?:python|env).*)$", markup, re.M)[1])
+        return shlex.split(re.search(r"^(\S*(?:python|pypy|env).*)$", markup, re.M)[1])

@@ -1217,6 +1217,7 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
     if sys.stderr:  # without one, print() would take stdout
         try:
             tell(report)
+            sys.stderr.flush()  # os._exit() does not, and PyPy keeps it in a buffer
         except OSError:
             return code  # nobody reads stderr, but stdout has said it all
     return code

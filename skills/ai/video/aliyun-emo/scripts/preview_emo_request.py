@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         if sys.stderr:  # without one, print() would take stdout
-            print(f"error: arguments: {message}. {hint}", file=sys.stderr)
+            print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
     interrupts = Interrupts()
 

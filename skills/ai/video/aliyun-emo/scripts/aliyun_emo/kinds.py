@@ -9,6 +9,7 @@ No search here goes on for long, and no input raises anything but `NotTaken`.
 from __future__ import annotations
 
 import codecs
+import re
 from collections import namedtuple
 from typing import Any
 
@@ -188,7 +189,9 @@ def text_kind(text: str) -> Kind:
 def between(text: str, begin: str, end: str) -> str:
     """Return the words that stand in `text` after the first `begin`, up to the next `end`."""
     words = " ".join(text.partition(begin)[2].partition(end)[0].split())
-    return words if len(words) <= MAX_QUOTE else words[:MAX_QUOTE] + "..."
+    if len(words) <= MAX_QUOTE:
+        return words
+    return re.sub(r"\S*//\S*$", "", words[:MAX_QUOTE]) + "..."  # half a link may hide its "@"
 
 
 def refusal(kind: Kind, wanted: str) -> NotTaken:

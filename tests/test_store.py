@@ -1,28 +1,23 @@
-"""Local files in a run: they go to the temporary store first, and only then is anything paid."""
+"""The temporary store: local files go there first, and only then is anything paid."""
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import shutil
-import signal
 import socket
-import threading
 import time
 import unittest
 from functools import partial
 from pathlib import Path
 from unittest import mock
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN, arguments, emo, without_root
+from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, RUN
 from support.service import (
     KEY,
     PORTRAIT,
     SPEECH,
     Proxy,
-    created,
     drip,
     fails,
     fixture,
@@ -37,15 +32,13 @@ from support.service import (
     store_fails,
     stored,
 )
-from support.service import after as later
-from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS, ServiceCase
+from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS
+from support.upload_case import DETECT, KEPT, MIB, PRICE, UploadCase, digest_of
 
-DETECT = os.path.join("output", "aliyun-emo", "detect_request.json")
-KEPT = os.path.join("output", "aliyun-emo", "detection.json")
+from aliyun_emo import refusals
+
 RESOLVE = "X-DashScope-OssResourceResolve"
-MIB = 1024 * 1024
-PATIENCE = 0.25  # seconds in place of 30 or 10, for what never comes
-PRICE = {"seconds": 12.38, "cny": 0.99, "prices_of": "2026-05-30"}
+PATIENCE = 0.4  # seconds in place of 30 or 10, for what never comes
 FIELDS = [
     *("policy", "signature", "upload_dir", "upload_host", "max_file_size_mb"),
     *("oss_access_key_id", "x_oss_object_acl", "x_oss_forbid_overwrite"),
@@ -54,18 +47,9 @@ EXPIRED = store_fails(403, "AccessDenied", "Invalid according to Policy: Policy 
 BUSY = store_fails(503, "ServiceUnavailable", "Please reduce your request rate.")
 
 
-def digest_of(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def telling(reached, answer):
-    """Return `answer`, before which the event `reached` is set."""
-
-    def told(handler):
-        reached.set()
-        answer(handler)
-
-    return told
+def send_as(handler, status, *_):
+    """Send the first line of an answer with another `status`."""
+    type(handler).send_response_only(handler, status)
 
 
 class SlowStore(Proxy):
@@ -91,67 +75,7 @@ class SlowStore(Proxy):
             line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
-class LocalCase(ServiceCase):
-    """A test that has a picture and a recording on disk, and both requests prepared of them."""
-
-    def setUp(self):
-        super().setUp()
-        self.image = self.save("portrait.png", PORTRAIT)
-        self.audio = self.save("speech.mp3", SPEECH)
-        self.prepare()
-        self.detect()
-
-    def save(self, name, content, folder="ann's album"):
-        path = self.folder / folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-    def prepare(self, **changes):
-        """Prepare the generation of both files, or of what `changes` give in their place."""
-        files = {"image": str(self.image), "audio": str(self.audio)}
-        words = arguments(**{**dict.fromkeys(("image_url", "audio_url")), **files, **changes})
-        return self.ends(self.call(*words), 0)
-
-    def detect(self, **changes):
-        options = {"image": str(self.image), **changes}
-        words = [word for name, value in options.items() for word in (emo.option(name), value)]
-        return self.ends(self.call("detect", *words), 0)
-
-    def saw(self, service, **expected):
-        """Assert how many requests of each kind there were."""
-        kinds = {
-            "policies": service.of(path="/uploads?"),
-            "uploads": service.uploads,
-            "detections": service.of("POST", "face-detect"),
-            "generations": service.of("POST", "video-synthesis"),
-            "looks": service.looks,
-        }
-        counts = {kind: len(requests) for kind, requests in kinds.items() if requests}
-        self.assertEqual(counts, {kind: count for kind, count in expected.items() if count})
-
-    def paid_nothing(self, service, *results):
-        """Assert that nothing was paid for, that nothing of it is on disk, and no secret told."""
-        self.assertEqual(service.of("POST", "/image2video/"), [])
-        self.assertEqual(self.folders(), [])
-        self.assertFalse(Path(KEPT).exists())
-        self.assert_no_temporary_files()
-        self.assert_no_rights(service, *results)
-
-    def assert_no_rights(self, service, *results):
-        """Assert that what a policy gives is in nothing that was printed, and in no file."""
-        paths = [path for path in self.folder.rglob("*.json*") if path.is_file()]
-        told = [str(result).encode() for result in results] + [path.read_bytes() for path in paths]
-        for _, data in service.policies.values():
-            for name in ("policy", "signature"):
-                if data.get(name):
-                    self.assertNotIn(data[name].encode(), b"\n".join(told), name)
-
-    def digests_in(self, service):
-        return sorted(digest_of(content) for _, content in service.store.values())
-
-
-class Uploading(LocalCase):
+class Uploading(UploadCase):
     def test_both_files_go_up_and_the_request_leaves_with_their_links_in_the_store(self):
         service = self.serve()
         result = self.go()
@@ -334,10 +258,10 @@ class Uploading(LocalCase):
         self.ends(self.call_run(DETECT, "--dry-run"), 0)
         self.assertEqual((self.files(), service.seen, service.looks), (before, [], []))
 
-    def test_again_uploads_anew(self):
+    def test_another_attempt_uploads_anew(self):
         service = self.serve()
         self.ends_with_video(self.go())
-        self.ends_with_video(self.go("--again"))
+        self.ends_with_video(self.go("--attempt", "2"))
         self.saw(service, policies=4, uploads=4, generations=2)
         first, second = (self.kept(folder=folder) for folder in self.folders())
         self.assertEqual(first["request"], second["request"])
@@ -352,190 +276,16 @@ class Uploading(LocalCase):
                 self.ends(self.go(*words), code)
                 self.saw(service, policies=2, uploads=2, generations=1)
 
-
-class Known(LocalCase):
-    """A task is named from the content of its files."""
-
-    def test_a_known_task_is_told_without_its_files_and_without_the_key(self):
+    def test_the_whole_way_as_processes(self):
         service = self.serve()
-        first = self.ends_with_video(self.go())
-        shutil.rmtree(self.image.parent)
-        del os.environ["DASHSCOPE_API_KEY"]
-        for words in ([], ["--no-wait"], ["--dry-run"]):
-            with self.subTest(words):
-                line = self.ends_with_video(self.go(*words))
-                self.assertIs(line["already_submitted"], True)
-                self.assertEqual(line["task_id"], first["task_id"])
-                self.assertIsNone(line["estimate"])
-        self.saw(service, policies=2, uploads=2, generations=1)
-
-    def test_a_task_that_runs_is_gone_on_with_where_its_files_are_no_more(self):
-        service = self.serve()
-        self.ends(self.go("--no-wait"), 0)
-        shutil.rmtree(self.image.parent)
-        self.assertIs(self.ends_with_video(self.go())["already_submitted"], True)
-        self.saw(service, policies=2, uploads=2, generations=1)
-
-    def test_again_needs_the_files(self):
-        service = self.serve()
-        self.ends_with_video(self.go())
-        self.image.unlink()
-        self.ends(self.go("--again"), 2, "image_url")
-        self.saw(service, policies=2, uploads=2, generations=1)
-        self.assertEqual(len(self.folders()), 1)
-
-    def test_a_copy_under_another_name_is_the_same_task(self):
-        service = self.serve()
-        self.ends_with_video(self.go())
-        self.prepare(image=str(self.save("copy of it.png", PORTRAIT, "elsewhere")))
-        self.assertIs(self.ends_with_video(self.go())["already_submitted"], True)
-        self.saw(service, policies=2, uploads=2, generations=1)
-
-    def test_another_content_under_the_same_name_is_another_task(self):
-        service = self.serve()
-        self.ends_with_video(self.go())
-        self.audio.write_bytes(SPEECH * 2)
-        self.prepare()
-        line = self.ends_with_video(self.go())
-        self.assertIs(line["already_submitted"], False)
-        self.assertEqual(
-            line["estimate"], {"seconds": 24.77, "cny": 1.98, "prices_of": "2026-05-30"}
-        )
-        self.saw(service, policies=4, uploads=4, generations=2)
-        self.assertEqual(len({folder[:12] for folder in self.folders()}), 2)
+        self.ends(self.run_script(DETECT, script=RUN), 0)
+        result = self.run_script(FILE, "--interval", "0.05", script=RUN)
+        self.ends_with_video(result)
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+        self.assert_no_rights(service, result)
 
 
-class Changed(LocalCase):
-    """A file that is not what was prepared: nothing leaves this machine."""
-
-    def refuses(self, field, *words, run=None):
-        """Assert that the run is refused for `field` with `words`, and that nothing left."""
-        service = self.serve()
-        start = time.monotonic()
-        result = self.ends((run or self.go)(), 2, field)
-        self.assertLess(time.monotonic() - start, 5)
-        self.assertEqual((service.seen, service.looks), ([], []))
-        (error,) = result.line["errors"]
-        for word in words:
-            self.assertIn(word, f"{error['message']} {error['hint']}".lower())
-        self.paid_nothing(service, result)
-
-    def files_as_prepared(self):
-        """Yield each file with its field, after both are what they were."""
-        for field, name in (("image_url", "image"), ("audio_url", "audio")):
-            self.image.write_bytes(PORTRAIT)
-            self.audio.write_bytes(SPEECH)
-            yield field, getattr(self, name)
-
-    def test_another_content_is_refused(self):
-        for name, image, audio in (
-            ("another", PORTRAIT[:-1] + b"x", SPEECH + SPEECH),
-            ("another format", b"GIF89a\1\0\1\0\0\0\0", b"\0\0\0\x20ftypM4A \0\0\2\0"),
-            ("a web page", b"<!DOCTYPE html><html></html>", b"<!DOCTYPE html><html></html>"),
-            ("cut short", PORTRAIT[:100], SPEECH[:100]),
-            ("0 bytes", b"", b""),
-        ):
-            for field, path in self.files_as_prepared():
-                path.write_bytes(image if field == "image_url" else audio)
-                with self.subTest(name, field=field):
-                    self.refuses(field, "changed since", "prepare")
-                if field == "image_url":
-                    with self.subTest(name, detection=True):
-                        run = partial(self.call_run, DETECT)
-                        self.refuses(field, "changed since", "detect", run=run)
-
-    def test_3_gb_of_nothing_are_refused(self):
-        for field, path in self.files_as_prepared():
-            os.truncate(path, 3 * 1024 * MIB)
-            with self.subTest(field):
-                self.refuses(field, "changed since", "prepare")
-
-    def test_what_is_no_file_is_refused_and_does_not_hang(self):
-        for name, make in (
-            ("nothing", lambda path: None),
-            ("a folder", os.mkdir),
-            ("a FIFO", getattr(os, "mkfifo", os.mkdir)),
-        ):
-            for field, path in self.files_as_prepared():
-                path.unlink()
-                make(path)
-                with self.subTest(name, field=field):
-                    self.refuses(field, path.name, "prepare")
-                if path.is_dir():
-                    path.rmdir()
-                path.unlink(missing_ok=True)
-
-    @unittest.skipUnless(POSIX and (os.geteuid() or hasattr(os, "setresuid")), "permissions")
-    def test_what_must_not_be_read_is_refused(self):
-        def run_as_nobody():
-            self.audio.chmod(0)
-            with without_root():
-                result = self.go()
-            self.audio.chmod(0o600)
-            return result
-
-        for path in (self.folder, self.folder / "output", self.folder / "output/aliyun-emo"):
-            path.chmod(0o777)
-        self.image.parent.chmod(0o755)
-        self.refuses("audio_url", self.audio.name, "denied", "prepare", run=run_as_nobody)
-
-    def test_all_that_is_wrong_is_told_at_once(self):
-        self.image.unlink()
-        self.audio.write_bytes(SPEECH * 2)
-        del os.environ["DASHSCOPE_API_KEY"]
-        service = self.serve()
-        result = self.ends(self.go(), 2)
-        self.assertEqual(sorted(result.fields), ["api_key", "audio_url", "image_url"])
-        self.assertEqual((service.seen, self.folders()), ([], []))
-
-    def test_boxes_that_were_edited_must_lie_in_the_picture(self):
-        request = json.loads(Path(FILE).read_text("utf-8"))
-        request["input"]["ext_bbox"] = [300, 280, 1100, 1080]
-        self.write("request.json", request)
-        self.refuses("image_url", "1000x1000", "1100,1080")
-
-    def test_a_request_whose_digest_is_missing_is_refused(self):
-        request = json.loads(Path(FILE).read_text("utf-8"))
-        for name, files in (
-            ("none", None),
-            ("one", {"image_url": digest_of(PORTRAIT)}),
-            ("short", {"image_url": digest_of(PORTRAIT), "audio_url": digest_of(SPEECH)[:12]}),
-        ):
-            with self.subTest(name):
-                rest = {key: value for key, value in request.items() if key != "files"}
-                self.write("request.json", {**rest, **({"files": files} if files else {})})
-                fields = ["image_url", "audio_url"] if not files else ["audio_url"]
-                service = self.serve()
-                self.ends(self.go(), 2, *fields)
-                self.assertEqual((service.seen, self.folders()), ([], []))
-
-    def test_what_goes_up_is_what_was_prepared_whatever_becomes_of_the_file_meanwhile(self):
-        for name, content in (("another", PORTRAIT[:-1] + b"x"), ("shorter", b""), ("gone", None)):
-            with self.subTest(name):
-                self.clear()
-
-                def meanwhile(handler, content=content):
-                    for path in (self.image, self.audio):
-                        path.unlink(missing_ok=True)
-                        if content is not None:
-                            path.write_bytes(content)
-                    policy(handler)
-
-                service = self.serve(uploads=[meanwhile])
-                result = self.go()
-                prepared = {digest_of(PORTRAIT), digest_of(SPEECH)}
-                self.assertLessEqual(set(self.digests_in(service)), prepared)
-                if service.of("POST", "video-synthesis"):
-                    self.ends_with_video(result)
-                    self.assertEqual(self.digests_in(service), sorted(prepared))
-                else:
-                    self.assertIn("changed since", str(self.ends(result, 2)))
-                    self.paid_nothing(service, result)
-                self.image.write_bytes(PORTRAIT)
-                self.audio.write_bytes(SPEECH)
-
-
-class Faults(LocalCase):
+class Faults(UploadCase):
     """What goes wrong on the way to the store: nothing is paid for."""
 
     def check(self, script, policies, uploads, code, words, run=None):
@@ -548,7 +298,10 @@ class Faults(LocalCase):
             **{route: list(route_script) for route, route_script in script.items()}
         )
         # What never comes need not be waited for as long as what comes.
-        with self.patience(answers, 0.05 if script.get("uploads") == [stall] else PATIENCE):
+        patience = PATIENCE if code else 1
+        if script.get("uploads") in ([stall], [drip]):
+            patience = 0.05
+        with self.patience(answers, patience):
             result = (run or self.go)()
         self.ends(result, code, *(["service"] if code else []))
         self.assertLessEqual(sum(self.clock.slept), 30)
@@ -774,18 +527,6 @@ class Faults(LocalCase):
         self.ends(self.go(), 4, "service")
         self.assertEqual(self.folders(), [])
 
-    def test_what_the_store_echoes_of_a_policy_is_not_told(self):
-        def echo(handler):
-            _, data = list(handler.server.policies.values())[-1]
-            words = f"<SignatureProvided>{data['signature']}</SignatureProvided>"
-            body = f"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message>{words}</Error>"
-            raw(403, body.encode(), Content_Type="application/xml")(handler)
-
-        service = self.serve(store=[echo])
-        result = self.ends(self.go(), 3, "service")
-        self.assertIn("SignatureDoesNotMatch", str(result))
-        self.paid_nothing(service, result)
-
     def test_a_file_larger_than_the_store_takes_is_refused_with_both_numbers(self):
         large = PORTRAIT + bytes(3 * MIB // 2 - len(PORTRAIT))
         self.image.write_bytes(large)
@@ -824,8 +565,133 @@ class Faults(LocalCase):
                 self.assertEqual(self.digests_in(service), [digest_of(PORTRAIT)])
                 self.paid_nothing(service, result)
 
+    def test_an_upload_whose_answer_is_cut_is_not_done(self):
+        for name, answer in (
+            ("cut", raw(200, b"", Content_Length="500", Connection="close")),
+            (
+                "stalled",
+                lambda handler: (raw(200, b"", Content_Length="500")(handler), stall(handler)),
+            ),
+        ):
+            with self.subTest(name):
+                self.clear()
+                service = self.serve(store=[answer, stored])
+                with self.patience([stall], 1):
+                    self.ends_with_video(self.go())
+                self.saw(service, policies=3, uploads=3, generations=1)
+                service = self.serve(store=[answer])
+                self.clear()
+                with self.patience([stall], 0.4):
+                    self.ends(self.go(), 4, "service")
+                self.saw(service, policies=5, uploads=5)
+                self.assertEqual(self.folders(), [])
 
-class Times(LocalCase):
+    def test_a_policy_that_is_cut_is_asked_for_again(self):
+        service = self.serve(uploads=[raw(200, b'{"data": {', Content_Length="500"), policy])
+        self.ends_with_video(self.go())
+        self.assertEqual(len(service.of(path="/uploads?")), 3)
+
+    def test_a_policy_with_characters_that_none_has_is_no_fault_of_this_program(self):
+        for changes in (
+            {"policy": "\ud800"},
+            {"signature": "a\r\nb"},
+            {"upload_dir": 'a\r\n"/../\u00fc'},
+            {"upload_dir": "/"},
+            {"max_file_size_mb": "0." + "0" * 300_000 + "1"},
+        ):
+            with self.subTest(str(changes)[:40]):
+                service = self.serve(uploads=[policy_with(**changes)])
+                result = self.ends(self.go(), 4, "service")
+                self.assertLess(len(result.stdout), 1000)
+                self.saw(service, policies=1)
+
+    def test_a_file_that_is_too_large_for_the_store_is_told_with_both_numbers(self):
+        self.save("portrait.png", PORTRAIT + bytes(1_070_000))
+        self.prepare()
+        service = self.serve(uploads=[policy_with(max_file_size_mb="1")])
+        result = self.ends(self.go(), 2, "image_url")
+        self.assertIn("has 1.02 MiB; the store takes 1 MiB", result.line["errors"][0]["message"])
+        self.saw(service, policies=1)
+
+
+class Rights(UploadCase):
+    """What a policy gives is told in no message."""
+
+    def test_what_the_store_echoes_of_a_policy_is_not_told(self):
+        def echo(handler):
+            _, data = list(handler.server.policies.values())[-1]
+            words = f"<SignatureProvided>{data['signature']}</SignatureProvided>"
+            body = f"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message>{words}</Error>"
+            raw(403, body.encode(), Content_Type="application/xml")(handler)
+
+        service = self.serve(store=[echo])
+        result = self.ends(self.go(), 3, "service")
+        self.assertIn("SignatureDoesNotMatch", str(result))
+        self.paid_nothing(service, result)
+
+    def test_what_the_store_echoes_of_a_policy_is_told_in_no_form(self):
+        def echo(handler):
+            form = handler.body.decode("latin-1").split('name="')
+            values = {part.split('"')[0]: part.split("\r\n")[2] for part in form[1:6]}
+            signature, document = values["Signature"], values["policy"]
+            for body in bodies:
+                text = body.replace("SIGNATURE", signature).replace("POLICY", document)
+                raw(403, text.encode())(handler)
+
+        for body in (
+            '{"policy": "POLICY", "signature": "SIGNATURE"}',
+            "bad policy POLICY with Signature: SIGNATURE",
+            "policy=POLICY&Signature=SIGNATURE",
+            "<Error><Code>X</Code><Message>SIGNATURE of POLICY</Message></Error>",
+            "<Error><StringToSign>POLICY</StringToSign><SignatureProvided>SIGNATURE</Error>",
+        ):
+            with self.subTest(body):
+                bodies = [body]
+                service = self.serve(store=[echo])
+                result = self.ends(self.go(), 3, "service")
+                self.paid_nothing(service, result)
+                self.assertIn("***", result.line["errors"][0]["message"])
+
+    def test_what_the_store_echoes_escaped_is_not_told_either(self):
+        for escape in (
+            lambda text: text.replace("+", "&#43;").replace("/", "&#47;").replace("=", "&#61;"),
+            lambda text: quote(text, safe=" "),
+            lambda text: text.lower(),
+            lambda text: text[:25],
+        ):
+
+            def echo(handler, escape=escape):
+                form = handler.body.decode("latin-1").split('name="')
+                values = {part.split('"')[0]: part.split("\r\n")[2] for part in form[1:6]}
+                secret = escape(values["Signature"] + " " + values["policy"])
+                raw(403, f"<Error><Code>No</Code><Message>{secret}</Message></Error>".encode())(
+                    handler
+                )
+
+            service = self.serve(store=[echo])
+            result = self.ends(self.go(), 3, "service")
+            self.paid_nothing(service, result)
+            self.assertIn("No: ***", result.line["errors"][0]["message"])
+
+    def test_a_policy_is_told_of_no_answer_that_has_one(self):
+        for status in (201, 203, 206, 403, 404, 500):
+            with self.subTest(status):
+
+                def answer(handler, status=status):
+                    handler.send_response_only = partial(send_as, handler, status)
+                    policy(handler)
+
+                service = self.serve(uploads=[answer])
+                result = self.go()
+                self.assertIn(result.code, (3, 4), result)
+                self.assertTrue(service.policies)
+                self.paid_nothing(service, result)
+        for changes in ({"max_file_size_mb": "s3cret"}, {"upload_host": "https://h.cn/s3cret"}):
+            self.serve(uploads=[policy_with(**changes)])
+            self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
+
+
+class Times(UploadCase):
     def test_the_timeout_counts_the_uploads(self):
         for name, script in (
             ("the policy", {"uploads": [stall]}),
@@ -836,7 +702,7 @@ class Times(LocalCase):
                 service = self.serve(**script)
                 start = time.monotonic()
                 result = self.ends(self.go("--timeout", "0.3"), 4, "service")
-                self.assertLess(time.monotonic() - start, 1.5)
+                self.assertLess(time.monotonic() - start, 10)
                 self.assertIn("--timeout", result.line["errors"][0]["message"])
                 self.paid_nothing(service, result)
 
@@ -858,26 +724,26 @@ class Times(LocalCase):
         with SlowStore(MIB) as store:
             service = self.serve(uploads=[policy_with(upload_host=store.url)])
             start = time.monotonic()
-            with self.patience([stall], PATIENCE), mock.patch.object(store, "PAUSES", (1,)):
+            with self.patience([stall], PATIENCE), mock.patch("aliyun_emo.service.PAUSES", (1,)):
                 result = self.ends(self.call_run(DETECT), 4, "service")
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 10)
         self.saw(service, policies=2)
         self.assertIn("too long", result.line["errors"][0]["message"])
         self.paid_nothing(service, result)
 
     def test_an_upload_that_goes_on_may_take_longer_than_a_stall(self):
         self.large_picture()
-        rests = [number * 2 * MIB for number in (1, 2, 3, 4)]
-        with SlowStore(*rests, seconds=0.25) as store:
+        rests = [number * MIB for number in range(1, 12)]
+        with SlowStore(*rests, seconds=0.2) as store:
             service = self.serve(uploads=[policy_with(upload_host=store.url)])
             start = time.monotonic()
-            with self.patience([stall], 0.7):
+            with self.patience([stall], 2):
                 self.call_run(DETECT)
-        self.assertGreater(time.monotonic() - start, 0.9)
+        self.assertGreater(time.monotonic() - start, 2)
         self.saw(service, policies=1, detections=1)
 
 
-class Hints(LocalCase):
+class Hints(UploadCase):
     """Whether an answer is about the link of the store, or about something else."""
 
     def test_an_answer_that_refuses_the_link_has_the_hint_to_use_a_public_one(self):
@@ -889,7 +755,7 @@ class Hints(LocalCase):
         ):
             refused = refuses(400, code, message)
             ended = status_of("FAILED", code=code, message=message)
-            ordinary = emo.REMEDIES.get(code, emo.UNKNOWN_REMEDY)
+            ordinary = refusals.REMEDIES.get(code, refusals.UNKNOWN_REMEDY)
             for kind, script, state in (
                 ("generation", {"video_synthesis": [refused]}, "refused"),
                 ("task", {"tasks": [ended]}, "made"),
@@ -911,7 +777,7 @@ class Hints(LocalCase):
                     if state == "made":
                         told = self.ends(self.go(), 3, "service").line["errors"][0]
                         self.assertEqual(told, error)
-                        self.assertIn("--again", error["hint"])
+                        self.assertIn("--attempt 2", error["hint"])
                     # The same about ordinary links
                     self.clear()
                     self.write("request.json", REQUEST)
@@ -933,92 +799,7 @@ class Hints(LocalCase):
                 self.clear()
                 self.serve(tasks=[status_of("FAILED", code=code, message=message)])
                 (error,) = self.ends(self.go(), 3, "service").line["errors"]
-                self.assertIn(emo.REMEDIES[code], error["hint"])
-
-
-class Together(LocalCase):
-    """Other runs, kills and signals while a file goes up."""
-
-    def test_two_runs_at_once_pay_once(self):
-        service = self.serve(store=[later(0.2, stored)], video_synthesis=[later(0.2, created)])
-        running = [self.start(FILE, "--interval", "0.05") for _ in range(2)]
-        ends = [self.end_of(process) for process in running]
-        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
-        self.assertEqual(len(self.folders()), 1)
-        self.assertLessEqual({result.code for result in ends}, {0, 4}, list(map(str, ends)))
-        self.ends_with_video(next(result for result in ends if result.code == 0))
-        self.ends_with_video(self.go())
-        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
-        self.assert_no_rights(service, *ends)
-        self.assert_no_temporary_files()
-
-    def test_a_task_that_another_run_made_during_the_upload_is_gone_on_with(self):
-        def meanwhile(handler):
-            service.script["store"] = [stored]
-            made.append(self.end_of(self.start(FILE, "--no-wait")))
-            stored(handler)
-
-        made = []
-        service = self.serve(store=[meanwhile])
-        result = self.go()
-        self.assertIs(self.ends_with_video(result)["already_submitted"], True)
-        self.assertIs(self.ends(made[0], 0).line["already_submitted"], False)
-        self.saw(service, policies=4, uploads=4, generations=1)
-        self.assertNotIn("paying", result.stderr)
-
-    @unittest.skipUnless(POSIX, "kill -9")
-    def test_a_kill_during_an_upload_and_again_pay_once(self):
-        for name, route, answers in (
-            ("the policy", "uploads", []),
-            ("the upload", "store", []),
-            ("the second upload", "store", [stored]),
-        ):
-            with self.subTest(name):
-                self.clear()
-                reached = threading.Event()
-                service = self.serve(**{route: [*answers, telling(reached, stall)]})
-                process = self.start(FILE)
-                self.assertTrue(reached.wait(20))
-                process.kill()
-                killed = self.end_of(process)
-                self.assertEqual((killed.code, killed.stdout), (-signal.SIGKILL, ""))
-                self.paid_nothing(service, killed)
-                service.script.update(uploads=[policy], store=[stored])
-                self.ends_with_video(self.go())
-                self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
-                self.assertEqual(len(self.folders()), 1)
-
-    @unittest.skipUnless(POSIX, "signals")
-    def test_a_signal_during_an_upload_ends_it_at_once_and_nothing_is_paid(self):
-        pause = raw(503, b"", Retry_After="25")
-        for name, route, answer, file in (
-            ("the policy", "uploads", stall, FILE),
-            ("the upload", "store", stall, FILE),
-            ("the upload for a detection", "store", stall, DETECT),
-            ("a pause", "store", pause, FILE),
-        ):
-            for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-                with self.subTest(name, code=code):
-                    reached = threading.Event()
-                    service = self.serve(**{route: [telling(reached, answer)]})
-                    process = self.start(file)
-                    self.assertTrue(reached.wait(20))
-                    time.sleep(0.1 if answer is pause else 0)
-                    start = time.monotonic()
-                    process.send_signal(number)
-                    result = self.end_of(process)
-                    self.assertLess(time.monotonic() - start, 3)
-                    self.ends(result, code)
-                    self.assertIsNone(result.line.get("task_id"))
-                    self.paid_nothing(service, result)
-
-    def test_the_whole_way_as_processes(self):
-        service = self.serve()
-        self.ends(self.run_script(DETECT, script=RUN), 0)
-        result = self.run_script(FILE, "--interval", "0.05", script=RUN)
-        self.ends_with_video(result)
-        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
-        self.assert_no_rights(service, result)
+                self.assertIn(refusals.REMEDIES[code], error["hint"])
 
 
 if __name__ == "__main__":

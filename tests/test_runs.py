@@ -1,0 +1,728 @@
+"""The command line of run_emo_request.py, and where the evidence of a FILE lies."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo
+from support.service import KEY, fails, raw, status_of, succeeded
+from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
+from support.upload_case import DETECT, UploadCase
+
+from aliyun_emo import runs
+
+DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
+
+
+class Options(GenerationCase):
+    def test_without_file_an_option_that_has_nothing_to_do_is_refused(self):
+        service = self.serve()
+        for words in (
+            *("--dry-run", "--no-wait", "--again", "--no-download", "--interval 5", "--timeout 5"),
+            *("--output x.json", "--attempt 2", "--no-look"),
+        ):
+            with self.subTest(words):
+                field = words.split()[0][2:].replace("-", "_")
+                self.ends(self.call_run(*words.split()), 2, field)
+        result = self.call_run("--no-wait", "--again")
+        self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
+        self.assertEqual(service.seen, [])
+
+    def test_output_is_of_a_detection_only(self):
+        service = self.serve()
+        self.ends(self.go("--output", "x.json"), 2, "output")
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_what_is_not_known_is_a_problem_with_a_guess(self):
+        for words, hint in (
+            (["--no-wiat"], "--no-wait"),
+            (["--no_download"], "--no-download"),
+            (["--atempt"], "--attempt"),
+            (["--agian"], "The options are"),  # it is no more
+            (["x", "y"], ""),
+            (["--no"], "--no"),
+            (["--file", "x"], "The options are"),
+            (["-t"], "The options are"),
+            (["--no-wait=yes"], "--no-wait"),
+        ):
+            with self.subTest(words):
+                result = self.ends(self.go(*words), 2)
+                self.assertIn(hint, str(result.line["errors"]))
+        self.assertEqual(self.folders(), [])
+
+    def test_a_value_that_is_missing_is_a_problem_of_its_field(self):
+        for option in ("interval", "timeout", "attempt"):
+            for words in ([f"--{option}"], [f"--{option}="], [f"--{option}", "--no-wait"]):
+                with self.subTest(words):
+                    self.ends(self.go(*words), 2, option)
+        self.ends(self.call_run("--task"), 2, "task")
+
+    def test_no_message_shows_a_query_or_a_key(self):
+        for word in (
+            "https://example.com/a?Signature=s3cret",
+            "--key=s3cret",
+            "--x=https://a/?s3cret",
+        ):
+            for words in ([word], [FILE, word], [FILE, "--timeout", word], ["--timeout", word]):
+                with self.subTest(words):
+                    result = self.ends(self.call_run(*words), 2)
+                    self.assertNotIn("s3cret", str(result))
+
+    def test_help_and_version(self):
+        for word in ("--help", "-h"):
+            result = self.run_script(word, script=RUN)
+            self.assertEqual((result.code, result.stderr), (0, ""))
+            for text in (
+                *("FILE", "--dry-run", "--no-wait", "--attempt N", "--task", "--interval"),
+                *("--timeout", "--no-download", "--output", "example:", "exit codes:"),
+            ):
+                self.assertIn(text, result.stdout)
+            self.assertNotIn("--again", result.stdout)
+            for code in "0 1 2 3 4 5 130".split():
+                self.assertIn(f"\n  {code}  ", result.stdout)
+            self.assertIn("143", result.stdout)
+        self.assertIn(emo.VERSION, self.call_run("--version").stdout)
+
+
+class Attempts(GenerationCase):
+    """--attempt N, and what --again is answered with."""
+
+    def test_what_is_no_number_of_an_attempt_is_refused(self):
+        service = self.serve()
+        for word in [*"0 00 01 -1 +1 1.0 1e1 x ２ ² 1000000".split(), "", "1 2"]:
+            with self.subTest(word):
+                self.ends(self.go("--attempt", word), 2, "attempt")
+                self.ends(self.go(f"--attempt={word}", "--dry-run"), 2, "attempt")
+        self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+        self.ends_with_video(self.go("--attempt", " 1 "))
+
+    def test_a_detection_has_none(self):
+        service = self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        for words in (["--attempt", "1"], ["--attempt", "2"], ["--attempt", "2", "--dry-run"]):
+            with self.subTest(words):
+                self.ends(self.call_run(path, *words), 2, "attempt")
+        self.assertEqual(service.seen, [])
+
+    def test_one_that_comes_too_early_is_refused_in_a_dry_run_too(self):
+        service = self.serve()
+        for words in ([], ["--dry-run"]):
+            with self.subTest(words):
+                result = self.ends(self.go("--attempt", "2", *words), 2, "attempt")
+                self.assertIn("Leave --attempt out", result.line["errors"][0]["hint"])
+        self.ends(self.go("--no-wait"), 0)
+        for number, hint in (("2", "--attempt 1"), ("3", "--attempt 2"), ("9", "--attempt 2")):
+            for words in ([], ["--dry-run"]):
+                with self.subTest(number, words=words):
+                    result = self.ends(self.go("--attempt", number, *words), 2, "attempt")
+                    self.assertIn(hint, result.line["errors"][0]["hint"])
+        self.assertEqual(len(service.posts), 1)
+
+    def told(self, result):
+        """Return the words of the command that --again was answered with, from the program on."""
+        self.ends(result, 2)
+        (hint,) = [e["hint"] for e in result.line["errors"] if e["field"] == "again"]
+        self.assertTrue(hint.startswith("Run: "), hint)
+        words = shlex.split(hint[len("Run: ") :])
+        names = [Path(word).name for word in words]
+        return words[names.index(RUN.name) if RUN.name in names else 0 :]
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_again_is_answered_with_the_command_that_has_the_next_number(self):
+        service = self.serve()
+        words = self.told(self.go("--again", "--interval", "2", "--no-look"))
+        self.assertTrue(os.path.samefile(words[0], RUN))
+        self.assertEqual(words[1:], [FILE, "--no-look", "--interval", "2", "--attempt", "1"])
+        self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+        for number in ("1", "2", "3"):
+            with self.subTest(number):
+                words = self.told(self.go("--again"))
+                self.assertEqual(words[1:], [FILE, "--attempt", number])
+                line = self.ends_with_video(self.call_run(*words[1:]))
+                self.assertIs(line["already_submitted"], False)
+        self.assertEqual(len(service.posts), 3)
+        service.script["video-synthesis"] = [fails("error-401", 401)]
+        self.ends(self.go("--attempt", "4"), 3, "service")
+        self.assertEqual(self.told(self.go("--again"))[1:], [FILE, "--attempt", "4"])
+        service.script["video-synthesis"] = [raw(500, b"")]
+        self.ends(self.go("--attempt", "4"), 4, "service")
+        self.assertEqual(self.told(self.go("--again"))[1:], [FILE, "--attempt", "5"])
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_again_is_told_beside_what_else_is_wrong(self):
+        self.serve()
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.write("request.json", other(style_level="loud"))
+        result = self.go("--again", "--timeout", "x")
+        self.assertEqual(
+            sorted(self.ends(result, 2).fields), ["again", "api_key", "style_level", "timeout"]
+        )
+        self.assertEqual(self.told(result)[-2:], ["--attempt", "N"])
+        os.environ["OUTPUT_DIR"] = "my files"
+        result = self.call_run("nowhere/it's one.json", "--again")
+        self.assertEqual(sorted(result.fields), ["again", "api_key", "file"])
+        self.assertEqual(self.told(result)[1:], ["nowhere/it's one.json", "--attempt", "N"])
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_the_command_that_again_names_asks_for_the_same(self):
+        self.serve()
+        for words in (["--dry-run"], ["--no-wait"], ["--no-download"]):
+            with self.subTest(words):
+                told = self.told(self.go(*words, "--again"))
+                self.assertEqual(told[1:], [FILE, *words, "--attempt", "1"])
+        with self.subTest("pasted into a shell"):
+            words = ("--interval", "0.05", "--no-download")
+            (error,) = self.ends(self.go("--again", *words), 2, "again").line["errors"]
+            command = ["/bin/sh", "-c", error["hint"].partition(": ")[2]]
+            done = subprocess.run(command, capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done)
+            shutil.rmtree(TASKS)
+        with self.subTest("a number beside it"):
+            told = self.told(self.go("--again", "--attempt", "2"))
+            self.assertEqual(told.count("--attempt"), 1, told)
+        with self.subTest("stdin"):
+            given = json.dumps(REQUEST).encode()
+            told = self.told(self.run_script("-", "--again", script=RUN, input=given))
+            self.assertEqual((Path(told[0]).name, told[1:]), (RUN.name, ["-", "--attempt", "1"]))
+        with self.subTest("a detection"):
+            path = self.write("detect_request.json", DETECTION)
+            result = self.ends(self.call_run(path, "--again"), 2, "again")
+            self.assertNotIn("--attempt", result.line["errors"][0]["hint"])
+
+
+class Tasks(GenerationCase):
+    """--task ID"""
+
+    def test_options_that_have_nothing_to_do_with_it_are_refused(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (task_id,) = service.tasks
+        service.seen.clear()
+        for words in (
+            *("--dry-run", "--no-wait", "--no-look", "--again", "--attempt 1", "--attempt 2"),
+            "--output x.json",
+        ):
+            with self.subTest(words):
+                field = words.split()[0][2:].replace("-", "_")
+                result = self.ends(self.call_run("--task", task_id, *words.split()), 2, field)
+                self.assertIsNone(result.line["estimate"])
+        result = self.ends(self.go("--task", task_id, "--attempt", "2", "--again"), 2)
+        self.assertEqual(sorted(result.fields), ["again", "attempt", "task"])
+        self.assertEqual(service.seen, [])
+
+
+class Evidence(GenerationCase):
+    """The folder of evidence that a FILE belongs to is the real one, however it is reached."""
+
+    def setUp(self):
+        super().setUp()
+        self.real = self.folder / "output/aliyun-emo"
+        for name in ("requests", "detections"):
+            (self.real / name).mkdir()
+            (self.real / name / "3f9a12c07b1e.json").write_text(json.dumps(REQUEST))
+        (self.folder / "x/y").mkdir(parents=True)
+
+    def symlink(self, target, place):
+        """Make a symbolic link at `place`, both below the test's folder."""
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.symlink(self.folder / target, path)
+        return path
+
+    def check(self, path, expected, folder="."):
+        """Assert that what is written for the FILE `path` goes where it is `expected`."""
+        os.chdir(self.folder / folder)
+        try:
+            found = runs.evidence_of(path)
+            self.assertEqual(os.path.realpath(found), str(self.folder / expected))
+        finally:
+            os.chdir(self.folder)
+        return found
+
+    def test_it_is_the_folder_of_the_file_or_that_around_its_room(self):
+        for path in ("request.json", "requests/3f9a12c07b1e.json", "detections/3f9a12c07b1e.json"):
+            for given, folder in (
+                (f"output/aliyun-emo/{path}", "."),
+                (f"./output//aliyun-emo/./{path}", "."),
+                (f"output/x/../aliyun-emo/{path}", "."),
+                (f"../../output/aliyun-emo/{path}", "x/y"),
+                (path, "output/aliyun-emo"),
+                (f"./{path}", "output/aliyun-emo"),
+                (str(self.real / path), "x/y"),
+            ):
+                with self.subTest(given, folder=folder):
+                    (self.real.parent / "x").mkdir(exist_ok=True)
+                    self.check(given, "output/aliyun-emo", folder)
+        self.check("3f9a12c07b1e.json", "output/aliyun-emo", "output/aliyun-emo/requests")
+        self.check("../request.json", "output/aliyun-emo", "output/aliyun-emo/requests")
+
+    def test_a_file_that_lies_elsewhere_belongs_to_the_output_folder(self):
+        for path in (
+            *("loose.json", "-", "x/requests/a.json", "requests/a.json", "aliyun-emo.json"),
+            *("output/aliyun-emo/tasks/request.json", "output/aliyun-emo/requests/deep/a.json"),
+            *("output/aliyun-emo/previews/a.json", "output/not-aliyun-emo/request.json"),
+        ):
+            with self.subTest(path):
+                file = self.folder / path
+                if path != "-":
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(json.dumps(REQUEST))
+                found = self.check(path, "output/aliyun-emo")
+                self.assertEqual(found, os.path.join("output", "aliyun-emo", ""))
+                os.environ["OUTPUT_DIR"] = "evidence"
+                self.check(path, "evidence/aliyun-emo")
+                del os.environ["OUTPUT_DIR"]
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_links_on_the_way_do_not_change_it(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        self.symlink("output/aliyun-emo/request.json", "mine.json")
+        self.symlink("output/aliyun-emo/requests/3f9a12c07b1e.json", "x/one.json")
+        self.symlink("output/aliyun-emo", "current")
+        self.symlink("output", "results")
+        self.symlink("output/aliyun-emo/requests", "wanted")
+        self.symlink("output/aliyun-emo/request.json", "b/aliyun-emo/request.json")
+        self.symlink("mine.json", "chain.json")
+        for path in (
+            *("mine.json", "x/one.json", "chain.json", "current/request.json"),
+            *("results/aliyun-emo/request.json", "wanted/3f9a12c07b1e.json"),
+            *("current/requests/3f9a12c07b1e.json", "current/detections/3f9a12c07b1e.json"),
+            "b/aliyun-emo/request.json",
+        ):
+            with self.subTest(path):
+                self.check(path, "output/aliyun-emo")
+                self.check(str(self.folder / path), "output/aliyun-emo", "x/y")
+                self.check(os.path.join("..", "..", path), "output/aliyun-emo", "x/y")
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_a_folder_of_this_name_that_is_itself_a_link_is_what_it_leads_to(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        for name in ("store/emo", "store/emo/requests", "elsewhere"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("store/emo/request.json", "store/emo/requests/a.json", "elsewhere/a.json"):
+            (self.folder / name).write_text(json.dumps(REQUEST))
+        self.symlink("store/emo", "out/aliyun-emo")
+        self.symlink("elsewhere", "output/aliyun-emo/wanted")
+        self.symlink("elsewhere/a.json", "output/aliyun-emo/loose.json")
+        self.symlink("elsewhere", "kept/aliyun-emo/requests")
+        for path, expected in (
+            ("out/aliyun-emo/request.json", "store/emo"),
+            ("out/aliyun-emo/requests/a.json", "store/emo"),
+            ("output/aliyun-emo/loose.json", "output/aliyun-emo"),
+            ("kept/aliyun-emo/requests/a.json", "kept/aliyun-emo"),
+        ):
+            with self.subTest(path):
+                self.check(path, expected)
+                self.check(str(self.folder / path), expected, "x/y")
+                self.check(os.path.join("..", "..", path), expected, "x/y")
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_two_dots_behind_a_link_lead_where_the_system_says(self):
+        os.environ["OUTPUT_DIR"] = "o"
+        for name in ("far/deep", "far/store", "aliyun-emo"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("far/store/request.json", "aliyun-emo/request.json"):
+            (self.folder / name).write_text(json.dumps(REQUEST))
+        self.symlink("far/deep", "link")
+        self.symlink("far/store", "far/aliyun-emo")
+        for name in ("a folder", "a link"):
+            with self.subTest(f"what stands where the words would lead is {name}"):
+                self.check("link/../aliyun-emo/request.json", "far/store")
+            if name == "a folder":
+                shutil.rmtree("aliyun-emo")
+                self.symlink("x", "aliyun-emo")
+
+    def test_paths_on_stdout_are_as_they_were_typed_where_that_leads_there(self):
+        real = str(self.real)
+        for path, folder, expected in (
+            ("output/aliyun-emo/request.json", ".", "output/aliyun-emo"),
+            ("./output/aliyun-emo/request.json", ".", "./output/aliyun-emo"),
+            ("output/aliyun-emo/requests/3f9a12c07b1e.json", ".", "output/aliyun-emo"),
+            ("../../output/aliyun-emo/request.json", "x/y", "../../output/aliyun-emo"),
+            (f"{real}/request.json", "x/y", real),
+            ("./request.json", "output/aliyun-emo", "."),
+            ("request.json", "output/aliyun-emo", ""),
+            ("requests/3f9a12c07b1e.json", "output/aliyun-emo", ""),
+        ):
+            with self.subTest(path, folder=folder):
+                self.assertEqual(self.check(path, "output/aliyun-emo", folder), expected)
+        if POSIX:
+            self.symlink("output/aliyun-emo", "current")
+            self.assertEqual(self.check("current/request.json", "output/aliyun-emo"), real)
+
+    def test_a_run_from_within_the_folder_is_like_any_other(self):
+        self.serve()
+        (self.real / "detect_request.json").write_text(json.dumps(DETECTION))
+        os.chdir(self.real)
+        self.addCleanup(os.chdir, self.folder)
+        left = [Path(emo.temporary_name()), Path("requests", emo.temporary_name())]
+        for path in left:
+            path.write_text("half")
+            os.utime(path, (0, 0))
+        line = self.ends_with_video(self.call_run("request.json"))
+        self.assertEqual(Path(line["video_path"]).resolve().parents[1], self.real / "tasks")
+        line = self.ends(self.call_run("detect_request.json"), 0).line
+        self.assertEqual(Path(line["detection_path"]).resolve(), self.real / "detection.json")
+        self.assertEqual([path for path in left if path.exists()], [])
+
+    @unittest.skipUnless(POSIX, "needs symbolic links")
+    def test_whatever_way_a_file_is_reached_it_is_paid_for_once(self):
+        service = self.serve()
+        current = self.symlink("output/aliyun-emo", "current")
+        mine = self.symlink("output/aliyun-emo/request.json", "x/mine.json")
+        first = self.ends_with_video(self.go())
+        (name,) = self.folders()
+        self.assertEqual(first["video_path"], os.path.join(str(TASKS), name, "video.mp4"))
+        os.chdir("x/y")
+        try:
+            for path in (
+                *(str(current / "request.json"), str(mine), "../mine.json"),
+                *("../../current/request.json", "../../current/requests/3f9a12c07b1e.json"),
+                str(self.real / "detections/3f9a12c07b1e.json"),
+            ):
+                with self.subTest(path):
+                    line = self.ends_with_video(self.go(file=path))
+                    self.assertIs(line["already_submitted"], True)
+                    self.assertEqual(line["task_id"], first["task_id"])
+                    for key in ("task_path", "video_path", "response_path"):
+                        self.assertTrue(os.path.samefile(line[key], self.folder / first[key]), key)
+            self.assertEqual(os.listdir(), [])
+        finally:
+            os.chdir(self.folder)
+        self.assertEqual((len(service.posts), self.folders()), (1, [name]))
+
+    def test_a_detection_is_kept_beside_its_request(self):
+        self.serve()
+        (self.real / "detections/3f9a12c07b1e.json").write_text(json.dumps(DETECTION))
+        path = os.path.join("output", "aliyun-emo", "detections", "3f9a12c07b1e.json")
+        for given, folder in ((path, "."), (str(self.folder / path), "x/y")):
+            with self.subTest(given):
+                os.chdir(self.folder / folder)
+                line = self.ends(self.call_run(given), 0).line
+                kept = self.real / "detection.json"
+                self.assertTrue(os.path.samefile(line["detection_path"], kept))
+                os.chdir(self.folder)
+                kept.unlink()
+
+    def test_a_request_on_stdin_belongs_to_the_output_folder(self):
+        service = self.serve()
+        given = json.dumps(REQUEST).encode()
+        for folder, name in ((".", "output"), (".", "evidence"), ("x/y", "output")):
+            with self.subTest(folder, name=name):
+                os.chdir(self.folder / folder)
+                words = ("-", "--no-wait")
+                result = self.run_script(*words, script=RUN, input=given, OUTPUT_DIR=name)
+                path = self.ends(result, 0).line["task_path"]
+                self.assertEqual(Path(path).parts[:3], (name, "aliyun-emo", "tasks"))
+                self.assertTrue(os.path.isfile(path))
+                os.chdir(self.folder)
+        self.assertEqual(len(service.posts), 3)
+
+
+class Outputs(UploadCase):
+    """--output FILE of a detection."""
+
+    def test_an_answer_replaces_nothing_that_was_given(self):
+        service = self.serve()
+        for path in (str(self.image), DETECT):
+            with self.subTest(path):
+                before = Path(path).read_bytes()
+                self.ends(self.call_run(DETECT, "--output", path), 2, "output")
+                self.assertEqual(Path(path).read_bytes(), before)
+        self.saw(service)
+
+
+class DryRun(GenerationCase):
+    def test_it_says_what_would_be_sent_and_leaves_nothing(self):
+        service = self.serve()
+        before = self.files()
+        line = self.ends(self.go("--dry-run"), 0).line
+        self.assertIs(line["would_send"], True)
+        self.assertEqual(line["request"], REQUEST)
+        self.assertEqual((self.files(), service.seen), (before, []))
+        self.assertFalse(TASKS.exists())
+
+    def test_it_checks_what_a_run_checks(self):
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.ends(self.go("--dry-run"), 2, "api_key")
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        past = int(time.time()) - 60
+        link = f"{IMAGE_URL}?Expires={past}&Signature=s&OSSAccessKeyId=k"
+        self.write("request.json", other(image_url=link))
+        self.ends(self.go("--dry-run"), 2, "image_url")
+
+    def test_it_ends_as_the_run_would_with_the_known_task_beside_it(self):
+        service = self.serve()
+        self.go("--no-wait")
+        (folder,) = self.folders()
+        (task_id,) = service.tasks
+        link = f"{service.root}/videos/{task_id}.mp4"
+        for status, state, ago, words, code, would_send in (
+            (None, "made", 0, "", 0, False),
+            ("RUNNING", "made", 0, "--attempt 1", 0, False),
+            ("SUCCEEDED", "made", 0, "", 0, False),
+            ("FAILED", "made", 0, "", 3, False),
+            ("FAILED", "made", 0, "--attempt 1", 3, False),
+            ("FAILED", "made", 0, "--attempt 2", 0, True),
+            ("SUCCEEDED", "made", 0, "--attempt 2", 0, True),
+            ("UNKNOWN", "made", 0, "--attempt 2", 0, True),
+            ("RUNNING", "made", DAY + 5, "", 0, False),
+            (None, "unclear", 0, "", 4, False),
+            (None, "unclear", 0, "--attempt 1", 4, False),
+            (None, "unclear", 0, "--attempt 2", 0, True),
+            (None, "sending", 0, "", 4, False),
+            (None, "sending", 130, "--attempt 2", 0, True),
+            (None, "refused", 0, "", 0, True),
+        ):
+            with self.subTest(f"{status} {state} {words}"):
+                record = {**self.kept(folder=folder), "state": state}
+                record["saved_at"] = utc(time.time() - ago)
+                if state != "made":
+                    record["response"] = None
+                self.write(f"tasks/{folder}/task.json", record)
+                (TASKS / folder / "response.json").unlink(missing_ok=True)
+                if status:
+                    answer = {"task_id": task_id, "task_status": status, "video_url": link}
+                    self.write(f"tasks/{folder}/response.json", answer)
+                service.seen.clear()
+                before = {name: Path(name).read_bytes() for name in self.files()}
+                line = self.ends(self.go("--dry-run", *words.split()), code).line
+                self.assertIs(line["would_send"], would_send)
+                self.assertEqual(list(filter(KEYS.__contains__, line)), KEYS)
+                if not would_send:
+                    self.assertEqual(line["state"], state)
+                    self.assertEqual(Path(line["task_path"]).parent.name, folder)
+                after = {name: Path(name).read_bytes() for name in self.files()}
+                self.assertEqual((after, service.seen), (before, []))
+                record["response"] = {"output": {"task_id": task_id}}
+                self.write(f"tasks/{folder}/task.json", record)
+
+    def test_a_task_that_still_runs_needs_the_key(self):
+        self.serve()
+        self.go("--no-wait")
+        del os.environ["DASHSCOPE_API_KEY"]
+        for words in ([], ["--dry-run"]):
+            line = self.ends(self.go(*words), 2, "api_key").line
+            self.assertEqual([key for key in line if key in KEYS], KEYS)
+            self.assertEqual(line["state"], "made")
+
+
+class Listing(GenerationCase):
+    def test_what_there_is_is_told_newest_first_from_disk_alone(self):
+        self.assertEqual(
+            list(self.ends(self.call_run(), 0).line.items()),
+            [("ok", True), ("tasks", []), ("warnings", [])],
+        )
+        service = self.serve()
+        links = {"image_url": f"{IMAGE_URL}?Signature=s3cret", "audio_url": f"{AUDIO_URL}?t=s3cret"}
+        self.write("request.json", other(**links))
+        video_path = self.ends_with_video(self.go())["video_path"]
+        (first,) = self.folders()
+        self.age(3600)
+        self.write("b.json", other(style_level="calm"))
+        service.script["video-synthesis"] = [fails("error-401", 401)]
+        self.go(file=os.path.join("output", "aliyun-emo", "b.json"))
+        (second,) = set(self.folders()) - {first}
+        junk = TASKS / "000000000000"
+        junk.mkdir()
+        past = time.time() - DAY
+        os.utime(junk, (past, past))
+        (TASKS / "notes.txt").write_text("mine")
+        service.seen.clear()
+        del os.environ["DASHSCOPE_API_KEY"]
+        os.environ["DASHSCOPE_BASE_URL"] = "nonsense"
+        result = self.ends(self.call_run(), 0)
+        self.assertNotIn("s3cret", str(result))
+        self.assertEqual(service.seen, [])
+        rows = result.line["tasks"]
+        keys = [
+            *("task_path", "task_id", "task_status", "state", "saved_at"),
+            *("image_url", "audio_url", "video_path"),
+        ]
+        for row in rows:
+            self.assertEqual(list(row), keys)
+        self.assertEqual([Path(row["task_path"]).parent.name for row in rows[:2]], [second, first])
+        self.assertEqual([row["state"] for row in rows], ["refused", "made", "sending"])
+        self.assertEqual([row["task_status"] for row in rows], [None, "SUCCEEDED", None])
+        self.assertEqual([row["video_path"] for row in rows], [None, video_path, None])
+        self.assertEqual((rows[1]["image_url"], rows[1]["audio_url"]), (IMAGE_URL, AUDIO_URL))
+        self.assertEqual(rows[1]["saved_at"], self.kept(folder=first)["saved_at"])
+
+    def test_what_cannot_be_read_does_not_hide_the_rest(self):
+        self.serve()
+        self.go()
+        for number, content in enumerate(
+            ("", "{", "[]", '{"state": 7, "request": [], "response": 3}', '{"saved_at": 7}')
+        ):
+            folder = TASKS / f"{number:012x}"
+            folder.mkdir()
+            (folder / "task.json").write_text(content)
+            (folder / "response.json").write_text(content)
+        (TASKS / "aaaaaaaaaaaa/task.json").mkdir(parents=True)
+        line = self.ends(self.call_run(), 0).line
+        self.assertEqual(len(line["tasks"]), 7)
+
+    def test_output_dir_says_where_to_look(self):
+        self.serve()
+        os.environ["OUTPUT_DIR"] = "evidence"
+        (self.folder / "loose.json").write_text(json.dumps(REQUEST))
+        path = self.ends(self.go(file="loose.json"), 0).line["task_path"]
+        self.assertEqual([t["task_path"] for t in self.call_run().line["tasks"]], [path])
+        del os.environ["OUTPUT_DIR"]
+        self.assertEqual(self.call_run().line["tasks"], [])
+
+
+class Terminals(GenerationCase):
+    def next_command(self, result):
+        self.ends(result, 0)
+        lines = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
+        self.assertEqual(len(lines), 1, result)
+        self.assertEqual(result.stderr.splitlines()[-1], lines[0])
+        self.assertGreater(len(result.stderr.splitlines()), 1)
+        return shlex.split(lines[0][6:])
+
+    @unittest.skipUnless(os.name == "posix", "the shell of POSIX")
+    def test_success_is_told_in_a_line_and_so_is_the_command_that_comes_next(self):
+        self.serve()
+        os.environ["OUTPUT_DIR"] = "my files"
+        words = self.next_command(self.call("detect", "--image-url", IMAGE_URL, terminal=True))
+        self.assertEqual(
+            [Path(word).name for word in words[-2:]], [RUN.name, "detect_request.json"]
+        )
+        done = subprocess.run(words, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done)
+        words = self.next_command(self.call(*arguments(), terminal=True))
+        self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
+        path = words[-1]
+        words = self.next_command(self.go("--no-wait", file=path, terminal=True))
+        self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
+        result = self.ends(self.go(file=path, terminal=True), 0)
+        self.assertIn("video.mp4", result.stderr.splitlines()[-1])
+        self.assertNotIn("next:", result.stderr)
+        result = self.ends(self.call_run(terminal=True), 0)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    def test_after_a_detection_the_command_that_comes_next_prepares(self):
+        self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        words = self.next_command(self.go(file=path, terminal=True))
+        self.assertIn(SCRIPT.name, [Path(word).name for word in words])
+        self.assertIn("--detection", words)
+
+    def test_elsewhere_stderr_has_on_success_what_is_paid_for_and_the_progress_only(self):
+        self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        self.assertEqual(self.go(file=path).stderr, "")
+        self.assertEqual(self.call(*arguments()).stderr, "")
+        stderr = self.go().stderr
+        self.assertEqual(stderr.splitlines()[0], "looking at the links")
+        self.assertEqual(
+            stderr.splitlines()[2:], ["PENDING", "RUNNING", "SUCCEEDED", "downloading"]
+        )
+        self.assertEqual((self.go().stderr, self.call_run().stderr), ("", ""))
+
+
+class Trouble(GenerationCase):
+    def test_a_fault_that_nobody_foresaw_is_told_in_the_same_form(self):
+        self.serve()
+
+        class Unforeseen(Exception):
+            pass
+
+        for target in ("tasks.claim", "follow.download", "runs.run_file"):
+            with self.subTest(target):
+                self.clear()
+                with mock.patch(f"aliyun_emo.{target}", side_effect=Unforeseen(KEY)):
+                    result = self.ends(self.go(), 1, "internal")
+                self.assertIn("Unforeseen", result.line["errors"][0]["message"])
+        with mock.patch("json.loads", side_effect=Unforeseen(KEY)):
+            result = self.go()
+        self.assertEqual(result.code, 1)
+        self.assertNotIn("Traceback", result.stderr)
+        self.assertNotIn(KEY, result.stdout + result.stderr)
+        self.assertEqual(result.fields, ["internal"])
+
+    def test_copied_alone_it_says_so_in_one_line(self):
+        alone = self.folder / "alone"
+        alone.mkdir()
+        copy = shutil.copy(RUN, alone)
+        beside = self.folder / "beside"
+        beside.mkdir()
+        shutil.copy(RUN, beside)
+        (beside / SCRIPT.name).write_text("VERSION = '0.1'\n")
+        without = self.folder / "without the package"
+        without.mkdir()
+        for program in (RUN, SCRIPT):
+            shutil.copy(program, without)
+        for script, python in (
+            (copy, []),
+            (copy, ["-I"]),
+            (copy, ["-I", "-S"]),
+            (RUN, ["-I"]),
+            (beside / RUN.name, []),
+            (without / RUN.name, []),
+        ):
+            for words in ([], [FILE], ["--help"], ["--task", "x"]):
+                with self.subTest(f"{script} {python} {words}"):
+                    result = self.run_script(*words, script=script, python=python)
+                    self.assertEqual(result.code, 2, result)
+                    self.assertIs(result.line["ok"], False)
+                    (error,) = result.line["errors"]
+                    self.assertEqual(list(error), ["field", "message", "hint"])
+                    self.assertIn(SCRIPT.name, error["message"] + error["hint"])
+                    self.assertIn("aliyun_emo", error["message"] + error["hint"])
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result)
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_without_room_on_stdout_it_ends_with_1_and_the_id_on_disk(self):
+        service = self.serve()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, str(RUN), FILE, "--no-wait"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=60,
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"stdout cannot be written", done.stderr)
+        self.assertNotIn(b"Traceback", done.stderr)
+        self.assertEqual(self.kept()["response"]["output"]["task_id"], next(iter(service.tasks)))
+
+    @unittest.skipUnless(os.name == "posix", "needs sh")
+    def test_closed_streams_end_in_no_traceback(self):
+        self.serve()
+        for redirection, lines in (("2>&-", 1), (">&-", 0), ("<&-", 1), ("2>&- <&-", 1)):
+            with self.subTest(redirection):
+                self.clear()
+                command = f'"{sys.executable}" "{RUN}" "{FILE}" --interval 0.05 {redirection}'
+                done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
+                self.assertNotIn(b"Traceback", done.stdout + done.stderr)
+                self.assertEqual(len(done.stdout.splitlines()), lines, done)
+                self.assertEqual(self.states(), ["made"])
+
+    @unittest.skipUnless(os.name == "posix", "needs a pseudo-terminal")
+    def test_a_terminal_is_not_asked_for_the_request(self):
+        master, slave = os.openpty()
+        try:
+            result = self.run_script("-", script=RUN, stdin=slave)
+        finally:
+            os.close(master)
+            os.close(slave)
+        self.ends(result, 2, "file")
+        self.assertIn("terminal", result.line["errors"][0]["message"])
+
+    def test_a_word_of_the_service_moves_no_cursor(self):
+        self.serve(tasks=[status_of("RUN\x1b[2J"), succeeded()])
+        result = self.ends(self.go(terminal=True), 0)
+        self.assertNotIn("\x1b", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
