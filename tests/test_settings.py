@@ -1,19 +1,14 @@
-"""The key, the base URL and the proxies: the key goes to the service alone, and only protected."""
+"""What a run goes by: the key, which only goes where it is protected, and how long it waits."""
 
-import json
 import os
-import time
-from pathlib import Path
+import signal
+import unittest
 from unittest import mock
 
-from support import NAME
-from support.service import KEY, Proxy
-from support.service_case import FILE, GenerationCase
+from support import NAME, emo
+from support.service_case import GenerationCase
 
 from aliyun_emo import settings
-
-REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 def as_given(text):
@@ -128,3 +123,107 @@ class Key(GenerationCase):
                 self.assertIn("quotes", result.line["errors"][0]["hint"])
                 self.assertNotIn("sk-x", str(result))
         self.assertEqual((service.seen, self.folders()), ([], []))
+
+
+class Numbers(GenerationCase):
+    def test_numbers_are_checked(self):
+        service = self.serve()
+        for option, texts in {
+            "interval": ["0", "-1", "0.01", "1e3", "nan", "inf", "", "x", "1.2.3", "５", "9" * 400],
+            "timeout": ["-1", "1e3", "nan", "inf", "", "x", "86401", ".", "²"],
+        }.items():
+            for text in texts:
+                with self.subTest(f"{option} {text[:9]}"):
+                    self.ends(self.go(f"--{option}", text), 2, option)
+        self.assertEqual(service.seen, [])
+        self.ends(self.go("--interval", "0.25", "--timeout", "3.5"), 0)
+        self.assertEqual(self.clock.slept, [0.25, 0.25])
+
+    def test_a_number_is_taken_to_its_limits(self):
+        for field, text, seconds in (
+            ("interval", "0.05", 0.05),
+            ("interval", "86400", 86400),
+            ("interval", "007", 7),
+            ("timeout", "0", 0),
+            ("timeout", "0.0", 0),
+            ("timeout", "86400", 86400),
+            ("timeout", "86400.0", 86400),
+        ):
+            with self.subTest(f"{field} {text}"):
+                least = settings.SHORTEST_INTERVAL if field == "interval" else 0
+                self.assertEqual(settings.check_seconds(field, text, least), seconds)
+
+    def test_a_timeout_is_a_moment_and_0_is_none(self):
+        for timeout, asks_once in (("0", True), ("0.0", True), ("10", False)):
+            with self.subTest(timeout):
+                found = self.settings(timeout=timeout)
+                self.assertIs(found.asks_once, asks_once)
+                self.assertEqual(found.deadline == float("inf"), asks_once)
+        left = self.settings().deadline - self.clock.monotonic()
+        self.assertAlmostEqual(left, 1800, delta=60)
+
+    def test_a_request_has_its_time_but_not_beyond_the_deadline_and_a_moment_in_any_case(self):
+        with mock.patch.object(settings.clock, "monotonic", return_value=1000.0):
+            for deadline, expected in (
+                (float("inf"), (10, 30, float("inf"))),
+                (1100.0, (10, 30, 1100.0)),
+                (1020.0, (10, 20, 1020.0)),
+                (1005.0, (5, 5, 1005.0)),
+                (1000.0, (0.05, 0.05, 1000.05)),
+                (900.0, (0.05, 0.05, 1000.05)),
+            ):
+                with self.subTest(deadline):
+                    self.assertEqual(tuple(settings.times_until(deadline)), expected)
+
+
+class Pauses(GenerationCase):
+    """A pause ends with a signal; where one is held until an answer is kept, it says so."""
+
+    def test_a_pause_says_whether_it_goes_on(self):
+        for name, is_held, comes, ends in (
+            ("a pause", False, None, True),
+            ("an interrupt in it", False, signal.SIGTERM, 143),
+            ("a held one", True, None, True),
+            ("an interrupt in a held one", True, signal.SIGTERM, False),
+        ):
+            with self.subTest(name):
+                found = self.settings()
+
+                def wait(seconds, found=found, comes=comes):
+                    if comes:
+                        found.interrupts.handle(comes, None)
+
+                found.interrupts.is_held = is_held
+                with mock.patch.object(settings.clock, "sleep", wait):
+                    try:
+                        self.assertIs(found.pause(1), ends)
+                    except KeyboardInterrupt as interrupt:
+                        self.assertEqual(interrupt.args, (ends,))
+                self.assertIs(found.interrupts.is_held, is_held)
+                self.assertEqual(found.interrupts.came, comes or 0)
+
+    def test_one_that_came_before_it_ends_it_at_once(self):
+        for is_held in (False, True):
+            with self.subTest(is_held):
+                found = self.settings()
+                found.interrupts.came, found.interrupts.is_held = signal.SIGINT, is_held
+                if is_held:
+                    self.assertIs(found.pause(1), False)
+                else:
+                    self.assertRaises(KeyboardInterrupt, found.pause, 1)
+                self.assertEqual(self.clock.slept, [])
+
+
+class Time(GenerationCase):
+    def test_a_time_that_is_over_before_anything_was_sent_is_exit_4(self):
+        found = self.settings(timeout="100")
+        found.check_time()
+        self.clock.sleep(100)
+        with self.assertRaises(emo.Problem) as caught:
+            found.check_time()
+        self.assertEqual((caught.exception.field, caught.exception.code), ("service", 4))
+        self.settings(timeout="0").check_time()
+
+
+if __name__ == "__main__":
+    unittest.main()
