@@ -39,11 +39,16 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
 def command_again(values: emo.Values) -> Sequence[str]:
     """Return the words of the command that comes after the one of `values`, if it can be pasted."""
     done = ("dry_run",) if "dry_run" in values else ("no_wait", "no_download")
+    return command_without(values, *done) if values.get("file") != "-" else ()
+
+
+def command_without(values: emo.Values, *fields: str) -> list[str]:
+    """Return the words of the command line of `values`, but for the options of these `fields`."""
     words = [emo.neighbour("run_emo_request.py")]
-    for field in [field for field in values if field not in (*done, "again")]:
+    for field in [field for field in values if field not in fields]:
         words += [emo.option(field)] if field != "file" else []
         words += [] if field in FLAGS else [values[field]]
-    return words if values.get("file") != "-" else ()
+    return words
 
 
 def tell_tasks(report: emo.Report) -> None:
@@ -76,13 +81,13 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     request = request_of(body, clock.time(), links) if body else None
     folder = evidence_of(path)
     if settings.has("again"):
-        report.errors.append(again_problem(settings, request if generation else None, folder))
+        report.errors.append(again_problem(settings, request, folder))
     if not request or report.errors:
         report.errors += [] if request else links.errors
         report.check(find_key)
         return
     if not settings.has("dry_run"):
-        tasks.sweep(folder)
+        tasks.sweep(folder or os.curdir)
     if generation and settings.has("output"):
         report.error("output", "is of a detection only", "A generation has a folder of its own.")
     elif generation:
@@ -98,15 +103,18 @@ def run_file(settings: Settings, report: emo.Report) -> None:
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
-    """Return what to do in the place of --again, which pays once for each time it is run."""
-    further = ""
-    if request:
+    """Return what to do in the place of --again, which pays once for each time it is run.
+
+    `request` is None where there is none to be read. A detection has no attempts.
+    """
+    words = [sys.executable, *command_without(settings.values, "again", "attempt")]
+    if not request:
+        words += ["--attempt", "N"]
+    elif "audio_url" in request["input"]:
         found = tasks.attempts(os.path.join(folder, "tasks"), request_name(request, settings.base))
-        further = str(tasks.next_attempt(found))
-    words = [*command_again(settings.values), "--attempt", further or "N"]
+        words += ["--attempt", str(tasks.next_attempt(found))]
     message = "is --attempt N now: it may be run again and again, and pays once"
-    command = emo.for_the_shell([sys.executable, *words])
-    return emo.Problem("again", message, f"Run: {command}")
+    return emo.Problem("again", message, f"Run: {emo.for_the_shell(words)}")
 
 
 def evidence_of(path: str) -> str:

@@ -35,7 +35,7 @@ from support.service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
 
 WALKS = int(os.environ.get("EMO_WALKS", "2"))
 STEPS = 80
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 
 
 class Stories(ServiceCase):
@@ -129,9 +129,9 @@ class Walk(ServiceCase):
             step = chance.choices(
                 (
                     *(self.prepare, self.run_one, self.run_with_a_fault, self.run_without_key),
-                    *(self.kill_one, self.a_day_passes, self.change_a_file),
+                    *(self.kill_one, self.run_several, self.a_day_passes, self.change_a_file),
                 ),
-                (10, 40, 30, 8, 3, 10, 5),
+                (10, 40, 30, 8, 3, 1, 10, 5),
             )[0]
             before = self.look()
             told = step(chance.choice("abc"))
@@ -159,8 +159,9 @@ class Walk(ServiceCase):
         self.assertEqual(self.call(*words).code, 0)
 
     def words(self):
-        options = ("--again", "--no-wait", "--no-download", "--timeout 0")
-        return " ".join(o for o in options if self.chance.random() < 0.3).split()
+        attempt = f"--attempt {self.chance.choice((1, 2, 2, 3))}"
+        options = (attempt, "--no-wait", "--no-download", "--timeout 0")
+        return " ".join(o for o in options if self.chance.random() < 0.35).split()
 
     def run_one(self, name):
         words = self.words()
@@ -248,6 +249,28 @@ class Walk(ServiceCase):
         self.service.script["video-synthesis"] = healthy
         return words, result
 
+    def run_several(self, name):
+        """Start up to four processes at once, of which one may be killed; one of them may pay."""
+        healthy = self.service.script["video-synthesis"]
+        self.service.script["video-synthesis"] = [later(0.05, created)]
+        words = self.words()
+        count = self.chance.randrange(2, 5)
+        running = [
+            self.start(self.file(name), "--interval", "0.05", *words, "--timeout", "20")
+            for _ in range(count)
+        ]
+        if self.chance.random() < 0.5:
+            time.sleep(self.chance.random() * 0.3)
+            running[0].kill()
+        results = [self.end_of(process) for process in running]
+        self.quiet(self.service)
+        self.service.script["video-synthesis"] = healthy
+        for result in results:
+            if result.code >= 0:
+                self.check_line(words, result)
+        killed = any(result.code < 0 for result in results)
+        return words, min(results, key=lambda result: result.code) if killed else None
+
     def a_day_passes(self, _):
         folders = [name for name in self.folders() if (TASKS / name / "task.json").exists()]
         if folders:
@@ -261,7 +284,8 @@ class Walk(ServiceCase):
     def look(self):
         """Return what there is: attempts by folder, POSTs that may have made a task, temporaries.
 
-        An attempt is its state, whether it stands in the way of another one, and its request.
+        An attempt is its state, whether it stands in the way of another one, its request, and its
+        number.
         """
         attempts = {}
         for name in self.folders():
@@ -271,10 +295,10 @@ class Walk(ServiceCase):
             record = json.loads(path.read_text()) if path.exists() else {"state": "sending"}
             response = TASKS / name / "response.json"
             status = json.loads(response.read_text())["task_status"] if response.exists() else ""
-            age = time.time() - self.moment(record)
-            runs = record["state"] == "made" and status not in ENDED and age < DAY
-            waits = record["state"] == "sending" and age < 110
-            attempts[name] = (record["state"], runs or waits, name.partition("-")[0])
+            waits = record["state"] == "sending" and time.time() - self.moment(record) < 110
+            runs = record["state"] == "made" and status not in ENDED
+            number = record.get("attempt")
+            attempts[name] = (record["state"], runs or waits, name.partition("-")[0], number)
         taken = len(self.service.of("POST", "video-synthesis")) - self.refusals
         temporary = set(EVIDENCE.rglob(".*"))
         return attempts, taken, temporary
@@ -300,9 +324,11 @@ class Walk(ServiceCase):
             request = name.partition("-")[0]
             earlier = [entry for entry in attempts.values() if entry[2] == request]
             standing = [entry for entry in earlier if entry[0] != "refused"]
-            if "--again" not in words:
+            if "--attempt" not in words:
                 self.assertEqual(standing, [], "sent twice")
             self.assertFalse([entry for entry in standing if entry[1]], "sent beside another")
+        said = [entry[2:] for entry in attempts_now.values() if entry[0] != "refused" and entry[3]]
+        self.assertEqual(len(said), len(set(said)), "an attempt was sent twice")
         if not was_killed:
             self.assertEqual(temporary_now - temporary, set())
         self.check_videos()

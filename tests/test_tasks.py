@@ -1,0 +1,260 @@
+"""The evidence of paid tasks: folders, claims, states, and what is done about a request."""
+
+import json
+import os
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import Case
+
+from aliyun_emo import tasks
+from aliyun_emo.tasks import Follow, Send
+
+NAME = "3f9a12c07b1e"
+ENDED = [("made", status) for status in ("FAILED", "CANCELED", "UNKNOWN", "SUCCEEDED")]
+GOES_ON = [("made", status) for status in ("", "PENDING", "RUNNING", "SUSPENDED", "odd")]
+
+
+def utc(age):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
+
+
+class TaskCase(Case):
+    """A test with folders of the request `NAME`."""
+
+    def place(self, number, state=None, status="", attempt=None, age=3600, **more):
+        """Make a folder; without a `state` it has no record."""
+        folder = Path("tasks", NAME if number == 1 else f"{NAME}-{number}")
+        folder.mkdir(parents=True)
+        if state:
+            record = {"saved_at": utc(age), "state": state, **more}
+            record.update({} if attempt is None else {"attempt": attempt})
+            folder.joinpath("task.json").write_text(json.dumps(record))
+        if status:
+            folder.joinpath("response.json").write_text(json.dumps({"task_status": status}))
+        if not state:
+            os.utime(folder, (time.time() - age,) * 2)
+        return folder
+
+    def clear(self):
+        import shutil
+
+        shutil.rmtree("tasks", ignore_errors=True)
+
+    def decide(self, wanted):
+        """Return the number of the folder that is followed, or what is sent, or the problem."""
+        found = tasks.attempts("tasks", NAME)
+        decision = tasks.decide(found, wanted)
+        if isinstance(decision, Follow):
+            return next(number for number, task in found if task is decision.task)
+        return decision
+
+
+class Decide(TaskCase):
+    def test_what_is_done_about_a_request(self):
+        made = {"state": "made", "status": "RUNNING"}
+        failed = {"state": "made", "status": "FAILED"}
+        refused = {"state": "refused"}
+        young = {"state": "sending", "age": 60}
+        for name, folders, wanted, expected in (
+            ("nothing", [], None, Send(1, 1)),
+            ("nothing, the first", [], 1, Send(1, 1)),
+            ("nothing, the second", [], 2, "there is no attempt 1 yet"),
+            ("refused", [refused], None, Send(1, 2)),
+            ("refused, its number", [{**refused, "attempt": 1}], 1, Send(1, 2)),
+            ("refused twice", [refused, refused], None, Send(1, 3)),
+            ("made", [made], None, 1),
+            ("made, its number", [{**made, "attempt": 1}], 1, 1),
+            ("made, the next", [made], 2, "attempt 1 has not ended"),
+            ("failed", [failed], None, 1),
+            ("failed, the next", [failed], 2, Send(2, 2)),
+            ("failed, the one after that", [failed], 3, "there is no attempt 2 yet"),
+            ("sending now", [young], None, 1),
+            ("sending now, the next", [young], 2, "attempt 1 has not ended"),
+            ("sending long since", [{"state": "sending"}], 2, Send(2, 2)),
+            ("unclear", [{"state": "unclear", "age": 1}], None, 1),
+            ("unclear, the next", [{"state": "unclear", "age": 1}], 2, Send(2, 2)),
+            ("no record, young", [{"age": 9}], None, 1),
+            ("no record, young, the next", [{"age": 9}], 2, "attempt 1 has not ended"),
+            ("no record, old, the next", [{}], 2, Send(2, 2)),
+            ("two, without a number", [failed, made], None, 2),
+            ("two, the first", [failed, made], 1, 1),
+            ("two, the second", [failed, made], 2, 2),
+            ("two, the third", [failed, made], 3, "attempt 2 has not ended"),
+            ("the second was refused", [failed, {**refused, "attempt": 2}], 2, Send(2, 3)),
+            ("the second was refused, the last", [failed, {**refused, "attempt": 2}], None, 1),
+            ("the second in a third folder", [failed, refused, {**made, "attempt": 2}], 2, 3),
+            ("of an earlier version", [failed, refused, made], 2, 3),
+            # One that slept through an attempt wakes up and is refused: nothing is renumbered.
+            (
+                "the first was refused late",
+                [{**refused, "attempt": 1}, {**made, "attempt": 2}],
+                2,
+                2,
+            ),
+            (
+                "the first was refused late, the first",
+                [{**refused, "attempt": 1}, {**made, "attempt": 2}],
+                1,
+                Send(1, 3),
+            ),
+            ("out of order", [{**failed, "attempt": 2}, {**failed, "attempt": 1}], 2, 1),
+            ("no number", [{**made, "attempt": "2"}], 1, 1),
+            ("an odd state", [{"state": "lost", "age": 9}], 2, "attempt 1 has not ended"),
+        ):
+            with self.subTest(name):
+                self.clear()
+                for number, options in enumerate(folders, 1):
+                    self.place(number, **options)
+                decision = self.decide(wanted)
+                if isinstance(expected, str):
+                    self.assertEqual(decision.field, "attempt")
+                    self.assertIn(expected, decision.message)
+                    self.assertTrue(decision.hint)
+                else:
+                    self.assertEqual(decision, expected)
+
+    def test_a_made_task_gives_way_once_its_end_is_known(self):
+        for (state, status), gives_way in (
+            *((row, True) for row in ENDED),
+            *((row, False) for row in GOES_ON),
+        ):
+            with self.subTest(status):
+                self.clear()
+                self.place(1, state, status)
+                self.assertEqual(isinstance(self.decide(2), Send), gives_way)
+
+    def test_the_clock_gives_two_minutes_to_who_is_at_it_and_no_end_to_a_task(self):
+        for age, sends in ((0, False), (119, False), (121, True), (-3600, True)):
+            with self.subTest(age):
+                self.clear()
+                self.place(1, "sending", age=age)
+                self.assertEqual(isinstance(self.decide(2), Send), sends)
+        self.clear()
+        self.place(1, "made", "RUNNING", age=30 * 24 * 3600)
+        self.assertNotIsInstance(self.decide(2), Send)
+
+    def test_the_number_that_comes_next(self):
+        for folders, expected in (
+            ([], 1),
+            ([{"state": "refused"}], 1),
+            ([{"state": "made"}], 2),
+            ([{"state": "made"}, {"state": "refused"}, {"state": "unclear"}], 3),
+            ([{"state": "made", "attempt": 4}], 5),
+        ):
+            with self.subTest(folders):
+                self.clear()
+                for number, options in enumerate(folders, 1):
+                    self.place(number, **options)
+                self.assertEqual(tasks.next_attempt(tasks.attempts("tasks", NAME)), expected)
+
+
+class Claims(TaskCase):
+    def test_one_of_many_makes_a_folder(self):
+        made = [tasks.claim("tasks", NAME, 1) for _ in range(3)]
+        self.assertEqual([bool(task) for task in made], [True, False, False])
+        self.assertTrue(made[0].is_new)
+        self.assertEqual(tasks.claim("tasks", NAME, 2).folder, os.path.join("tasks", f"{NAME}-2"))
+
+    def test_who_says_the_same_attempt_is_a_rival(self):
+        for other, is_rival in (
+            ({"state": "sending", "attempt": 2}, True),
+            ({"state": "made", "attempt": 2}, True),
+            ({"state": "refused", "attempt": 2}, False),
+            ({"state": "made", "attempt": 1}, False),
+            ({"state": "made"}, False),
+            ({}, False),
+        ):
+            with self.subTest(other):
+                self.clear()
+                self.place(1, "made", "FAILED", attempt=1)
+                mine = tasks.Task(str(self.place(2, "sending", attempt=2)))
+                self.place(3, **other)
+                found = tasks.attempts("tasks", NAME)
+                self.assertEqual(tasks.has_rival(found, mine), is_rival)
+
+    def test_only_folders_of_the_request_count_in_any_case_and_in_order(self):
+        for name in (NAME, f"{NAME}-10", f"{NAME.upper()}-2", f"{NAME}-01", f"{NAME}x", ".x"):
+            Path("tasks", name).mkdir(parents=True)
+        numbers = [number for number, _ in tasks.attempts("tasks", NAME)]
+        self.assertEqual(numbers, [1, 2, 10])
+
+    def test_what_never_left_leaves_nothing(self):
+        task = tasks.claim("tasks", NAME, 1)
+        task.write(state="sending")
+        task.remove()
+        self.assertEqual(os.listdir("tasks"), [])
+
+
+class Evidence(TaskCase):
+    def test_an_id_counts_also_in_an_answer_that_is_kept_as_text(self):
+        for response in (
+            {"output": {"task_id": "a"}},
+            '{"output": {"task_id": "a"}, "x": 1e999}',
+            '{"output": {"task_id": "a"}, "output": {"task_id": "a"}}',
+            '{"output": {}, "output": {"task_id": "a"}}',
+        ):
+            with self.subTest(response):
+                self.clear()
+                folder = self.place(1, "made", response=response)
+                self.assertEqual(tasks.Task(str(folder)).task_id, "a")
+
+    def test_a_record_that_cannot_be_read_counts_as_sending(self):
+        for content in (b"", b"{", b"[]", b'{"state": 7}', b"\xff", b"[" * 9999):
+            with self.subTest(content[:9]):
+                self.clear()
+                folder = self.place(1)
+                folder.joinpath("task.json").write_bytes(content)
+                self.assertEqual(tasks.Task(str(folder)).state, "sending")
+
+    def test_a_record_is_on_the_disk_on_return(self):
+        task = tasks.claim("tasks", NAME, 1)
+        with mock.patch("os.fsync") as synced:
+            task.write(state="sending")
+        self.assertGreaterEqual(synced.call_count, 1)
+        self.assertEqual(tasks.Task(task.folder).state, "sending")
+
+    def test_a_snapshot_that_finds_no_room_leaves_no_half_line(self):
+        task = tasks.claim("tasks", NAME, 1)
+        task.append_snapshot({"a": 1})
+        before = Path(task.path("polls.jsonl")).read_bytes()
+
+        class Full:
+            def __init__(self, file):
+                self.file = file
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+            def __getattr__(self, name):
+                return getattr(self.file, name)
+
+            def write(self, line):
+                return self.file.write(line[:5])
+
+        real = open
+        with (
+            mock.patch("builtins.open", lambda *w, **m: Full(real(*w, **m))),
+            self.assertRaises(OSError) as caught,
+        ):
+            task.append_snapshot({"a": 2})
+        self.assertEqual(caught.exception.filename, task.path("polls.jsonl"))
+        self.assertEqual(Path(task.path("polls.jsonl")).read_bytes(), before)
+
+    def test_what_killed_runs_left_goes_after_a_day(self):
+        old, young = Path("tasks/.emo-1-0a.tmp"), Path("tasks/.emo-2-0b.tmp")
+        for path in (old, young):
+            path.mkdir(parents=True)
+            path.joinpath("x").touch()
+        os.utime(old, (time.time() - 25 * 3600,) * 2)
+        tasks.sweep(".")
+        self.assertEqual(os.listdir("tasks"), [young.name])
+
+
+if __name__ == "__main__":
+    unittest.main()
