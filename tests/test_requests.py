@@ -8,8 +8,8 @@ import unittest
 from pathlib import Path
 
 from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, emo
-from support.service import PORTRAIT, SPEECH
-from support.service_case import DETECTION, FILE, GenerationCase, other
+from support.service import PORTRAIT, SPEECH, fixture
+from support.service_case import DETECTION, EVIDENCE, FILE, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
 
 from aliyun_emo import requests, settings
@@ -224,6 +224,60 @@ class Reading(GenerationCase):
         detection = os.path.join("output", "aliyun-emo", "detect_request.json")
         self.ends(self.call_run(detection), 2, "file")
         self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+
+    def test_a_file_is_checked_like_options(self):
+        service = self.serve()
+        good = REQUEST["input"]
+        for name, document, fields in (
+            ("no input", {"model": "emo-v1"}, ["file"]),
+            ("a saved answer", fixture("detection-pass"), ["file"]),
+            ("a record", {"saved_at": "x", "request": REQUEST, "response": None}, ["file"]),
+            ("local", {"input": {**good, "image_url": "portrait.png"}}, ["image_url"]),
+            ("number", {"input": {**good, "audio_url": 7}}, ["audio_url"]),
+            ("null", {"input": {**good, "audio_url": None}}, ["audio_url"]),
+            ("misfit", {"input": {**good, "ext_bbox": [0, 0, 4, 300]}}, ["ext_bbox", "face_bbox"]),
+            ("no parameters", {"input": good, "parameters": []}, ["file"]),
+            ("null parameters", {"input": good, "parameters": None}, ["file"]),
+            ("no box", {"input": {**good, "face_bbox": None}}, ["face_bbox"]),
+            ("text box", {"input": {**good, "face_bbox": "1,2,3,4"}}, ["face_bbox"]),
+            ("style", {"input": good, "parameters": {"style_level": "loud"}}, ["style_level"]),
+            ("misspelt", {"input": good, "parameters": {"stile_level": "calm"}}, ["file"]),
+            ("ratio", {"input": good, "parameters": {"ratio": "1:1"}}, ["file"]),
+            ("model", {"model": "emo-v1-detect", "input": good}, ["model"]),
+            ("no audio", {"input": {k: v for k, v in good.items() if k != "audio_url"}}, None),
+            (
+                "detection of emo-v1",
+                {"model": "emo-v1", "input": {"image_url": IMAGE_URL}},
+                ["model"],
+            ),
+        ):
+            with self.subTest(name):
+                self.write("request.json", document)
+                result = self.ends(self.go(), 2)
+                if fields:
+                    self.assertEqual(result.fields, fields, result)
+        for content in (b"", b"{", b"[]", b"\xff", b"[" * 2**18):
+            with self.subTest(content[:5]):
+                (EVIDENCE / "request.json").write_bytes(content)
+                self.ends(self.go(), 2, "file")
+        (EVIDENCE / "request.json").unlink()
+        for path in (FILE, "nowhere/request.json", ""):
+            with self.subTest(path):
+                result = self.ends(self.go(file=path), 2, "file")
+                if path:
+                    self.assertIn("prepare", result.line["errors"][0]["hint"])
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_a_file_is_read_leniently_and_sent_normalized(self):
+        service = self.serve()
+        body = {"input": {**REQUEST["input"], "image_url": " HTTPS://Example.com/portrait.png#x "}}
+        path = self.folder / "mine.json"
+        path.write_bytes(json.dumps(body).encode("utf-16"))
+        result = self.ends(self.go(file=str(path)), 0)
+        sent = {**REQUEST, "parameters": {"style_level": "normal"}}
+        self.assertEqual(json.loads(service.posts[0].body), sent)
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["image_url"])
+        self.assertIn("warning: image_url:", result.stderr)
 
     def test_an_expired_link_hides_no_request(self):
         link = f"{IMAGE_URL}?OSSAccessKeyId=k&Expires={NOW - HOUR}&Signature=s"

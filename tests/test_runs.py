@@ -217,6 +217,73 @@ class Tasks(GenerationCase):
         self.assertEqual(sorted(result.fields), ["again", "attempt", "task"])
         self.assertEqual(service.seen, [])
 
+    def test_a_task_of_this_folder_is_gone_on_with(self):
+        service = self.serve()
+        self.write("b.json", other(style_level="calm"))
+        first = self.ends(self.go("--no-wait"), 0).line
+        self.go("--no-wait", file=os.path.join("output", "aliyun-emo", "b.json"))
+        result = self.ends_with_video(self.call_run("--task", first["task_id"]))
+        self.assertEqual(result["task_path"], first["task_path"])
+        self.assertEqual((len(service.posts), len(self.folders())), (2, 2))
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.assertEqual(self.ends_with_video(self.go()), result)
+
+    def test_a_task_that_was_made_elsewhere_gets_a_folder_of_its_own(self):
+        service = self.serve()
+        task_id = "0385dc79-5ff8-4d82-bcb6-7fc4b1d0e1a2"
+        service.tasks[task_id] = 0
+        line = self.ends_with_video(self.call_run("--task", task_id))
+        self.assertEqual(self.folders(), [f"id-{task_id}"])
+        self.assertEqual(list(line), ["ok", *KEYS, "warnings"])
+        self.assertEqual((line["state"], service.posts), ("made", []))
+        service.seen.clear()
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.assertEqual(self.ends_with_video(self.call_run("--task", task_id)), line | {})
+        self.assertEqual(service.seen, [])
+        (row,) = self.ends(self.call_run(), 0).line["tasks"]
+        self.assertEqual((row["task_id"], row["video_path"]), (task_id, line["video_path"]))
+        self.age(3 * DAY)
+        self.ends_with_video(self.call_run("--task", task_id))
+
+    def test_an_id_is_made_safe_and_no_two_share_a_folder(self):
+        service = self.serve()
+        ids = [
+            *("Abc", "abc", "ABC", "../../../x", "a/b?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
+            *("x" * 3000, "X" * 3000, "a%2Fb", "a:b", "*", "id-abc", "\\\\host\\c$"),
+        ]
+        for task_id in ids:
+            service.tasks[task_id] = 0
+            line = self.ends(self.call_run("--task", task_id, "--no-download"), 0).line
+            self.assertEqual(line["task_id"], task_id)
+            self.assertEqual(Path(line["task_path"]).parent.parent, TASKS)
+        folders = [name.lower() for name in self.folders()]
+        self.assertEqual(len(set(folders)), len(ids))
+        for name in folders:
+            self.assertRegex(name, r"^id-[a-z0-9.-]{1,200}$")
+        for handler in service.polls:
+            self.assertEqual(handler.path.count("/"), 4, handler.path)
+        service.seen.clear()
+        for task_id in ("", " ", "a b", "a\nb", "é", "\x1b", ".", ".."):
+            with self.subTest(task_id):
+                self.ends(self.call_run("--task", task_id), 2, "task")
+        self.assertEqual(service.seen, [])
+
+    def test_a_task_that_is_not_known_is_exit_3(self):
+        self.serve()
+        result = self.ends(self.call_run("--task", "of-another-account"), 3, "service")
+        self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
+
+    def test_its_key_is_needed_only_where_there_is_something_to_ask(self):
+        service = self.serve()
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.ends(self.call_run("--task", "of-another-account"), 2, "api_key")
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_it_stands_for_file_and_not_beside_it(self):
+        service = self.serve()
+        self.ends(self.go("--task", "abc"), 2, "task")
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
 
 class Evidence(GenerationCase):
     """The folder of evidence that a FILE belongs to is the real one, however it is reached."""

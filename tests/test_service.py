@@ -1,183 +1,363 @@
-"""The scripted service itself: what it takes, and that it takes nothing else."""
+"""What is asked of the service, what its answers mean, and sending until taken or refused."""
 
-import contextlib
+import gzip
 import json
-import os
-import ssl
+import time
 import unittest
-import urllib.error
-import urllib.request
+from email.message import Message
+from email.utils import formatdate
+from functools import partial
 
-from support import REQUEST, Case
+from support import REQUEST, emo
 from support.service import (
-    FORM,
     KEY,
-    PORTRAIT,
-    SPEECH,
-    SPEECH_WAV,
-    Service,
-    policy_with,
-    store_fails,
+    announced,
+    created,
+    drip,
+    fails,
+    polled,
+    raw,
+    reset,
+    says,
+    stall,
 )
+from support.service_case import DETECTION, KEYS, GenerationCase, ServiceCase, other
 
-MODEL = "emo-v1"
-POLICY = f"/api/v1/uploads?action=getPolicy&model={MODEL}"
-CALLS = [f"/api/v1/services/aigc/image2video/{name}" for name in ("face-detect", "video-synthesis")]
-AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-RESOLVES = {"X-DashScope-OssResourceResolve": "enable"}
-MULTIPART = {"Content-Type": "multipart/form-data; boundary=limit"}
+from aliyun_emo import service as room
+from aliyun_emo.refusals import REMEDIES
+from aliyun_emo.service import DETECTION_PATH, GENERATION_PATH, NOT_TAKEN, Answer
+
+THROTTLED = fails("error-429", 429)
+VAST = b'{"output": {"task_id": "a"}, "usage": 1e999}'
+TWICE = raw(200, b'{"output": {"task_id": "a"}, "output": {"task_id": "a"}}')
+packed = partial(raw, 200, Content_Encoding="gzip")
 
 
-class ScriptedService(Case):
-    def setUp(self):
-        super().setUp()
-        services = contextlib.ExitStack()
-        self.addCleanup(services.close)
-        lost = store_fails(404, "NoSuchKey", "The <key> does not exist.")
-        self.service = services.enter_context(Service(links={"lost.png": lost}))
-        os.environ.update(self.service.environment)
+class Faults(GenerationCase):
+    """What goes wrong while a request is sent, a row a fault."""
 
-    def ask(self, link, data=None, headers=None):
-        """Return status and body of what a path here answers, or by way of the proxy a link."""
-        proxies = {} if link.startswith("/") else None
-        url = self.service.root + link if link.startswith("/") else link
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
-        try:
-            with opener.open(urllib.request.Request(url, data, headers or {}), timeout=20) as came:
-                return came.status, came.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    def form(self, model=MODEL):
-        """Return the fields of an upload with a new policy."""
-        data = json.loads(self.ask(POLICY.replace(MODEL, model), None, AUTHORIZED)[1])["data"]
-        fields = {field: data.get(member, "").encode() for field, member in FORM.items()}
-        key = f"{data['upload_dir']}/portrait.png".encode()
-        return {**fields, "key": key, "success_action_status": b"200", "file": PORTRAIT}
-
-    def upload(self, fields, end=b"", **headers):
-        """Return status and body of what the store answers to `fields`, pairs of name and value."""
-        body = b""
-        for name, value in fields:
-            filename = '; filename="portrait.png"' if name == "file" else ""
-            head = f'--limit\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'
-            body += head.encode() + value + b"\r\n"
-        return self.ask("/", body + b"--limit--\r\n" + end, {**MULTIPART, **headers})
-
-    def test_policies(self):
-        for name, path, headers, data, expected in (
-            ("no key", POLICY, {}, None, (401, "InvalidApiKey")),
-            ("another key", POLICY, {"Authorization": "Bearer x"}, None, (401, "InvalidApiKey")),
-            ("POST", POLICY, AUTHORIZED, b"{}", (400, "InvalidParameter")),
-            ("no model", POLICY[: -len(MODEL)], AUTHORIZED, None, (400, "InvalidParameter")),
-            ("two models", f"{POLICY}&model=x", AUTHORIZED, None, (400, "InvalidParameter")),
-            ("action", POLICY.replace("P", "p"), AUTHORIZED, None, (400, "InvalidParameter")),
+    def test_each_fault_ends_as_its_row_says(self):
+        cut = raw(200, b'{"output": {"task_id"', Content_Length="500")
+        late = formatdate(time.time() + 3600, usegmt=True)
+        soon = formatdate(time.time() + 3, usegmt=True)
+        deep = raw(200, b'{"output":' + b"[" * 5000 + b"]" * 5000 + b"}")
+        wait = partial(fails, "error-429", 429)
+        for name, script, posts, code, state, status, words in (
+            # name, answers, POSTs, exit code, state in task.json, its http_status, the message
+            ("401", [fails("error-401", 401)], 1, 3, "refused", 401, "InvalidApiKey"),
+            ("400", [says({"code": "Arrearage"}, 400)], 1, 3, "refused", 400, "Arrearage"),
+            ("400 with no JSON", [raw(400, b"<html>no")], 1, 3, "refused", 400, "<html>no"),
+            ("truncated 400", [raw(400, b'{"c', Content_Length="50")], 1, 3, "refused", 400, "{"),
+            ("403", [says({"message": "no"}, 403)], 1, 3, "refused", 403, "no"),
+            ("404", [raw(404, b"")], 1, 3, "refused", 404, "404"),
+            ("425", [raw(425, b""), created], 1, None, "refused", 425, "425"),
+            ("302", [raw(302, b"", Location="http://a.bc/")], 1, 3, "refused", 302, "redirects"),
+            ("307", [raw(307, b"", Location="/x")], 1, 3, "refused", 307, "redirects"),
+            ("429 for ever", [THROTTLED], 5, 4, None, 429, "Throttling"),
+            ("429 once", [THROTTLED, created], 2, 0, "made", 200, ""),
+            ("429, 2 s", [wait(Retry_After="2"), created], 2, 0, "made", 200, ""),
+            ("429, a date", [wait(Retry_After=soon), created], 2, 0, "made", 200, ""),
+            ("429, too long", [wait(Retry_After="31"), created], 1, 4, None, 429, "Throttling"),
+            ("429, an hour", [wait(Retry_After=late), created], 1, 4, None, 429, "Throttling"),
+            ("429, nonsense", [wait(Retry_After="soon"), created], 2, 0, "made", 200, ""),
+            ("429, ²", [wait(Retry_After="²"), created], 2, 0, "made", 200, ""),
+            ("429, -1", [wait(Retry_After="-1"), created], 2, 0, "made", 200, ""),
+            ("429, 9s", [wait(Retry_After="9" * 400), created], 1, 4, None, 429, "Throttling"),
+            ("429 of no JSON", [raw(429, b"slow down"), created], 2, 0, "made", 200, ""),
+            ("408", [raw(408, b""), created], 1, 4, "unclear", 408, "408"),
+            ("500", [says({"code": "InternalError"}, 500)], 1, 4, "unclear", 500, "InternalError"),
+            ("503", [raw(503, b"busy"), created], 1, 4, "unclear", 503, "busy"),
+            ("503, 1 s", [raw(503, b"", Retry_After="1"), created], 1, 4, "unclear", 503, "503"),
+            ("reset after the body", [reset, created], 1, 4, "unclear", None, "reset"),
+            ("stall", [stall, created], 1, 4, "unclear", None, "too long"),
+            ("drip", [drip, created], 1, 4, "unclear", 200, ""),
+            ("truncated", [cut, created], 1, 4, "unclear", 200, "task_id"),
+            ("over-long", [raw(200, b"x" * 2**21), created], 1, 4, "unclear", 200, "xxx"),
+            ("no JSON", [raw(200, b"<html>hello"), created], 1, 4, "unclear", 200, "<html>hello"),
+            ("nothing", [raw(200, b""), created], 1, 4, "unclear", 200, "200"),
+            ("204", [raw(204, b""), created], 1, 4, "unclear", 204, "204"),
+            ("another shape", [says({"output": {"a": 1}}), created], 1, 4, "unclear", 200, "a"),
+            ("numeric id", [says({"output": {"task_id": 774411}})], 1, 4, "unclear", 200, "774411"),
+            ("a list", [says(["odd"]), created], 1, 4, "unclear", 200, "odd"),
+            ("a text", [says("odd"), created], 1, 4, "unclear", 200, "odd"),
+            ("false", [says(False), created], 1, 4, "unclear", 200, "alse"),
+            ("no id", [says({"output": {"task_id": ""}}), created], 1, 4, "unclear", 200, "200"),
+            ("error in 200", [says({"code": "Odd", "message": "m"})], 1, 4, "unclear", 200, "Odd"),
+            ("nested deep", [deep, created], 1, 4, "unclear", 200, "[["),
+            ("102 before it", [announced(created, 102)], 1, 0, "made", 200, ""),
+            ("103s before it", [announced(created, 100, 103, 103)], 1, 0, "made", 200, ""),
+            ("a name twice", [TWICE, created], 1, 0, "made", 200, ""),
+            ("1e999", [raw(200, VAST), created], 1, 0, "made", 200, ""),
+            ("gzip", [packed(gzip.compress(VAST)), created], 1, 0, "made", 200, ""),
+            ("gzip, cut", [packed(gzip.compress(VAST)[:-9])], 1, 0, "made", 200, ""),
+            ("no gzip", [packed(b"<html>hello"), created], 1, 4, "unclear", 200, "<html>hello"),
+            ("103, then 400", [announced(raw(400, b"n"), 103)], 1, 3, "refused", 400, "n"),
         ):
             with self.subTest(name):
-                status, body = self.ask(path, data, headers)
-                self.assertEqual((status, json.loads(body)["code"]), expected)
-        self.assertEqual(self.service.policies, {})
-        first, second = self.form(), self.form("emo-detect-v1")
-        for field in ("policy", "Signature", "key"):
-            self.assertNotEqual(first[field], second[field])
-        models = [model for model, _ in self.service.policies.values()]
-        self.assertEqual(models, [MODEL, "emo-detect-v1"])
+                self.clear()
+                service = self.serve(video_synthesis=list(script))
+                with self.patience(script):
+                    result = self.go("--no-wait")
+                code = result.code if code is None else code
+                self.ends(result, code, *(["service"] if code else []))
+                self.assertEqual(len(service.posts), posts)
+                self.assertLessEqual(sum(self.clock.slept), 30)
+                self.assert_no_temporary_files()
+                if code:
+                    self.assertIn(words, result.line["errors"][0]["message"])
+                if not state:
+                    self.assertEqual(self.folders(), [])
+                    continue
+                record = self.kept()
+                self.assertEqual((record["state"], record["http_status"]), (state, status))
+                self.assertEqual(result.line["state"], state)
+                self.assertEqual(record["request"], REQUEST)
+                if state == "unclear":
+                    self.assertIn("--attempt 2", result.line["errors"][0]["hint"])
+                    again = self.ends(self.go(), 4, "service").line
+                    self.assertEqual(list(again), ["ok", "errors", *KEYS, "warnings"])
+                    self.assertEqual(len(service.posts), posts)
+                    self.assertEqual(self.kept(), record)
 
-    def test_an_upload_that_is_not_as_documented_is_refused(self):
-        good, foreign = self.form(), self.form()
-        pairs = list(good.items())
-        rows = [
-            ("an unknown field", [("x", b"1"), *pairs], 400),
-            ("another status", {**good, "success_action_status": b"204"}.items(), 400),
-            ("another key id", {**good, "OSSAccessKeyId": b"LTAI"}.items(), 403),
-            ("public", {**good, "x-oss-object-acl": b"public-read"}.items(), 403),
-            ("a folder more", {**good, "key": good["key"] + b"/a"}.items(), 403),
-        ]
-        for name in FORM:
-            others = [pair for pair in pairs if pair[0] != name]
-            rows += [
-                (f"no {name}", others, 400),
-                (f"an empty {name}", {**good, name: b""}.items(), 400),
-                (f"two {name}", [(name, good[name]), *pairs], 400),
-            ]
-            if name != "file":
-                rows.append((f"{name} after file", [*others, (name, good[name])], 400))
-            if name in ("Signature", "policy", "key"):
-                rows.append((f"another {name}", {**good, name: foreign[name]}.items(), 403))
-        for name, fields, status in rows:
+    def test_retry_after_is_obeyed_to_the_second(self):
+        self.serve(video_synthesis=[fails("error-429", 429, Retry_After="7"), created])
+        self.ends(self.go("--no-wait"), 0)
+        self.assertEqual(self.clock.slept, [7])
+
+    def test_a_retry_after_out_of_range_is_none(self):
+        for text in (
+            "Fri, 31 Dec 99999 23:59:59 GMT",
+            "Mon, 32 Jan 2026 00:00:00 GMT",
+            "Mon, 01 Jan 2026 25:00:00 GMT",
+            "Mon, 01 Jan 2026 00:00:00 +999999999999",
+            "1e3",
+            "\u00b2\u00b3",
+            "",
+        ):
+            with self.subTest(text):
+                self.clear()
+                self.serve(video_synthesis=[fails("error-429", 429, Retry_After=text), created])
+                self.ends(self.go("--no-wait"), 0)
+                self.assertEqual(self.clock.slept, [1])
+
+    def test_a_reset_before_the_body_was_read_may_have_been_taken(self):
+        service = self.serve()
+        service.before_body = True
+        self.ends(self.go(), 4, "service")
+        self.assertEqual((len(service.posts), self.states()), (1, ["unclear"]))
+
+    def test_no_try_starts_half_a_minute_after_the_first_or_when_the_time_is_over(self):
+        for name, words, script, posts in (
+            ("half a minute", [], [THROTTLED], 5),
+            ("a pause that is asked for", [], [fails("error-429", 429, Retry_After="14")], 3),
+            ("--timeout", ["--timeout", "8"], [THROTTLED], 4),
+            ("--timeout 0 sends once", ["--timeout", "0"], [THROTTLED], 5),
+        ):
             with self.subTest(name):
-                came, body = self.upload(fields)
-                self.assertEqual(came, status, body)
-                self.assertRegex(body, rb"^<\?xml .*\n<Error>\n  <Code>[A-Z]")
-        for options in (
-            AUTHORIZED,
-            {"Content-Type": "application/x-www-form-urlencoded"},
-            {"Content-Type": "multipart/form-data; boundary=x"},
-            {"end": b"x"},
+                self.clear()
+                service = self.serve(video_synthesis=script)
+                self.ends(self.go("--no-look", *words), 4, "service")
+                self.assertEqual(len(service.posts), posts)
+
+
+class Messages(GenerationCase):
+    """What an answer means for people."""
+
+    def test_what_the_service_says_is_shown_with_its_remedy_and_safely(self):
+        self.serve(video_synthesis=[fails("error-401", 401)])
+        (error,) = self.go().line["errors"]
+        self.assertEqual(error["hint"], REMEDIES["InvalidApiKey"])
+        for words in ("HTTP 401", "InvalidApiKey", "No API-key provided.", "7438d53d-6eb8"):
+            self.assertIn(words, error["message"])
+        nasty = {
+            "code": f"\x1b[2J{KEY}",
+            "message": f"Bearer {KEY} https://example.com/a?Signature=s3cret \u202e",
+            "request_id": {"a": KEY},
+        }
+        self.serve(video_synthesis=[says(nasty, 400)])
+        result = self.ends(self.go(), 3, "service")
+        self.assertNotIn("s3cret", str(result))
+
+    def test_a_404_without_json_mentions_the_base_url(self):
+        for body, mentions in ((b"", True), (b"<html>", True), (b'{"code": "NoModel"}', False)):
+            with self.subTest(body):
+                self.clear()
+                self.serve(video_synthesis=[raw(404, body)])
+                (error,) = self.ends(self.go(), 3).line["errors"]
+                if mentions:
+                    self.assertIn("DASHSCOPE_BASE_URL", error["hint"])
+
+    def test_no_message_takes_longer_than_a_blink(self):
+        for text in (
+            " " * 2**20,
+            "\n" * 2**20,
+            "a" * 2**20,
+            "//" * 2**19,
+            "https://a/?" * 90_000,
+            "a " * 2**19,
         ):
-            with self.subTest(options):
-                self.assertEqual(self.upload(pairs, **options)[0], 400)
-        self.assertEqual(self.service.store, {})
+            with self.subTest(text[:12]):
+                start = time.monotonic()
+                self.assertLess(len(emo.shown_words(text)), 2000)
+                self.assertLess(time.monotonic() - start, 2)
+        for body in (b"a" * 2**20, b" " * 2**20, json.dumps({"code": "a" * 2**19}).encode()):
+            for status in (200, 400):
+                with self.subTest(f"{status} {body[:9]}"):
+                    self.clear()
+                    self.serve(video_synthesis=[raw(status, body)])
+                    start = time.monotonic()
+                    result = self.ends(self.go(), self.go().code)
+                    self.assertLess(time.monotonic() - start, 10)
+                    self.assertLess(len(result.stdout), 5000)
 
-    def test_an_upload(self):
-        good = {"x-oss-content-type": b"image/png", **self.form()}
-        self.assertEqual(self.upload(good.items()), (200, b""))
-        self.assertEqual(self.service.store, {good["key"].decode(): (MODEL, PORTRAIT)})
-        self.assertIn(b"FileAlreadyExists", self.upload(good.items())[1])
-        self.service.script["uploads"] = [policy_with(max_file_size_mb="1", signature=None)]
-        self.assertEqual(self.form()["Signature"], b"")
-        self.service.script["uploads"] = [policy_with(max_file_size_mb="1")]
-        for size, status in ((1024 * 1024, 200), (1024 * 1024 + 1, 400)):
-            self.assertEqual(self.upload({**self.form(), "file": bytes(size)}.items())[0], status)
-        self.assertEqual(len(self.service.uploads), 4)
-
-    def test_links_of_a_body(self):
-        for model in (MODEL, "emo-detect-v1"):
-            self.upload(self.form(model).items())
-        key, other = self.service.store
-        for name, headers, link, more, expected in (
-            ("uploaded", RESOLVES, f"oss://{key}", {}, None),
-            ("public", {}, "HTTPS://example.com/portrait.png", {}, None),
-            ("not to be resolved", {}, f"oss://{key}", {}, "invalid_parameter_error"),
-            ("of another model", RESOLVES, f"oss://{other}", {}, "invalid_parameter_error"),
-            ("of nobody", RESOLVES, "oss://x/y.png", {}, "invalid_parameter_error"),
-            ("oss in capitals", RESOLVES, f"OSS://{key}", {}, "InvalidParameter"),
-            ("a local file", {}, "file:///x.png", {}, "InvalidParameter"),
-            ("a path", {}, "x.png", {}, "InvalidParameter"),
-            ("a member more", {}, "https://example.com/x", {"file": ""}, "InvalidParameter"),
+    def test_each_status_says_whether_it_may_be_another_one_later(self):
+        for status, code in (
+            *((200, 4), (204, 4), (302, 3), (400, 3), (401, 3), (403, 3), (404, 3), (413, 3)),
+            *((408, 4), (425, 4), (429, 4), (500, 4), (502, 4), (503, 4), (599, 4)),
         ):
-            for path in CALLS:
-                with self.subTest(name, path=path):
-                    body = {**REQUEST, "input": {"image_url": link}, **more}
-                    body["parameters"] = {"ratio": "1:1"}
-                    status, answer = self.ask(path, json.dumps(body).encode(), headers)
-                    self.assertEqual(status, 400 if expected else 200)
-                    self.assertEqual(json.loads(answer).get("code"), expected)
-        self.assertEqual(len(self.service.tasks), 2)
+            for document in (None, "<html>", {"code": "Odd", "message": "m"}, ["x"]):
+                with self.subTest(f"{status} {document}"):
+                    problem = room.answer_problem(Answer(status, document))
+                    self.assertEqual((problem.field, problem.code), ("service", code))
+                    self.assertIn(f"HTTP {status}", problem.message)
+                    self.assertTrue(problem.hint)
+        problem = room.answer_problem(room.no_answer("the connection was refused", True))
+        self.assertEqual(problem.code, 4)
+        self.assertEqual(problem.message, "no answer: the connection was refused")
 
-    def test_the_public_internet(self):
-        for host in ("https://example.com", "https://b.example.com", "http://emo.invalid"):
-            for path, expected in (
-                ("/portrait.png?x=1", (200, PORTRAIT)),
-                ("/a/portrait", (200, PORTRAIT)),
-                ("/speech.mp3", (200, SPEECH)),
-                ("/speech.wav?Expires=1", (200, SPEECH_WAV)),
-            ):
-                with self.subTest(host + path):
-                    self.assertEqual(self.ask(host + path), expected)
-                    self.assertEqual(self.service.looks[-1].url, host + path)
-            self.assertEqual(self.ask(f"{host}/x.zip")[0], 404)
-            self.assertIn(b"&lt;key&gt;", self.ask(f"{host}/lost.png?x")[1])
-            self.assertEqual(self.ask(f"{host}/x.png", b"x")[0], 405)
-        self.assertEqual(self.service.seen, [])
 
-    def test_the_certificate_is_of_some_hosts_and_of_no_public_authority(self):
-        for host, authority in (("example.net", os.environ["SSL_CERT_FILE"]), ("example.com", "")):
-            os.environ["SSL_CERT_FILE"] = authority
-            with self.subTest(host), self.assertRaises(urllib.error.URLError) as caught:
-                self.ask(f"https://{host}/portrait.png")
-            self.assertIsInstance(caught.exception.reason, ssl.SSLCertVerificationError)
+class Meanings(unittest.TestCase):
+    def test_an_answer_to_a_post_means_the_state_of_its_task(self):
+        made = {"output": {"task_id": "a"}}
+        passed = {"output": {"check_pass": False}}
+        for path, answer, state in (
+            (GENERATION_PATH, Answer(200, made), "made"),
+            (GENERATION_PATH, Answer(299, made), "made"),
+            (GENERATION_PATH, Answer(200, json.dumps(made)), "made"),
+            (GENERATION_PATH, Answer(200, VAST.decode()), "made"),
+            (GENERATION_PATH, Answer(200, '{"output": {}, "output": {"task_id": "a"}}'), "made"),
+            (GENERATION_PATH, Answer(200, '{"output": {"task_id": "a"}, "output": 0}'), "made"),
+            (GENERATION_PATH, Answer(200, '{"output": {"task_id": "a"'), "unclear"),
+            (GENERATION_PATH, Answer(200, {"output": {"task_id": ""}}), "unclear"),
+            (GENERATION_PATH, Answer(200, {"output": {"task_id": 7}}), "unclear"),
+            (GENERATION_PATH, Answer(200, {"output": [made]}), "unclear"),
+            (GENERATION_PATH, Answer(200, {"task_id": "a"}), "unclear"),
+            (GENERATION_PATH, Answer(200, passed), "unclear"),
+            (GENERATION_PATH, Answer(200, None), "unclear"),
+            (GENERATION_PATH, Answer(302, made), "refused"),
+            (GENERATION_PATH, Answer(400, made), "refused"),
+            (GENERATION_PATH, Answer(425, None), "refused"),
+            (GENERATION_PATH, Answer(408, None), "unclear"),
+            (GENERATION_PATH, Answer(429, made), NOT_TAKEN),
+            (GENERATION_PATH, Answer(500, made), "unclear"),
+            (GENERATION_PATH, Answer(599, None), "unclear"),
+            (GENERATION_PATH, room.no_answer("x", False), "unclear"),
+            (GENERATION_PATH, room.no_answer("x", True, left=False), NOT_TAKEN),
+            (DETECTION_PATH, Answer(200, passed), "made"),
+            (DETECTION_PATH, Answer(200, {"output": {"check_pass": True}}), "made"),
+            (DETECTION_PATH, Answer(200, {"output": {"check_pass": 1}}), "unclear"),
+            (DETECTION_PATH, Answer(200, made), "unclear"),
+            (DETECTION_PATH, Answer(429, passed), NOT_TAKEN),
+        ):
+            with self.subTest(f"{path[-6:]} {answer}"):
+                self.assertEqual(room.state_of(path, answer), state)
+
+    def test_retry_after_is_a_number_or_a_date(self):
+        for text, least, most in (
+            ("7", 7, 7),
+            (" 0 ", 0, 0),
+            (formatdate(time.time() + 100, usegmt=True), 90, 100),
+            (formatdate(time.time() - 100, usegmt=True), 0, 0),
+            ("-1", None, None),
+            ("1.5", None, None),
+            ("\u00b2", None, None),
+            ("soon", None, None),
+            ("", None, None),
+        ):
+            with self.subTest(text):
+                headers = Message()
+                headers["Retry-After"] = text
+                found = room.retry_after(headers)
+                if least is None:
+                    self.assertIsNone(found)
+                else:
+                    self.assertLessEqual(least, found)
+                    self.assertLessEqual(found, most)
+        self.assertIsNone(room.retry_after(Message()))
+
+    def test_over_the_wire_the_detection_model_has_another_name_and_no_digest_goes_along(self):
+        files = {"image_url": "a" * 64}
+        for request, body in (
+            (REQUEST, REQUEST),
+            ({**REQUEST, "files": files}, REQUEST),
+            (DETECTION, {**DETECTION, "model": "emo-detect-v1"}),
+            ({**DETECTION, "files": files}, {**DETECTION, "model": "emo-detect-v1"}),
+            ({**DETECTION, "model": "mine"}, {**DETECTION, "model": "mine"}),
+        ):
+            before = json.dumps(request)
+            self.assertEqual(room.body_to_send(request), body)
+            self.assertEqual(json.dumps(request), before)
+
+
+class Asking(ServiceCase):
+    def test_each_request_has_the_headers_that_it_needs_and_no_others(self):
+        service = self.serve(face_detect=[says({})], video_synthesis=[says({})])
+        settings = self.settings()
+        stored = other(image_url="oss://a/b.png")
+        asynchronous, resolve = "X-DashScope-Async", "X-DashScope-OssResourceResolve"
+        for name, path, body, method, expected in (
+            ("a poll", "/tasks/a", None, "GET", {}),
+            ("a detection", DETECTION_PATH, DETECTION, "POST", {}),
+            ("a generation", GENERATION_PATH, REQUEST, "POST", {asynchronous: "enable"}),
+            (
+                "of the store",
+                GENERATION_PATH,
+                stored,
+                "POST",
+                {asynchronous: "enable", resolve: "enable"},
+            ),
+            ("a detection of the store", DETECTION_PATH, stored, "POST", {resolve: "enable"}),
+        ):
+            with self.subTest(name):
+                room.ask(settings, path, body)
+                asked = service.seen[-1]
+                self.assertEqual((asked.command, asked.path), (method, f"/api/v1{path}"))
+                self.assertEqual(asked.headers["Authorization"], f"Bearer {KEY}")
+                self.assertEqual(asked.headers["Accept"], "application/json")
+                kind = "application/json" if body else None
+                self.assertEqual(asked.headers["Content-Type"], kind)
+                for header in (asynchronous, resolve):
+                    self.assertEqual(asked.headers[header], expected.get(header))
+                self.assertEqual(asked.body, json.dumps(body).encode() if body else b"")
+
+    def test_an_answer_that_is_cut_short_is_kept_and_known_to_be(self):
+        for name, answer, document, is_whole in (
+            ("whole", raw(200, b'{"a": 1}'), {"a": 1}, True),
+            ("cut", raw(200, b'{"a": 1', Content_Length="99"), '{"a": 1', False),
+            ("cut where it is JSON", raw(200, b'{"a": 1}', Content_Length="99"), {"a": 1}, False),
+            ("gzip", packed(gzip.compress(b'{"a": 1}')), {"a": 1}, True),
+            ("no gzip", packed(b"<html>"), "<html>", False),
+        ):
+            with self.subTest(name):
+                self.serve(tasks=[answer])
+                found = room.ask(self.settings(), "/tasks/a")
+                self.assertEqual((found.status, found.document), (200, document))
+                self.assertIs(found.is_whole, is_whole)
+
+    def test_a_body_that_unpacks_to_more_than_a_mebibyte_is_read_no_further(self):
+        bomb = gzip.compress(b"x" * 2**26)
+        self.serve(tasks=[packed(bomb)])
+        found = room.ask(self.settings(), "/tasks/a")
+        self.assertEqual(found.document, "x" * 2**20)
+
+    def test_a_request_that_is_interrupted_before_it_leaves_does_not(self):
+        service = self.serve(tasks=[polled])
+        settings = self.settings()
+        settings.interrupts.came = 2
+        with self.assertRaises(KeyboardInterrupt) as caught:
+            room.ask(settings, "/tasks/a")
+        self.assertEqual(caught.exception.args, (130,))
+        self.assertEqual(service.seen, [])
 
 
 if __name__ == "__main__":

@@ -273,6 +273,16 @@ def status_of(word, **output):
     return answer
 
 
+def about(document):
+    """Answer a poll with `document`, as one about the task that is polled."""
+
+    def answer(handler):
+        output = {**document["output"], "task_id": unquote(handler.path.rpartition("/")[2])}
+        says({**document, "output": output})(handler)
+
+    return answer
+
+
 def succeeded(link=None):
     """Answer a poll with the video of its task, or with another `link`, or a path here."""
 

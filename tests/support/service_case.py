@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result
+from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, emo
 from support.service import KEY, Service, drip, stall, video_of
 
 from aliyun_emo import clock, settings
+from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.progress import Progress
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"
@@ -97,6 +99,13 @@ class ServiceCase(Case):
         """Wait for an answer so many `seconds` where the `script` has one that never comes."""
         seconds = seconds if stall in script or drip in script else 20
         return mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+
+    def settings(self, **values):
+        """Return the settings of a run with its key, as options, by field, give them."""
+        report = emo.Report()
+        found = settings.settings_of(values, Progress(), Interrupts(), report)
+        self.assertEqual(report.errors, [])
+        return found.with_key()
 
     def refuse_connections(self):
         with socket.socket() as closed:

@@ -1,19 +1,14 @@
-"""The key, the base URL and the proxies: the key goes to the service alone, and only protected."""
+"""What a run goes by: the key, which only goes where it is protected, and how long it waits."""
 
-import json
 import os
-import time
-from pathlib import Path
+import signal
+import unittest
 from unittest import mock
 
-from support import NAME
-from support.service import KEY, Proxy
-from support.service_case import FILE, GenerationCase
+from support import NAME, emo
+from support.service_case import GenerationCase
 
 from aliyun_emo import settings
-
-REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 def as_given(text):
@@ -130,95 +125,105 @@ class Key(GenerationCase):
         self.assertEqual((service.seen, self.folders()), ([], []))
 
 
-class Proxies(GenerationCase):
-    def test_plain_http_to_this_machine_takes_no_proxy(self):
+class Numbers(GenerationCase):
+    def test_numbers_are_checked(self):
         service = self.serve()
-        with Proxy(REFUSED) as proxy:
-            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-                os.environ[name] = proxy.url
-            os.environ["no_proxy"] = ""
-            for base in (service.base_url, service.base_url.replace("127.0.0.1", "localhost")):
-                self.clear()
-                os.environ["DASHSCOPE_BASE_URL"] = base
-                self.ends_with_video(self.go())
-            self.assertEqual(proxy.asked, [])
-        os.environ["http_proxy"] = "http://["
-        self.clear()
-        self.ends_with_video(self.go())
+        for option, texts in {
+            "interval": ["0", "-1", "0.01", "1e3", "nan", "inf", "", "x", "1.2.3", "５", "9" * 400],
+            "timeout": ["-1", "1e3", "nan", "inf", "", "x", "86401", ".", "²"],
+        }.items():
+            for text in texts:
+                with self.subTest(f"{option} {text[:9]}"):
+                    self.ends(self.go(f"--{option}", text), 2, option)
+        self.assertEqual(service.seen, [])
+        self.ends(self.go("--interval", "0.25", "--timeout", "3.5"), 0)
+        self.assertEqual(self.clock.slept, [0.25, 0.25])
 
-    def through(self, url, **constants):
-        """Return the `Result` of a run that should use the proxy `url`."""
-        os.environ["DASHSCOPE_BASE_URL"] = "https://emo.invalid/api/v1"
-        os.environ["https_proxy"] = url
-        with mock.patch.multiple(settings, **{"CONNECT_TIMEOUT": 10, **constants}):
-            result = self.go("--no-wait", "--no-look")
-        self.ends(result, 4, "service")
-        self.assertIn("https_proxy", result.line["errors"][0]["message"].lower())
-        self.assertEqual(self.folders(), [])
-        self.assertNotIn("state", result.line)
-        return result
-
-    def test_a_proxy_that_does_not_connect_means_that_nothing_was_sent(self):
-        for name, answer in (
-            ("407", REFUSED),
-            ("403", b"HTTP/1.1 403 Forbidden\r\n\r\n<html>no"),
-            ("502", b"HTTP/1.0 502 Bad Gateway\r\n\r\n"),
-            ("nonsense", b"hello\r\n"),
-            ("more nonsense", b"\0\xff" * 50_000),
-            ("half a line", b"HTTP/1.1 2"),
-            ("half a head", b"HTTP/1.1 200 OK\r\nX: y"),
-            ("no number", b"HTTP/1.1 abc OK\r\n\r\n"),
-            ("an endless line", b"HTTP/1.1 200 " + b"x" * 100_000),
-            ("nothing", b""),
-            ("a tunnel that ends", TUNNEL),
-            ("a tunnel to nonsense", TUNNEL + b"hello, this is no TLS\r\n" * 9),
+    def test_a_number_is_taken_to_its_limits(self):
+        for field, text, seconds in (
+            ("interval", "0.05", 0.05),
+            ("interval", "86400", 86400),
+            ("interval", "007", 7),
+            ("timeout", "0", 0),
+            ("timeout", "0.0", 0),
+            ("timeout", "86400", 86400),
+            ("timeout", "86400.0", 86400),
         ):
-            with self.subTest(name), Proxy(answer) as proxy:
-                self.through(proxy.url)
-                self.assertTrue(all(line.startswith(b"CONNECT emo") for line in proxy.asked))
-                self.assertNotIn(KEY.encode(), b"".join(proxy.asked))
+            with self.subTest(f"{field} {text}"):
+                least = settings.SHORTEST_INTERVAL if field == "interval" else 0
+                self.assertEqual(settings.check_seconds(field, text, least), seconds)
 
-    def test_a_proxy_that_drips_or_stalls_comes_to_an_end(self):
-        for name, answer in (
-            ("in the first line", b""),
-            ("in the head", b"HTTP/1.1 200 OK\r\n"),
-            ("behind the tunnel", TUNNEL),
+    def test_a_timeout_is_a_moment_and_0_is_none(self):
+        for timeout, asks_once in (("0", True), ("0.0", True), ("10", False)):
+            with self.subTest(timeout):
+                found = self.settings(timeout=timeout)
+                self.assertIs(found.asks_once, asks_once)
+                self.assertEqual(found.deadline == float("inf"), asks_once)
+        left = self.settings().deadline - self.clock.monotonic()
+        self.assertAlmostEqual(left, 1800, delta=60)
+
+    def test_a_request_has_its_time_but_not_beyond_the_deadline_and_a_moment_in_any_case(self):
+        with mock.patch.object(settings.clock, "monotonic", return_value=1000.0):
+            for deadline, expected in (
+                (float("inf"), (10, 30, float("inf"))),
+                (1100.0, (10, 30, 1100.0)),
+                (1020.0, (10, 20, 1020.0)),
+                (1005.0, (5, 5, 1005.0)),
+                (1000.0, (0.05, 0.05, 1000.05)),
+                (900.0, (0.05, 0.05, 1000.05)),
+            ):
+                with self.subTest(deadline):
+                    self.assertEqual(tuple(settings.times_until(deadline)), expected)
+
+
+class Pauses(GenerationCase):
+    """A pause ends with a signal; where one is held until an answer is kept, it says so."""
+
+    def test_a_pause_says_whether_it_goes_on(self):
+        for name, is_held, comes, ends in (
+            ("a pause", False, None, True),
+            ("an interrupt in it", False, signal.SIGTERM, 143),
+            ("a held one", True, None, True),
+            ("an interrupt in a held one", True, signal.SIGTERM, False),
         ):
-            with self.subTest(name), Proxy(answer, drips=True) as proxy:
-                start = time.monotonic()
-                self.through(proxy.url, CONNECT_TIMEOUT=0.5)
-                self.assertLess(time.monotonic() - start, 10)
+            with self.subTest(name):
+                found = self.settings()
 
-    def test_a_proxy_variable_of_another_kind_means_that_nothing_was_sent(self):
-        for url in (
-            *("socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1", "socks4://127.0.0.1:1"),
-            *("ftp://127.0.0.1:1", "http://[", "http://127.0.0.1:x/", "file:///etc/passwd"),
-        ):
-            with self.subTest(url):
-                self.through(url)
+                def wait(seconds, found=found, comes=comes):
+                    if comes:
+                        found.interrupts.handle(comes, None)
 
-    def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(self):
-        self.refuse_connections()
-        url = os.environ["DASHSCOPE_BASE_URL"]
-        self.through(url)
-        self.assertEqual(len(self.clock.slept), 4)
+                found.interrupts.is_held = is_held
+                with mock.patch.object(settings.clock, "sleep", wait):
+                    try:
+                        self.assertIs(found.pause(1), ends)
+                    except KeyboardInterrupt as interrupt:
+                        self.assertEqual(interrupt.args, (ends,))
+                self.assertIs(found.interrupts.is_held, is_held)
+                self.assertEqual(found.interrupts.came, comes or 0)
 
-    def test_its_password_is_not_shown(self):
-        for url in ("http://me:s3cret@127.0.0.1:1", "http://me:s3cret@[", "socks5://me:s3cret@h:1"):
-            with self.subTest(url):
-                self.assertNotIn("s3cret", str(self.through(url)))
+    def test_one_that_came_before_it_ends_it_at_once(self):
+        for is_held in (False, True):
+            with self.subTest(is_held):
+                found = self.settings()
+                found.interrupts.came, found.interrupts.is_held = signal.SIGINT, is_held
+                if is_held:
+                    self.assertIs(found.pause(1), False)
+                else:
+                    self.assertRaises(KeyboardInterrupt, found.pause, 1)
+                self.assertEqual(self.clock.slept, [])
 
-    def test_a_poll_by_way_of_a_proxy_that_says_no_is_waited_out(self):
-        service = self.serve()
-        self.ends(self.go("--no-wait"), 0)
-        (folder,) = self.folders()
-        os.environ["DASHSCOPE_BASE_URL"] = "https://emo.invalid/api/v1"
-        with Proxy(REFUSED) as proxy:
-            os.environ["https_proxy"] = proxy.url
-            line = self.kept(folder=folder)
-            task_id = line["response"]["output"]["task_id"]
-            result = self.ends(self.call_run("--task", task_id, "--timeout", "60"), 4, "service")
-        self.assertIn("prox", str(result.line["errors"]).lower())
-        self.assertEqual(len(service.posts), 1)
-        self.assertEqual(json.loads(Path(result.line["task_path"]).read_text())["state"], "made")
-        self.assertTrue(Path(FILE).exists())
+
+class Time(GenerationCase):
+    def test_a_time_that_is_over_before_anything_was_sent_is_exit_4(self):
+        found = self.settings(timeout="100")
+        found.check_time()
+        self.clock.sleep(100)
+        with self.assertRaises(emo.Problem) as caught:
+            found.check_time()
+        self.assertEqual((caught.exception.field, caught.exception.code), ("service", 4))
+        self.settings(timeout="0").check_time()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,5 +1,6 @@
 """Running a detection: its answer is kept, told, and paid for once."""
 
+import gzip
 import json
 import os
 import unittest
@@ -20,6 +21,8 @@ from support.service import (
 )
 from support.service import after as later
 from support.service_case import DETECTION, EVIDENCE, ServiceCase
+
+from aliyun_emo.refusals import REMEDIES
 
 FILE = os.path.join("output", "aliyun-emo", "detect_request.json")
 KEPT = os.path.join("output", "aliyun-emo", "detection.json")
@@ -116,7 +119,7 @@ class Detection(ServiceCase):
         self.assertIs(result.line["check_pass"], False)
         (error,) = result.line["errors"]
         self.assertIn("InvalidFile.FacePose: The pose of the detected face", error["message"])
-        self.assertEqual(error["hint"], emo.REMEDIES["InvalidFile.FacePose"])
+        self.assertEqual(error["hint"], REMEDIES["InvalidFile.FacePose"])
         self.assertEqual(self.answer()["response"], fixture("detection-fail"))
 
     def test_a_pass_whose_boxes_do_not_hold_is_kept_and_refused(self):
@@ -183,6 +186,30 @@ class Detection(ServiceCase):
                 self.ends(self.call_run(FILE), 4, "service")
             self.assertEqual(len(service.posts), 1)
             self.assertTrue(Path(KEPT).exists())
+
+    def test_an_answer_that_stays_a_text_is_kept_and_its_boxes_told(self):
+        answer = json.dumps(fixture("detection-pass"))
+        failed = json.dumps(fixture("detection-fail"))
+        for name, text, code in (
+            ("1e999", answer[:-1] + ', "x": 1e999}', 0),
+            ("a name twice", answer[:-1] + ', "output": {}}', 0),
+            ("not passed, with 1e999", failed[:-1] + ', "x": 1e999}', 3),
+        ):
+            with self.subTest(name):
+                Path(KEPT).unlink(missing_ok=True)
+                service = self.serve(face_detect=[raw(200, text.encode())])
+                result = self.ends(self.call_run(FILE), code, *(["service"] if code else []))
+                self.assertEqual(self.answer()["response"], text)
+                self.assertIs(result.line["check_pass"], code == 0)
+                if code == 0:
+                    self.assertEqual(result.line["ext_bbox"], [71, 9, 840, 778])
+                self.assertEqual(len(service.posts), 1)
+
+    def test_an_answer_that_came_packed_is_unpacked(self):
+        body = gzip.compress(json.dumps(fixture("detection-pass")).encode())
+        self.serve(face_detect=[raw(200, body, Content_Encoding="gzip")])
+        self.ends(self.call_run(FILE), 0)
+        self.assertEqual(self.answer()["response"], fixture("detection-pass"))
 
     def test_an_earlier_answer_stays_where_there_is_no_new_one(self):
         self.serve()
