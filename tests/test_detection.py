@@ -245,6 +245,27 @@ class Detection(ServiceCase):
         self.assertLessEqual(len(service.posts), 1)
         self.assert_no_temporary_files()
 
+    @unittest.skipUnless(os.name == "posix", "limits of POSIX")
+    def test_the_boxes_of_a_detection_are_told_when_they_cannot_be_kept(self):
+        self.serve()
+        path = self.write("detect_request.json", DETECTION)
+        old = self.write("detection.json", {"old": True})
+        result = self.run_with_room(100, path, script=RUN)
+        self.assertEqual((result.code, result.fields), (1, ["output"]), result)
+        self.assertIsNone(result.line["detection_path"])
+        self.assertEqual(result.line["face_bbox"], [302, 286, 610, 593])
+        self.assertEqual(json.loads(Path(old).read_text()), {"old": True})
+
+    def test_what_is_no_json_does_not_reach_stdout_as_json(self):
+        self.serve(face_detect=[raw(200, b'{"output": {"check_pass": NaN}}')])
+        path = self.write("detect_request.json", DETECTION)
+        result = self.call_run(path)
+        self.assertEqual(result.code, 4, result)
+        self.assertNotIn("NaN,", result.stdout)
+        self.assertIsNone(result.line["check_pass"])
+        self.write("tasks/abc/task.json", {"saved_at": float("inf")})
+        self.assertNotIn("Infinity", self.call_run().stdout)
+
 
 if __name__ == "__main__":
     unittest.main()

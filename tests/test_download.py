@@ -429,6 +429,12 @@ class Videos(GenerationCase):
         self.assertIn(b"GET http://emo.invalid/videos/x.mp4", asked)
         self.assertNotIn(KEY.encode(), asked)
 
+    def test_a_length_that_is_none_does_not_count(self):
+        body = video_of("x")
+        self.serve(videos=[raw(200, body, Content_Length="9" * 5000)])
+        result = self.go()
+        self.assertNotIn("redirects", str(result))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,5 +1,6 @@
 """A made task: every answer about it kept, its end known, its video brought here."""
 
+import json
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
-from support import RUN
+from support import IMAGE_URL, RUN
 from support.service import (
     KEY,
     about,
@@ -401,6 +402,30 @@ class KnownTasks(GenerationCase):
         self.assertEqual(line["video_url"], service.root + link)
         self.assertEqual(self.kept("response.json")["video_url"], service.root + link)
         self.assertEqual([handler.path for handler in service.downloads], [link])
+
+    def test_an_id_is_asked_for_whatever_the_clock_says(self):
+        service = self.serve()
+        self.go("--no-wait")
+        record = self.kept()
+        record["saved_at"] = "1970-01-01T00:00:00Z"
+        self.write(f"tasks/{self.folders()[0]}/task.json", record)
+        self.ends_with_video(self.go())
+        task_id = record["response"]["output"]["task_id"]
+        self.assertEqual(self.call_run("--task", task_id).code, 0)
+        self.assertEqual(len(service.posts), 1)
+
+    def test_an_error_of_a_task_has_its_warnings(self):
+        link = f"{IMAGE_URL}?OSSAccessKeyId=k&Expires=9999999999&Signature="
+        request = json.loads(Path(FILE).read_text())
+        request["input"]["image_url"] = link + "a"
+        self.write("request.json", request)
+        self.serve(tasks=[status_of("FAILED")])
+        self.go()
+        request["input"]["image_url"] = link + "b"
+        self.write("request.json", request)
+        result = self.go()
+        self.assertEqual(result.code, 3)
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["image_url"])
 
 
 class OtherIds(GenerationCase):

@@ -196,6 +196,11 @@ class Attempts(GenerationCase):
             result = self.ends(self.call_run(path, "--again"), 2, "again")
             self.assertNotIn("--attempt", result.line["errors"][0]["hint"])
 
+    def test_the_next_command_after_a_dry_run_is_the_same_without_it(self):
+        self.serve()
+        result = self.go("--attempt", "1", "--interval", "2", "--dry-run", terminal=True)
+        self.assertTrue(result.stderr.rstrip().endswith(f"{FILE} --attempt 1 --interval 2"), result)
+
 
 class Tasks(GenerationCase):
     """--task ID"""

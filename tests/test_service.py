@@ -225,6 +225,24 @@ class Messages(GenerationCase):
         self.assertEqual(problem.code, 4)
         self.assertEqual(problem.message, "no answer: the connection was refused")
 
+    def test_a_signature_is_not_shown_however_the_service_writes_its_link(self):
+        for link in (
+            "https:\\/\\/b.example.com\\/a.png?OSSAccessKeyId=S3CRET&Signature=S3CRET",
+            "https%3A%2F%2Fb.example.com%2Fa.png%3FSignature%3DS3CRET",
+            "b.example.com/a.png?x=1&Signature=S3CRET",
+            "https://b.example.com/a b.png?Signature=S3CRET",
+            "x-oss-security-token=S3CRET",
+        ):
+            with self.subTest(link):
+                self.serve(video_synthesis=[says({"code": "X", "message": f"no {link} no"}, 400)])
+                result = self.go()
+                self.assertEqual(result.code, 3)
+                self.assertNotIn("S3CRET", result.line["errors"][0]["message"])
+
+    def test_too_early_is_a_no(self):
+        self.serve(video_synthesis=[raw(425, b"")])
+        self.assertEqual((self.go().code, self.states()), (3, ["refused"]))
+
 
 class Meanings(unittest.TestCase):
     def test_an_answer_to_a_post_means_the_state_of_its_task(self):

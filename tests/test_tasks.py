@@ -2,14 +2,16 @@
 
 import json
 import os
+import sys
 import time
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import Case
+from support import REQUEST, Case, emo, without_root
+from support.service_case import DAY, EVIDENCE, TASKS, GenerationCase
 
-from aliyun_emo import tasks
+from aliyun_emo import requests, tasks
 from aliyun_emo.tasks import Follow, Send
 
 NAME = "3f9a12c07b1e"
@@ -252,6 +254,104 @@ class Evidence(TaskCase):
         os.utime(old, (time.time() - 25 * 3600,) * 2)
         tasks.sweep(".")
         self.assertEqual(os.listdir("tasks"), [young.name])
+
+
+class OfARun(GenerationCase):
+    """The evidence as a run writes it."""
+
+    @unittest.skipUnless(os.name == "posix", "permissions of POSIX")
+    def test_a_place_that_cannot_be_written_is_named(self):
+        service = self.serve()
+        name = requests.request_name(REQUEST, service.base_url)
+
+        def blocked(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+
+        for what, posts in (("tasks", 0), ("polls.jsonl", 1), ("response.json", 1)):
+            with self.subTest(what):
+                self.clear()
+                service.seen.clear()
+                if what == "tasks":
+                    blocked(TASKS)
+                else:
+                    self.go("--no-wait")
+                    (TASKS / name / what).mkdir()
+                result = self.ends(self.go(), 1, "output")
+                self.assertIn(what, result.line["errors"][0]["message"])
+                self.assertEqual(len(service.posts), posts)
+                if what == "tasks":
+                    TASKS.unlink()
+        if os.geteuid() == 0 and not hasattr(os, "setresuid"):
+            return
+        self.clear()
+        service.seen.clear()
+        TASKS.mkdir()
+        for path in (self.folder, self.folder / "output", EVIDENCE):
+            os.chmod(path, 0o777)
+        os.chmod(TASKS, 0o555)
+        with without_root():
+            result = self.ends(self.go(), 1, "output")
+        os.chmod(TASKS, 0o777)
+        self.assertIn("tasks", result.line["errors"][0]["message"])
+        self.assertEqual(service.posts, [])
+
+    @unittest.skipUnless(sys.platform == "linux", "a folder that is in use can be removed")
+    def test_in_a_folder_that_was_deleted_the_place_is_named(self):
+        service = self.serve()
+        path = self.folder / "request.json"
+        path.write_text(json.dumps(REQUEST))
+        gone = self.folder / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        result = self.go(file=str(path))
+        os.chdir(self.folder)
+        self.ends(result, 1, "output")
+        self.assertNotIn("None", result.line["errors"][0]["message"])
+        self.assertEqual(service.posts, [])
+
+    def test_temporary_files_of_a_killed_run_are_removed_when_they_are_a_day_old(self):
+        self.serve()
+        self.go()
+        (folder,) = self.folders()
+        places = (EVIDENCE, TASKS, TASKS / folder)
+        old = time.time() - DAY - 60
+        for kind in ("old", "fresh"):
+            for place in places:
+                path = place / emo.temporary_name()
+                path.write_text(kind)
+                if kind == "old":
+                    os.utime(path, (old, old))
+            path = TASKS / emo.temporary_name()
+            path.mkdir()
+            (path / "task.json").write_text(kind)
+            if kind == "old":
+                os.utime(path, (old, old))
+        mine = EVIDENCE / "mine.tmp"
+        mine.write_text("")
+        os.utime(mine, (old, old))
+        self.ends(self.go(), 0)
+        self.assertTrue(mine.exists())
+        left = [path for path in EVIDENCE.rglob(".*") if path.is_file()]
+        self.assertEqual([path.read_text() for path in left], ["fresh"] * 3)
+        left = list(TASKS.glob(".*/*"))
+        self.assertEqual([path.read_text() for path in left], ["fresh"])
+        line = self.ends(self.call_run(), 0).line
+        self.assertEqual(len(line["tasks"]), 1)
+
+    def test_the_newest_stands_first_within_a_second_too(self):
+        for name, fraction in (("aaa", "100000"), ("bbb", "900000"), ("ccc", "500000")):
+            self.write(f"tasks/{name}/task.json", {"saved_at": f"2026-01-01T00:00:00.{fraction}Z"})
+        rows = self.call_run().line["tasks"]
+        self.assertEqual([Path(r["task_path"]).parent.name for r in rows], ["bbb", "ccc", "aaa"])
+
+    def test_a_dry_run_finds_what_cannot_be_written(self):
+        service = self.serve()
+        TASKS.write_text("")
+        for words in (["--dry-run"], []):
+            result = self.go(*words)
+            self.assertEqual((result.code, result.fields, service.posts), (1, ["output"], []))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
 """A request is paid for once: which attempt stands, and when the next one is paid for."""
 
+import errno
 import json
 import os
+import signal
 import time
+import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import IMAGE_URL, REQUEST
+from support import IMAGE_URL, REQUEST, RUN
+from support.service import after as later
 from support.service import (
+    created,
     fixture,
     raw,
+    stall,
     status_of,
     succeeded,
     video,
     video_of,
 )
-from support.service_case import DAY, FILE, KEYS, TASKS, GenerationCase, other, utc
+from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
 
 from aliyun_emo import refusals, requests, tasks
 
@@ -177,17 +183,6 @@ class Attempts(GenerationCase):
                     if content is not None:
                         self.assertEqual((folder / "task.json").read_text(), content)
 
-    def test_a_b_and_a_again_sends_two(self):
-        service = self.serve()
-        self.write("b.json", other(style_level="calm"))
-        b = os.path.join("output", "aliyun-emo", "b.json")
-        paths = [self.ends_with_video(self.go(file=file))["video_path"] for file in (FILE, b, FILE)]
-        self.assertEqual(len(service.posts), 2)
-        self.assertEqual(paths[0], paths[2])
-        self.assertEqual(len(set(paths)), 2)
-        for path in paths:
-            self.assertTrue(Path(path).exists())
-
     def test_what_is_complete_is_told_from_disk_at_any_age(self):
         service = self.serve()
         first = self.go()
@@ -334,3 +329,133 @@ class Attempts(GenerationCase):
                     self.ends(self.go(*words), code)
                 self.assertEqual(waiting, [])
                 self.assertEqual(len(service.posts), posts)
+
+
+class Together(GenerationCase):
+    """Several processes at once, and kills between any two steps."""
+
+    def test_eight_at_once_send_one(self):
+        service = self.serve(video_synthesis=[later(0.3, created)])
+        running = [self.start(FILE, "--interval", "0.05") for _ in range(8)]
+        ends = [self.end_of(process) for process in running]
+        self.assertEqual(len(service.posts), 1)
+        codes = [result.code for result in ends]
+        self.assertLessEqual(set(codes), {0, 4}, list(map(str, ends)))
+        self.assertIn(0, codes)
+        for result in ends:
+            if result.code == 0:
+                self.ends_with_video(result)
+        self.ends_with_video(self.go())
+        self.assert_no_temporary_files()
+        self.assertEqual(len(service.posts), 1)
+
+    def test_eight_at_once_with_a_number_send_one_each(self):
+        service = self.serve(video_synthesis=[later(0.2, created)])
+        for number in (1, 2, 3):
+            words = "--attempt", str(number), "--interval", "0.05"
+            running = [self.start(FILE, *words) for _ in range(8)]
+            ends = [self.end_of(process) for process in running]
+            self.assertEqual(len(service.posts), number)
+            self.assertLessEqual({result.code for result in ends}, {0, 4}, list(map(str, ends)))
+            self.ends_with_video(self.go(*words))
+        self.assertEqual(len(service.posts), 3)
+        self.assert_all_videos_are_their_own()
+
+    def test_a_kill_before_the_answer_leaves_the_record_and_nothing_is_sent_again(self):
+        service = self.serve(video_synthesis=[stall])
+        process = self.start(FILE)
+        self.until(lambda: service.posts)
+        process.kill()
+        self.end_of(process)
+        record = self.kept()
+        self.assertEqual((record["state"], record["response"]), ("sending", None))
+        result = self.ends(self.run_script(FILE, script=RUN), 4, "service")
+        self.assertEqual(result.line["state"], "sending")
+        self.assertEqual(len(service.posts), 1)
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_a_kill_between_any_two_steps_pays_once_and_loses_nothing(self):
+        steps = (
+            "import http.client, os, signal, sys\n"
+            "left = int(os.environ['KILL_AT'])\n"
+            "def counted(owner, name):\n"
+            "    real = getattr(owner, name)\n"
+            "    def step(*words, **more):\n"
+            "        global left\n"
+            "        left -= 1\n"
+            "        if left == 0:\n"
+            "            os.kill(os.getpid(), signal.SIGKILL)\n"
+            "        return real(*words, **more)\n"
+            "    setattr(owner, name, step)\n"
+            "for name in ('mkdir', 'replace', 'unlink'):\n"
+            "    counted(os, name)\n"
+            "for name in ('connect', 'send', 'getresponse'):\n"
+            "    counted(http.client.HTTPConnection, name)\n"
+        )
+        service = self.serve(tasks=[succeeded()])
+        kills, code = 0, -signal.SIGKILL
+        while code:
+            kills += 1
+            self.assertLess(kills, 100)
+            self.clear()
+            service.seen.clear()
+            os.environ["KILL_AT"] = str(kills)
+            done = self.end_of(self.start(FILE, "--interval", "0.05", code=steps))
+            code = done.code
+            self.quiet(service)
+            with self.subTest(kills):
+                self.assertIn(code, (0, -signal.SIGKILL), done)
+                sent = len(service.posts)
+                made = self.folders() and "made" in [
+                    self.kept(folder=folder).get("state")
+                    for folder in self.folders()
+                    if (TASKS / folder / "task.json").exists()
+                ]
+                result = self.go()
+                self.assertLessEqual(len(service.posts), 1)
+                if made or not self.folders():
+                    self.assertEqual(result.code, 0, result)
+                self.ends(result, result.code)
+                if result.code == 0:
+                    self.ends_with_video(result)
+                    continue
+                self.assertEqual((result.code, result.line["state"]), (4, "sending"))
+                self.assertEqual(len(service.posts), sent)
+        self.assertGreater(kills, 8)
+
+    @unittest.skipUnless(POSIX, "limits of POSIX")
+    def test_a_disk_that_fills_while_the_record_is_written(self):
+        self.serve()
+        self.go("--no-wait")
+        record = self.kept()
+        ahead = {**record, "state": "sending", "http_status": None, "response": None}
+        ahead = len(json.dumps(ahead, indent=2)) + 1
+        for room, posts in ((10, 0), (ahead - 1, 0), (ahead + 10, 1)):
+            with self.subTest(room):
+                self.clear()
+                service = self.serve()
+                result = self.ends(self.run_with_room(room, FILE, script=RUN), 1, "output")
+                self.assertEqual(len(service.posts), posts, result)
+                self.assertIn("task.json", result.line["errors"][0]["message"])
+                self.assert_no_temporary_files()
+                if not posts:
+                    self.assertEqual(self.folders(), [])
+                    continue
+                (task_id,) = service.tasks  # the id is the only way back to what was paid for
+                self.assertEqual(result.line["task_id"], task_id)
+                self.assertIn(task_id, result.stderr)
+                self.assertEqual(self.kept()["state"], "sending")
+                self.ends(self.go(), 4, "service")
+                self.ends(self.call_run("--task", task_id), 0)
+                self.assertEqual(len(service.posts), 1)
+
+    def test_a_folder_on_which_fsync_or_chmod_is_not_permitted_works(self):
+        for error in (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP):
+            for name in ("fsync", "chmod"):
+                with self.subTest(f"{name} {errno.errorcode[error]}"):
+                    self.clear()
+                    service = self.serve()
+                    refusal = OSError(error, os.strerror(error))
+                    with mock.patch(f"os.{name}", side_effect=refusal):
+                        self.ends_with_video(self.go())
+                    self.assertEqual(len(service.posts), 1)

@@ -68,7 +68,7 @@ def masked(value: Any, key: str, depth: int = 0) -> Any:
     return value
 
 
-def understood(said: object) -> object:
+def understood(said: object) -> Any:
     """Return what the service `said` as JSON, also where that was kept as a text."""
     if not isinstance(said, str):
         return said

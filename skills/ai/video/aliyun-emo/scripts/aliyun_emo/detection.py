@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import member
+from aliyun_emo.answers import member, understood
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.local_files import local_path, look_again
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
@@ -47,7 +47,8 @@ def run_detection(
         "sent": body,
         "response": answer.document,
     }
-    passed = member(answer.document, "output").get("check_pass") if state == "made" else None
+    said = understood(answer.document)
+    passed = member(said, "output").get("check_pass") if state == "made" else None
     report.facts.update(detection_path=None, check_pass=passed)
     keep(path, record, report)
     if state != "made":
@@ -67,7 +68,7 @@ def keep(path: str, record: emo.Json, report: emo.Report) -> None:
 
 def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
     """Tell the boxes of a detection that was kept at `path`; raises `Problem` if it failed."""
-    request, response = record["request"], record["response"]
+    request, response = record["request"], understood(record["response"])
     output = member(response, "output")
     if not output["check_pass"]:
         request_id = {k: v for k, v in response.items() if k == "request_id"}

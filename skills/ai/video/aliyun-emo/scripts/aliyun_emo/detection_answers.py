@@ -8,7 +8,7 @@ import json
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import member
+from aliyun_emo.answers import member, understood
 from aliyun_emo.links import link_identity
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 
@@ -27,7 +27,7 @@ def check_detection(
     request = saved.get("request") if "response" in saved else None
     if image_url and request is not None:
         report.check(check_same_image, request, image_url, digest, report)
-    output = report.check(passed_output, saved.get("response", saved))
+    output = report.check(passed_output, understood(saved.get("response", saved)))
     if not output:
         return None
     found = emo.Report()

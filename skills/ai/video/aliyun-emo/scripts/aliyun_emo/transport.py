@@ -258,8 +258,9 @@ class Reply:
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
         is_plain = not (self.unpacker or response.chunked)
-        announced = self.headers.get("Content-Length", "") if is_plain else ""
-        self.length = self.whole_length = length_in(announced)
+        announced = self.headers.get_all("Content-Length", []) if is_plain else []
+        self.length = length_in(announced[0]) if len(announced) == 1 else None
+        self.whole_length = self.length
         if self.status == 206 and is_plain:  # "bytes 0-999/5000"
             content_range = self.headers.get("Content-Range", "")
             self.whole_length = length_in(content_range.rpartition("/")[2])

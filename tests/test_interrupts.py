@@ -1,0 +1,262 @@
+"""Signals: one ends the run, before the claim with nothing sent, after it with the answer kept."""
+
+import gc
+import signal
+import time
+import unittest
+from unittest import mock
+
+from support.service import after as later
+from support.service import created, fails, stall
+from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
+
+from aliyun_emo import generation, tasks
+from aliyun_emo import service as room
+from aliyun_emo.interrupts import Interrupts
+
+
+class Held(unittest.TestCase):
+    """What becomes of a signal, without a process."""
+
+    def test_one_ends_what_goes_on_and_a_held_one_what_comes_after(self):
+        interrupts = Interrupts()
+        with self.assertRaises(KeyboardInterrupt) as caught:
+            interrupts.handle(signal.SIGTERM, None)
+        self.assertEqual(caught.exception.args, (143,))
+        interrupts, done = Interrupts(), []
+        with self.assertRaises(KeyboardInterrupt) as caught, interrupts.held():
+            interrupts.handle(signal.SIGINT, None)
+            interrupts.check()
+            done.append("kept")
+        self.assertEqual((caught.exception.args, done), ((130,), ["kept"]))
+
+    def test_one_that_came_before_ends_what_would_be_held(self):
+        interrupts, done = Interrupts(), []
+        interrupts.came = signal.SIGINT
+        with self.assertRaises(KeyboardInterrupt), interrupts.held():
+            done.append("sent")
+        self.assertEqual(done, [])
+
+    def test_a_second_one_does_not_wait(self):
+        interrupts = Interrupts()
+        with self.assertRaises(KeyboardInterrupt) as caught, interrupts.held():
+            interrupts.handle(signal.SIGINT, None)
+            interrupts.handle(signal.SIGTERM, None)
+        self.assertEqual(caught.exception.args, (143,))
+
+    def test_a_pause_within_what_is_held_is_ended(self):
+        interrupts, steps = Interrupts(), []
+        with self.assertRaises(KeyboardInterrupt), interrupts.held():
+            try:
+                with interrupts.released():
+                    interrupts.handle(signal.SIGINT, None)
+            except KeyboardInterrupt:
+                steps.append("the pause ends")
+            steps.append("and is settled")
+            self.assertTrue(interrupts.is_held)
+        self.assertEqual(len(steps), 2)
+
+    def test_one_that_python_swallows_is_raised_again(self):
+        interrupts = Interrupts()
+
+        class Swallowing:
+            def __del__(self):
+                interrupts.handle(signal.SIGTERM, None)
+
+        with mock.patch("sys.unraisablehook"):
+            Swallowing()
+            gc.collect()
+        with self.assertRaises(KeyboardInterrupt):
+            interrupts.check()
+
+    def test_answers_are_waited_for_a_little_longer(self):
+        interrupts = Interrupts()
+        self.assertEqual(interrupts.patience(), float("inf"))
+        with self.assertRaises(KeyboardInterrupt), interrupts.held():
+            interrupts.handle(signal.SIGINT, None)
+        self.assertLessEqual(interrupts.patience(), time.monotonic() + 5)
+
+    def test_while_the_line_is_printed_the_first_changes_nothing_and_the_second_ends(self):
+        interrupts = Interrupts()
+        with interrupts.end(None):
+            pass
+        interrupts.handle(signal.SIGTERM, None)
+        with mock.patch("os._exit") as ended:
+            interrupts.handle(signal.SIGTERM, None)
+        ended.assert_called_once_with(143)
+
+
+class Runs(GenerationCase):
+    def interrupted(self, script, signals, **constants):
+        """Return service and `Result` of a run that gets `signals` once it has sent."""
+        service = self.serve(video_synthesis=[script])
+        process = self.start(FILE, **constants)
+        self.until(lambda: service.posts)
+        for number in signals:
+            time.sleep(0.3)  # a signal that is sent twice before it is handled counts once
+            process.send_signal(number)
+        return service, self.end_of(process)
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_an_interrupt_while_it_waits_to_send_again_leaves_nothing(self):
+        busy = fails("error-429", 429, Retry_After="20")
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(code):
+                self.clear()
+                service, result = self.interrupted(busy, [number])
+                self.ends(result, code, "arguments")
+                self.assertEqual((len(service.posts), self.folders()), (1, []))
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_an_interrupt_waits_for_the_answer_to_what_was_paid_for(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(code):
+                self.clear()
+                service, result = self.interrupted(later(0.8, created), [number])
+                self.ends(result, code, "arguments")
+                (task_id,) = service.tasks
+                self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
+                self.assertEqual((result.line["state"], result.line["task_id"]), ("made", task_id))
+                self.assertEqual(self.kept()["response"]["output"]["task_id"], task_id)
+                self.ends_with_video(self.go())
+                self.assertEqual(len(service.posts), 1)
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_an_interrupt_does_not_wait_for_ever(self):
+        stop, end = signal.SIGINT, signal.SIGTERM
+        for name, signals, constants, code in (
+            ("no answer in time", [stop], {"interrupts_GRACE": 0.5}, 130),
+            ("no answer in time, SIGTERM", [end], {"interrupts_GRACE": 0.5}, 143),
+            ("a second interrupt", [stop, stop], {"interrupts_GRACE": 60}, 130),
+            ("another signal", [stop, end], {"interrupts_GRACE": 60}, 143),
+        ):
+            with self.subTest(name):
+                self.clear()
+                start = time.monotonic()
+                service, result = self.interrupted(stall, signals, **constants)
+                self.ends(result, code)
+                self.assertLess(time.monotonic() - start, 15)
+                self.assertEqual((result.line["state"], self.states()), ("unclear", ["unclear"]))
+                self.ends(self.go(), 4, "service")
+                self.assertEqual(len(service.posts), 1)
+
+    def with_interrupts(self):
+        """Return the signals of the next run in this process, which a test sends by `handle`."""
+        interrupts = Interrupts()
+        patch = mock.patch("aliyun_emo.interrupts.Interrupts", lambda: interrupts)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return interrupts
+
+    def test_one_before_anything_was_sent_leaves_no_folder(self):
+        service = self.serve()
+        for owner, name in (
+            (room, "body_to_send"),
+            (generation, "file_name"),
+            (tasks.Task, "write"),
+            (tasks, "claim"),
+            (tasks, "has_rival"),
+        ):
+            with self.subTest(name):
+                interrupts = self.with_interrupts()
+                real = getattr(owner, name)
+
+                def interrupted(*words, real=real, interrupts=interrupts, **more):
+                    if not interrupts.came:
+                        interrupts.handle(signal.SIGTERM, None)
+                    return real(*words, **more)
+
+                with mock.patch.object(owner, name, interrupted):
+                    result = self.go()
+                if name == "body_to_send":
+                    self.assertEqual((result.code, service.posts), (143, []), result)
+                    self.assertEqual(self.folders(), [])
+                else:  # from the claim on the answer is awaited, and kept
+                    self.assertEqual((result.code, self.states()), (143, ["made"]), result)
+                    self.assertEqual(len(service.posts), 1)
+                    self.assertEqual(result.line["state"], "made")
+                self.clear()
+                service.seen.clear()
+
+    def test_the_way_on_where_no_answer_was_seen_is_to_look_first(self):
+        self.serve()
+        interrupts = self.with_interrupts()
+
+        def unanswered(*_):
+            interrupts.handle(signal.SIGINT, None)
+            interrupts.handle(signal.SIGINT, None)
+
+        with mock.patch.object(generation.service, "deliver", unanswered):
+            result = self.go()
+        self.assertEqual((result.code, self.states()), (130, ["unclear"]), result)
+        self.assertIn("account", result.line["errors"][0]["hint"])
+
+    def test_a_signal_waits_for_no_lock_that_it_came_upon(self):
+        import threading
+
+        interrupts, raised = Interrupts(), []
+
+        def interrupted_while_a_thread_starts():
+            with threading._active_limbo_lock:
+                try:
+                    interrupts.handle(signal.SIGTERM, None)
+                except KeyboardInterrupt:
+                    raised.append(True)
+
+        thread = threading.Thread(target=interrupted_while_a_thread_starts, daemon=True)
+        thread.start()
+        thread.join(20)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual((interrupts.came, raised), (signal.SIGTERM, [True]))
+
+
+@unittest.skipUnless(POSIX, "signals of POSIX")
+class Starting(GenerationCase):
+    """Signals while the program starts, which imports for most of that time."""
+
+    AT_IMPORT = """
+import os, signal, sys, time
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{name}":
+            os.kill(os.getpid(), {number})
+            time.sleep(0.01)
+sys.meta_path.insert(0, Finder())
+"""
+
+    def test_one_during_any_import_ends_with_its_line_and_nothing_is_sent(self):
+        service = self.serve()
+        for name in ("prepare_emo_request", "aliyun_emo", "aliyun_emo.runs", "http.client", "ssl"):
+            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+                with self.subTest(f"{name} {code}"):
+                    at = self.AT_IMPORT.format(name=name, number=int(number))
+                    program = f"sys.path.insert(0, {str(SCRIPTS)!r})\nimport run_emo_request\n"
+                    program = f"{at}{program}run_emo_request.script()"
+                    result = self.run_script(FILE, python=["-c"], script=program)
+                    self.ends(result, code, "arguments")
+                    self.assertEqual(result.line["errors"][0]["message"], "interrupted")
+                    self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_one_in_the_first_milliseconds_of_the_program_ends_with_its_line(self):
+        self.serve()
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(code):
+                program = (
+                    "import os, signal, sys\n"
+                    f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
+                    "import run_emo_request\n"
+                    "real = signal.signal\n"
+                    "def set_and_send(number, handler):\n"
+                    "    before = real(number, handler)\n"
+                    f"    if number == {int(number)}: os.kill(os.getpid(), number)\n"
+                    "    return before\n"
+                    "signal.signal = set_and_send\n"
+                    "run_emo_request.script()\n"
+                )
+                result = self.run_script(FILE, python=["-c"], script=program)
+                self.ends(result, code, "arguments")
+                self.assertEqual(self.folders(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
