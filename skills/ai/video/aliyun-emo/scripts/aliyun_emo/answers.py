@@ -76,6 +76,7 @@ def understood(said: object) -> Any:
         return json.loads(
             said,
             parse_constant=lambda _: None,
+            parse_int=lambda text: int(text) if len(text) < 4000 else None,
             parse_float=lambda text: float(text) if math.isfinite(float(text)) else None,
             object_pairs_hook=joined_doubles,
         )
