@@ -15,15 +15,9 @@ from collections import namedtuple
 
 from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, little, refusal
 
-
-class Picture(namedtuple("Picture", "format width height orientation")):
-    """A picture of `width` x `height` pixels as stored, and how EXIF has it turned for display.
-
-    From `orientation` 5 on that is by a quarter, which swaps width and height; 1 is "as stored".
-    """
-
-    __slots__ = ()
-
+# Pixels as stored, and how EXIF has them turned for display: 1 is not at all, from 5 on it is by a
+# quarter, which swaps width and height.
+Picture = namedtuple("Picture", "format width height orientation")
 
 # Markers of a JPEG: those without a length, and those of frame headers, which have the size.
 STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
@@ -57,22 +51,19 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
     what = "the frame header, which has its size,"
     at, orientation = 2, 0
     for _ in range(PARTS):
-        marker = source.need(at, 2, what)
-        if marker[0] != 0xFF or marker[1] in (0x00, 0xFF):
-            at += 1  # a fill byte, or what decoders skip just the same
-            continue
-        code = marker[1]
-        at += 2
-        if code in STANDALONE:
+        mark, code = source.need(at, 2, what)
+        is_marker = mark == 0xFF and 0x00 < code < 0xFF
+        at += 2 if is_marker else 1  # a fill byte, or what decoders skip just the same
+        if not is_marker or code in STANDALONE:
             continue
         if code in (SOS, EOI):
             break
         length = big(source.need(at, 2, what))
         if code in FRAME_HEADERS:
-            frame = source.need(at + 3, 4, what)
-            if not big(frame[:2]):
+            height, width = struct.unpack(">HH", source.need(at + 3, 4, what))
+            if not height:
                 raise NotTaken("it is a JPEG picture that tells its height only at its end (DNL)")
-            return big(frame[2:]), big(frame[:2]), orientation or 1
+            return width, height, orientation or 1
         if length < 2:
             break
         if code == APP1 and not orientation and source.at(at + 2, 6) == EXIF:

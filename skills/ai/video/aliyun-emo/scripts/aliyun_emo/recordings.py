@@ -17,11 +17,7 @@ from collections import namedtuple
 from aliyun_emo.kinds import PARTS, RECORDING, Beginning, NotTaken, kind_of, little, refusal
 from aliyun_emo.mpeg import Frames
 
-
-class Recording(namedtuple("Recording", "format seconds")):
-    """A recording, and the `seconds` that a decoder makes of it."""
-
-    __slots__ = ()
+Recording = namedtuple("Recording", "format seconds")
 
 
 def recording(data: bytes, size: int | None = None) -> Recording:
@@ -37,12 +33,11 @@ def recording(data: bytes, size: int | None = None) -> Recording:
         found = Recording("mp3", mp3_seconds(source, kind.start, source.size))
     else:
         raise refusal(kind, RECORDING)
-    if not found.seconds > 0:
-        if source.held < source.size:
-            message = f"its first {source.held} bytes do not reach its sound"
-            raise NotTaken(message, needs_more=True)
-        raise NotTaken(f"it is {kind.name} recording with no sound in it")
-    return found
+    if found.seconds > 0:
+        return found
+    if source.held < source.size:
+        raise NotTaken(f"its first {source.held} bytes do not reach its sound", needs_more=True)
+    raise NotTaken(f"it is {kind.name} recording with no sound in it")
 
 
 # Codes of a WAV's format: those whose samples are bytes each, and of ADPCM, which has blocks.
