@@ -21,14 +21,13 @@ PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
 def read_request(path: str) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
-    if path not in ("", "-"):
-        check_there(path)
+    check_there(path)
     return read_json("file", path)
 
 
 def check_there(path: str) -> None:
-    """Raise `Problem` where there is no file `path`."""
-    if path and not os.path.exists(path):
+    """Raise `Problem` where there is no file `path`, which may be "-"."""
+    if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
@@ -58,18 +57,13 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
     for name in foreign:
         message = f"{emo.shown_link(name)} does not belong to a {what}"
         report.error("file", message, "Take it out, or prepare the request again.")
-    values = {}
-    for name, value in given.items():
-        if name in emo.BOX_FIELDS:
-            values[name] = box_text(given, name) or ""
-        else:
-            values[name] = value.strip() if isinstance(value, str) else ""
+    values = {name: v.strip() if isinstance(v, str) else "" for name, v in given.items()}
+    values.update({name: box_text(given, name) or "" for name in emo.BOX_FIELDS if name in given})
     digests = member(body, "files")
     files: emo.Files = {}
     for field in emo.FORMATS:
         if values.get(field, "").lower().startswith("file:"):
-            file = report.check(prepared_file, field, values[field], digests.get(field))
-            files[field] = file
+            files[field] = report.check(prepared_file, field, values[field], digests.get(field))
     if generation:
         request = emo.generation_request(values, files, None, now, report)
     else:

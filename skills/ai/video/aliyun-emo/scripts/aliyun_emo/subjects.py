@@ -72,17 +72,13 @@ def detection_subject(record: emo.Json, report: emo.Report) -> Subject | None:
     """Return what a detection shows, however old its link is."""
     if "audio_url" in member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
-    found = emo.Report()
-    boxes = check_detection(record, None, None, found)
-    for problem in found.errors:
+    boxes = check_detection(record, None, None, report)
+    for problem in report.errors:
         problem.hint += " Then give the detection.json of that."
-    request = request_of(record["request"], ANY_TIME, found) if boxes else None
-    report.errors += found.errors
-    report.warnings += found.warnings
+    request = request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
-    given = {**request["input"], "face_bbox": boxes[0], "ext_bbox": boxes[1]}
-    request = {**request, "input": given}
+    request["input"].update(zip(emo.BOX_FIELDS, boxes))
     return Subject("detection", request, files_since(request, report))
 
 
