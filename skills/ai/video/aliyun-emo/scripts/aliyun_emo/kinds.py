@@ -143,10 +143,8 @@ def kind_of(file: Beginning) -> Kind:
     frames = Frames(block)
     if frames.find(FIRST_WITHIN):
         return Kind(LAYERS[frames.stream.layer], RECORDING, start + frames.at)
-    if start:
-        return Kind("a tag without sound", OTHER, start)
-    name = "something unknown" if head.strip(b"\0") else "a file that begins with zeros"
-    return Kind(name, OTHER, start)
+    unknown = "something unknown" if head.strip(b"\0") else "a file that begins with zeros"
+    return Kind("a tag without sound" if start else unknown, OTHER, start)
 
 
 def text_in(head: bytes) -> str:
@@ -166,8 +164,8 @@ def text_kind(text: str) -> Kind:
     lower = text.lstrip("\ufeff \t\r\n").lower()
     if lower.startswith("<"):
         found = [(lower.find(mark), name, sort) for name, sort, marks in MARKUP for mark in marks]
-        first = min((mark for mark in found if mark[0] >= 0), default=(0, "an XML file", OTHER))
-        _, name, sort = first
+        found = [mark for mark in found if mark[0] >= 0]
+        _, name, sort = min(found, default=(0, "an XML file", OTHER))
         if name == STORE_ERROR:
             words = ": ".join(filter(None, (words_in(text, tag) for tag in ("Code", "Message"))))
             name += f" ({words})" if words else ""

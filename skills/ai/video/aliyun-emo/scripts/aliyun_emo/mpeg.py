@@ -23,7 +23,6 @@ BIT_RATES = {
 FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % b"".join(
     b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15)
 )
-FREE_FORMAT = rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]"  # MP3 whose bit rate has the index 0
 INFO_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # flag and bytes: frames, bytes, seeking, quality
 DECODER_DELAY = 529  # samples that any decoder of layer III comes late
 CHAIN = 3  # frames in a row that no chance makes
@@ -42,7 +41,6 @@ class Frames:
     def __init__(self, block: bytes) -> None:
         self.block, self.at, self.tries = block, 0, TRIES
         self.stream = Stream(0, 0, 0, {})
-        self.frame_or_tag = re.compile(FRAME_OR_TAG)
 
     def run(self) -> int:
         """Go over the frames of the stream that follow each other here; returns how many."""
@@ -62,7 +60,7 @@ class Frames:
         """
         near = self.at + NEAR
         while self.tries and self.at < limit:
-            found = self.frame_or_tag.search(self.block, self.at)
+            found = re.compile(FRAME_OR_TAG).search(self.block, self.at)
             self.at = found.start() if found else max(self.at, len(self.block) - 2)
             if not found:
                 return False
@@ -114,10 +112,7 @@ class Frames:
 
 @cache
 def stream_of(kind: int, pace: int) -> Stream:
-    """Return the stream of all frames with these bits of the header's second and third byte.
-
-    `kind` (0x1E) is the version and the layer, `pace` (0x0C) the sampling rate.
-    """
+    """Return the stream of a `kind`, version and layer, and a `pace`: byte 1 & 0x1E, 2 & 0x0C."""
     version, layer = kind >> 3, 4 - (kind >> 1 & 3)
     is_1 = version == 3  # 2 is MPEG 2, with half the sampling rates, 0 is MPEG 2.5, with a quarter
     rate = (44100, 48000, 32000)[pace >> 2] // {3: 1, 2: 2, 0: 4}[version]
@@ -134,7 +129,7 @@ def stream_of(kind: int, pace: int) -> Stream:
 
 def is_free_format(data: bytes) -> bool:
     """Return whether `data` begins with frames of MP3 that leave it open how long they are."""
-    if not re.match(FREE_FORMAT, data):
+    if not re.match(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]", data):  # the bit rate's index is 0
         return False
     again = [data[:2] + bytes([data[2] & 0xFC | flags]) for flags in range(4)]
     return any(data.find(header, 24) > 0 for header in again)
@@ -143,8 +138,7 @@ def is_free_format(data: bytes) -> bool:
 def tag_length(head: bytes) -> int:
     """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does.
 
-    ID3v2.4, 3.1 (header, whose lengths have 7 bits a byte) and 3.4 (footer); APEv2, header and
-    footer, which may stand alone.
+    ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
     """
     if head.startswith((b"ID3\2", b"ID3\3", b"ID3\4")) and head[9:10] and max(head[6:10]) < 0x80:
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]

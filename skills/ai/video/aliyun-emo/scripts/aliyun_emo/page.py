@@ -143,10 +143,9 @@ def rate_in_words(ratio: str) -> str:
 
 def size_in_words(ratio: str) -> str:
     """Return the video's size, and whether it has the `ratio` itself."""
-    width, height = map(int, emo.VIDEO_SIZES[ratio].split("x"))
-    p, q = map(int, ratio.split(":"))
-    exact = "" if width * q == height * p else f", not quite {ratio}"
-    return f"The video is {emo.VIDEO_SIZES[ratio]} pixels{exact}."
+    size = emo.VIDEO_SIZES[ratio]
+    is_exact = emo.has_ratio([0, 0, *map(int, size.split("x"))], ratio)
+    return f"The video is {size} pixels{'' if is_exact else f', not quite {ratio}'}."
 
 
 def box_in_words(box: emo.Box) -> str:

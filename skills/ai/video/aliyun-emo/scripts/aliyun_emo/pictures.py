@@ -1,11 +1,8 @@
 """The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP.
 
-    >>> with open("portrait.jpg", "rb") as file:
-    ...     picture(file.read())
-    Picture(format='jpeg', width=1200, height=1600, orientation=6)
-
-What comes before the size is skipped; so a beginning of the file is enough mostly, with the `size`
-of the whole.
+>>> with open("portrait.jpg", "rb") as file:
+...     picture(file.read())
+Picture(format='jpeg', width=1200, height=1600, orientation=6)
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ EXIF = b"Exif\0\0"
 def picture(data: bytes, size: int | None = None) -> Picture:
     """Return what picture `data` is; raises `NotTaken` for all else.
 
-    `size` is the whole file's in bytes where `data` is only its beginning.
+    `size` is the whole file's in bytes where `data` is only its beginning, which is enough mostly.
     """
     source = Beginning(data, size)
     kind = kind_of(source)
@@ -98,8 +95,7 @@ def png(source: Beginning) -> tuple[int, int, int]:
 def bmp(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a BMP.
 
-    BITMAPFILEHEADER, then BITMAPCOREHEADER, of 12 bytes, or BITMAPINFOHEADER and what grew out of
-    it, where a negative height is one from the top down (Win32, Bitmap Storage).
+    Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     """
     head = source.need(0, 26, "its size")
     source.check_end(little(head[2:6]), "the picture")
@@ -112,8 +108,7 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
 def webp(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a WebP, which for an animated one are its canvas's.
 
-    RFC 9649, 2.4 to 2.7 (RIFF, VP8, VP8L, VP8X, EXIF) and 3.4 (the header in VP8L); RFC 6386, 9.1
-    (the header in VP8).
+    RFC 9649, 2.4 to 2.7 (chunks) and 3.4 (the header in VP8L); RFC 6386, 9.1 (that in VP8).
     """
     head = source.need(0, 25, "its size")
     source.check_end(8 + little(head[4:8]), "the picture")

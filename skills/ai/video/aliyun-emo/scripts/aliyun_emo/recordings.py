@@ -53,6 +53,7 @@ def wav_seconds(source: Beginning, start: int) -> float:
     Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     New Multimedia Data Types and Data Techniques 3.0 (fact, ADPCM); EBU Tech 3306 (RF64, ds64).
     """
+    broken = "it is a WAV recording that is broken"
     at, layout, samples, long_length = start + 12, b"", 0, 0
     for _ in range(PARTS):
         head = source.need(at, 8, "the sound (the data chunk)")
@@ -72,11 +73,9 @@ def wav_seconds(source: Beginning, start: int) -> float:
         if length % 2 and source.at(at, 4) not in (b"data", b"fmt ", b"fact", b"LIST"):
             at += 1
     else:
-        raise NotTaken(
-            f"it is a WAV recording that is broken: no sound in its first {PARTS} chunks"
-        )
+        raise NotTaken(f"{broken}: no sound in its first {PARTS} chunks")
     if len(layout) < 16:
-        raise NotTaken("it is a WAV recording that is broken: no layout (fmt) before its sound")
+        raise NotTaken(f"{broken}: no layout (fmt) before its sound")
     there = source.size - at
     if length == 0xFFFFFFFF and long_length:
         length = long_length
@@ -106,8 +105,7 @@ def wav_seconds(source: Beginning, start: int) -> float:
 def mp3_seconds(source: Beginning, start: int, end: int) -> float:
     """Return the seconds of the MP3 from `start` to `end`, by its frames.
 
-    Where not all of them are at hand, or there is too much noise between, the length of those that
-    were seen is scaled to the rest.
+    Where not all are at hand, or there is too much noise, those that were seen stand for the rest.
     """
     frames = Frames(source.data[start:end])
     here, whole = len(frames.block), end - start

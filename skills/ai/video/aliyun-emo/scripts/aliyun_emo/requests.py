@@ -34,11 +34,11 @@ def check_there(path: str) -> None:
 
 def is_generation(body: emo.Json) -> bool:
     """Whether a `body` is that of a generation, wherever in it the recording stands."""
-    return any("audio_url" in place for place in (body, *map_places(body).values()))
+    return any("audio_url" in place for place in places_of(body).values())
 
 
-def map_places(body: emo.Json) -> dict[str, emo.Json]:
-    return {name: member(body, name) for name in ("input", "parameters")}
+def places_of(body: emo.Json) -> dict[str, emo.Json]:
+    return {"": body, "input": member(body, "input"), "parameters": member(body, "parameters")}
 
 
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
@@ -74,7 +74,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
 def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[str]]:
     """Return those `fields` of a `body` that stand in their place, and the names of all else."""
     given, foreign = {}, []
-    for place, members in ("", body), *map_places(body).items():
+    for place, members in places_of(body).items():
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
