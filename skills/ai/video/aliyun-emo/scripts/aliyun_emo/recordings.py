@@ -49,9 +49,33 @@ STREAMED = 0x7FFF0000  # what writes to a pipe gives a length of 0, or one from 
 def wav_seconds(source: Beginning, start: int) -> float:
     """Return the seconds of the WAV that begins at `start`.
 
-    They come from the length of its data, or where that was written to a pipe, from the file's.
     Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     New Multimedia Data Types and Data Techniques 3.0 (fact, ADPCM); EBU Tech 3306 (RF64, ds64).
+    """
+    at, length, layout, samples = wav_data(source, start)
+    code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
+    if code == EXTENSIBLE:
+        code = little(layout[24:26])
+    if code == MP3_INSIDE:
+        return mp3_seconds(source, at, at + length)
+    in_block = little(layout[18:20]) if code in (MS_ADPCM, IMA_ADPCM) else 0
+    if code in (PCM, FLOAT, A_LAW, MU_LAW):
+        block = channels * ((bits + 7) // 8) or block
+        in_block = 1
+    if in_block and block:
+        samples = length // block * in_block
+    by_count = float(samples / rate if rate else 0)
+    by_length = float(length / byte_rate if byte_rate else 0)
+    if in_block or not by_length:
+        return by_count
+    # The count of a fact chunk is more exact for a codec, where it does not lie.
+    return by_count if by_length / 2 < by_count < by_length * 2 else by_length
+
+
+def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
+    """Return where the sound of a WAV begins, its bytes, its layout, and the samples of its `fact`.
+
+    How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
     """
     broken = "it is a WAV recording that is broken"
     at, layout, samples, long_length = start + 12, b"", 0, 0
@@ -82,24 +106,7 @@ def wav_seconds(source: Beginning, start: int) -> float:
     if not length or (length > there and length >= STREAMED):
         length = there
     source.check_end(at + length, "the sound")
-
-    code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
-    if code == EXTENSIBLE:
-        code = little(layout[24:26])
-    if code == MP3_INSIDE:
-        return mp3_seconds(source, at, at + length)
-    in_block = little(layout[18:20]) if code in (MS_ADPCM, IMA_ADPCM) else 0
-    if code in (PCM, FLOAT, A_LAW, MU_LAW):
-        block = channels * ((bits + 7) // 8) or block
-        in_block = 1
-    if in_block and block:
-        samples = length // block * in_block
-    by_count = float(samples / rate if rate else 0)
-    by_length = float(length / byte_rate if byte_rate else 0)
-    if in_block or not by_length:
-        return by_count
-    # The count of a fact chunk is more exact for a codec, where it does not lie.
-    return by_count if by_length / 2 < by_count < by_length * 2 else by_length
+    return at, length, layout, samples
 
 
 def mp3_seconds(source: Beginning, start: int, end: int) -> float:
