@@ -1550,6 +1550,8 @@ class Offline(LocalCase):
                 self.assertIs(line["ok"], is_taken, line)
                 self.assertIn("aliyun_emo.local_files", modules)
                 network = {"socket", "_socket", "ssl", "http.client", "urllib.request", "asyncio"}
+                if sys.implementation.name == "pypy":  # whose own hashlib loads it
+                    network -= {"socket", "_socket"}
                 self.assertEqual(modules & network, set())
 
     def test_links_alone_import_nothing_that_only_files_need(self):
