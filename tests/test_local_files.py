@@ -1538,6 +1538,7 @@ class Offline(LocalCase):
         self.assertNotIn("Traceback", done.stderr)
         return json.loads(done.stdout), set(done.stderr.splitlines()[-1].split())
 
+    @unittest.skipIf(sys.implementation.name == "pypy", "PyPy's own hashlib imports socket")
     def test_no_socket_is_opened_nor_the_module_of_them_imported(self):
         write("hello.m4a", M4A)
         for words, is_taken in (
@@ -1550,8 +1551,6 @@ class Offline(LocalCase):
                 self.assertIs(line["ok"], is_taken, line)
                 self.assertIn("aliyun_emo.local_files", modules)
                 network = {"socket", "_socket", "ssl", "http.client", "urllib.request", "asyncio"}
-                if sys.implementation.name == "pypy":  # whose own hashlib loads it
-                    network -= {"socket", "_socket"}
                 self.assertEqual(modules & network, set())
 
     def test_links_alone_import_nothing_that_only_files_need(self):
