@@ -11,17 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import clock, local_files
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
-from aliyun_emo.local_files import (
-    MAX_PICTURE,
-    MAX_RECORDING,
-    LocalFile,
-    check_medium,
-    look_at,
-    not_taken_problem,
-)
+from aliyun_emo.local_files import MAX_PICTURE, MAX_RECORDING, LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
@@ -52,7 +45,7 @@ def look(
             report.warn(field, message, hint)
         else:
             found[field], size = outcome
-            check_medium(
+            local_files.check_medium(
                 field, found[field], size, [given[name] for name in emo.BOX_FIELDS], judged
             )
         for problem in judged.errors:
@@ -130,11 +123,13 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:
-            found = look_at(field, bytes(data), len(data) if is_whole else size or MAX_PICTURE)
+            found = local_files.look_at(
+                field, bytes(data), len(data) if is_whole else size or MAX_PICTURE
+            )
             break
         except NotTaken as fault:
             if not fault.needs_more:
-                raise not_taken_problem(field, fault) from None
+                raise local_files.not_taken_problem(field, fault) from None
             if count > MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
         count *= 4

@@ -326,15 +326,12 @@ def move(source: str, target: str) -> None:
 
 def sync_folder(folder: str) -> None:
     """Bring a folder's names to the disk, where that is offered; Windows cannot open folders."""
-
-    def sync() -> None:
+    if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            if_offered(os.fsync, descriptor)
         finally:
             os.close(descriptor)
-
-    if_offered(sync)
 
 
 def if_offered(call: Callable[..., object], *arguments: Any) -> None:
