@@ -920,41 +920,14 @@ def prepare(values: "Values", report: Report) -> None:
             answer = report.check(files_part.read_json, "detection", values["detection"])
     files = local_files(values, report)
     request = generation_request(values, files, answer, time(), report)
-    path = report.check(output_path, values, evidence_path("request.json"))
-    if report.errors or not request or not path:
-        return
-    ratio = ratio_of(request["input"]["ext_bbox"]) or ""
-    write_request(path, request, values, report)
-    report.facts.update(
-        model=request["model"],
-        ratio=ratio,
-        video_size=VIDEO_SIZES[ratio],
-        style_level=request["parameters"]["style_level"],
-        face_bbox=request["input"]["face_bbox"],
-        ext_bbox=request["input"]["ext_bbox"],
-        **media_facts(files),
-    )
-    recording = files.get("audio_url")
-    if recording:
-        report.facts["estimate"] = estimate(recording.found.seconds, ratio)
+    write_request("request.json", request, files, values, report)
 
 
 def detect(values: "Values", report: Report) -> None:
     """Check everything a detection needs and write its request."""
     files = local_files(values, report)
     request = detection_request(values, files, time(), report)
-    path = report.check(output_path, values, evidence_path("detect_request.json"))
-    if report.errors or not request or not path:
-        return
-    ratio = request["parameters"]["ratio"]
-    write_request(path, request, values, report)
-    report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
-    report.facts.update(media_facts(files))
-
-
-def media_facts(files: "Files") -> "Json":
-    """Return what is told of local `files`, by the option that gave them."""
-    return {LOCAL[field]: file.facts() for field, file in files.items() if file}
+    write_request("detect_request.json", request, files, values, report)
 
 
 def output_path(values: "Values", default: str) -> str:
@@ -972,8 +945,16 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
         raise Problem("output", message, "Name another file.")
 
 
-def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
-    """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
+def write_request(
+    name: str, request: "Json | None", files: "Files", values: "Values", report: Report
+) -> None:
+    """Write a `request` in which nothing is wrong and tell of it, as `name` among the evidence.
+
+    For --dry-run make only sure that it could be written. Raises `OSError` and `Problem`.
+    """
+    path = report.check(output_path, values, evidence_path(name))
+    if report.errors or not request or not path:
+        return
     given = [values[name] for name in ("image", "audio", "detection") if name in values]
     check_other_file(path, given)
     if "dry_run" in values:
@@ -986,6 +967,20 @@ def write_request(path: str, request: "Json", values: "Values", report: Report) 
         costs = "; to run it costs money" if "audio_url" in request["input"] else ""
         report.done = f"{printable(path, 200)} is written{costs}"
         report.next = (neighbour("run_emo_request.py"), path)
+    report.facts.update(facts_of(request, files))
+
+
+def facts_of(request: "Json", files: "Files") -> "Json":
+    """Return what is told of a `request` and its local `files`, these by the option's field."""
+    given, parameters = request["input"], request["parameters"]
+    ratio = parameters.get("ratio") or ratio_of(given["ext_bbox"]) or ""
+    facts = {"model": request["model"], "ratio": ratio, "video_size": VIDEO_SIZES[ratio]}
+    facts.update(parameters, **{box: given[box] for box in BOX_FIELDS if box in given})
+    facts.update({LOCAL[field]: file.facts() for field, file in files.items() if file})
+    recording = files.get("audio_url")
+    if recording:
+        facts["estimate"] = estimate(recording.found.seconds, ratio)
+    return facts
 
 
 def neighbour(name: str) -> str:
