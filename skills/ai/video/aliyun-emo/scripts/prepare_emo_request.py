@@ -283,13 +283,17 @@ def shown_words(said: object) -> str:
 def check_given(field: str, text: "str | None", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
-        message = "is missing" if text is None else "has no value"
-        raise Problem(field, message, f"Give {wanted}.")
+        raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Problem(field, f"{shown_link(text)} is not valid UTF-8", f"Give {wanted}.") from None
+        raise text_problem(field, text, "is not valid UTF-8", f"Give {wanted}.") from None
     return text
+
+
+def text_problem(field: str, text: str, fault: str, hint: str) -> Problem:
+    """Return the problem that `text`, given for `field`, has a `fault`: "is not known"."""
+    return Problem(field, f"{shown_link(text)} {fault}", hint)
 
 
 def check_choice(field: str, text: "str | None", choices: "Sequence[str]") -> str:
@@ -298,7 +302,7 @@ def check_choice(field: str, text: "str | None", choices: "Sequence[str]") -> st
     text = check_given(field, text, wanted)
     if text in choices:
         return text
-    raise Problem(field, f"{shown_link(text)} is not known", f"Give {wanted}.")
+    raise text_problem(field, text, "is not known", f"Give {wanted}.")
 
 
 def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
@@ -309,10 +313,10 @@ def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
     wanted = f"a model for {stage}, or leave --model out"
     text = check_given("model", text, wanted)
     if text in others:
-        raise Problem("model", f"{shown_link(text)} is not for {stage}", f"Give {wanted}.")
+        raise text_problem("model", text, f"is not for {stage}", f"Give {wanted}.")
     if not MODEL_CHARACTERS.issuperset(text):
-        message = f"{shown_link(text)} is not a model name: letters, digits and . _ - / :"
-        raise Problem("model", message, f"Give {wanted}.")
+        fault = "is not a model name: letters, digits and . _ - / :"
+        raise text_problem("model", text, fault, f"Give {wanted}.")
     return text
 
 
@@ -324,20 +328,19 @@ def parse_box(field: str, text: "str | None") -> "Box":
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    for space in "\t\r\n":
-        inner = inner.replace(space, " ")
+    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
     parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
     numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
-        raise Problem(field, f"{shown_link(text)} is not four numbers with commas between", hint)
+        raise text_problem(field, text, "is not four numbers with commas between", hint)
     bad = [number for number in numbers if not is_pixel(number)]
     if bad:
         given = ", ".join(map(shown_link, bad))
         raise Problem(field, f"{given}: not a whole number from 0 to {MAX_SIDE}", hint)
     x1, y1, x2, y2 = box = [int(number) for number in numbers]
     if x1 >= x2 or y1 >= y2:
-        message = f"{box} has no area: x1 must be less than x2, and y1 less than y2"
-        raise Problem(field, message, hint)
+        fault = "has no area: x1 must be less than x2, and y1 less than y2"
+        raise Problem(field, f"{box} {fault}", hint)
     return box
 
 
@@ -387,12 +390,11 @@ def check_boxes(
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
+    rule = "in every answer it lies inside"
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
-        message = "the face box and ext_bbox are apart; in every answer it lies inside"
-        report.error("face_bbox", message, hint)
+        report.error("face_bbox", f"the face box and ext_bbox are apart; {rule}", hint)
     elif shared == ext_bbox:
-        message = "the face box contains ext_bbox; in every answer it lies inside: swapped?"
-        report.error("face_bbox", message, hint)
+        report.error("face_bbox", f"the face box contains ext_bbox; {rule}: swapped?", hint)
     elif shared != face_bbox:
         report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
@@ -456,17 +458,15 @@ def split_link(field: str, text: str) -> "tuple[str, ...]":
     upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
     local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
     if text[0] in QUOTES:
-        message = f"{shown_link(text.strip(QUOTES))} still has the quotes around it"
-        raise Problem(field, message, 'Take them off; in cmd.exe only " quotes.')
+        hint = 'Take them off; in cmd.exe only " quotes.'
+        raise text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
     if given == link or scheme not in ("http", "https"):
         if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
-            message = f"{shown_link(text)} is a local path, or lacks https:// in front"
-            raise Problem(field, message, local)
-        message = f"{shown_link(text)} is not an http or https link but {scheme}:"
-        raise Problem(field, message, local if scheme == "file" else upload)
+            raise text_problem(field, text, "is a local path, or lacks https:// in front", local)
+        hint = local if scheme == "file" else upload
+        raise text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
     if not rest.startswith("//") or rest.startswith("///"):
-        message = f"{shown_link(text)} has no host"
-        raise Problem(field, message, "Write https://, the host, the path.")
+        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
     rest, mark, fragment = rest[2:].partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
@@ -492,8 +492,7 @@ def check_host(field: str, host: str) -> str:
     if host.startswith("["):
         return check_address(field, host, "6")
     if not host.isascii():
-        message = f"the host {shown_link(host)} is not ASCII"
-        raise Problem(field, message, ascii_hint(host))
+        raise host_problem(field, host, "is not ASCII", ascii_hint(host))
     name = host.lower()
     if len(name) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
@@ -512,36 +511,36 @@ def check_name(field: str, host: str, labels: "Sequence[str]") -> None:
     for label in labels:
         check_label(field, host, label)
     if len(labels) == 1:
-        raise not_public_problem(field, host, "has no dot: a name of this machine or network")
+        raise host_problem(field, host, "has no dot: a name of this machine or network")
     dotted = "." + ".".join(labels)
     for suffix in PRIVATE_NAMES:
         if dotted.endswith("." + suffix):
-            raise not_public_problem(field, host, f"is private: .{suffix} is not on the internet")
+            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
     for end, inside, outside in INTERNAL_NAMES:
         public = re.sub(inside, outside, dotted[1:]) if dotted.endswith(end) else dotted[1:]
         if public != dotted[1:]:
-            why = "is an internal endpoint: only its own cloud reaches it"
-            hint = f"Give the link with {public} for the host."
-            raise Problem(field, f"the host {shown_link(host)} {why}", hint)
+            fault = "is an internal endpoint: only its own cloud reaches it"
+            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
 
 
 def check_label(field: str, host: str, label: str) -> None:
     """Raise `Problem` for a `label` that no name of a host can have."""
-    fault = ""
     if not label:
         fault = "is empty"
     elif len(label) > 63:
         fault = "is longer than 63 characters"
     elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
         fault = "has more than letters, digits and _, with - only between them"
-    if fault:
-        message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
-        raise Problem(field, message, "Correct the host.")
+    else:
+        return
+    message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
+    raise Problem(field, message, "Correct the host.")
 
 
-def not_public_problem(field: str, host: str, why: str) -> Problem:
-    hint = "Give a link that works from the public internet: the service downloads it from there."
-    return Problem(field, f"the host {shown_link(host)} {why}", hint)
+def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
+    """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
+    public = "Give a link that works from the public internet: the service downloads it from there."
+    return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
 
 
 def ascii_hint(host: str) -> str:
@@ -568,10 +567,10 @@ def check_address(field: str, host: str, version: str) -> str:
         else:
             address = IPv6Address(host[1:-1])
     except ValueError:
-        message = f"the host {shown_link(host)} is no IPv{version} address"
-        raise Problem(field, message, "Correct the host.") from None
+        fault = f"is no IPv{version} address"
+        raise host_problem(field, host, fault, "Correct the host.") from None
     if any(address in ip_network(block) for block in NOT_PUBLIC):
-        raise not_public_problem(field, host, f"is the address {address}, which is not public")
+        raise host_problem(field, host, f"is the address {address}, which is not public")
     return host.lower()
 
 
