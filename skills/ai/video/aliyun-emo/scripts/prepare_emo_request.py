@@ -38,13 +38,15 @@ sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 # `from __future__ import annotations` is a module to load, and writes out every annotation.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, NoReturn, TypeVar
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from typing import Any, NoReturn, Optional, TypeVar
 
     from aliyun_emo.local_files import LocalFile
 
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
+    Request = Optional[Json]  # None where a value is wrong
+    Text = Optional[str]  # None where nothing was given, or it is wrong
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
@@ -63,9 +65,7 @@ DETECTION_MODEL_ON_WIRE = "emo-detect-v1"
 
 MODEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:")
 VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x height in pixels
-DEFAULT_RATIO = "1:1"
-STYLE_LEVELS = ("normal", "calm", "active")
-DEFAULT_STYLE_LEVEL = "normal"
+STYLE_LEVELS = ("normal", "calm", "active")  # the first is the default, as it is of the ratios
 MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
 PRICES = {"1:1": 0.08, "3:4": 0.16}  # CNY a second of video
 PRICES_OF = "2026-05-30"  # when they were read
@@ -280,7 +280,7 @@ def shown_words(said: object) -> str:
 # --- 3. Validation: text in, value or problems out ----------------------------------------------
 
 
-def check_given(field: str, text: "str | None", wanted: str) -> str:
+def check_given(field: str, text: "Text", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
@@ -296,22 +296,22 @@ def text_problem(field: str, text: str, fault: str, hint: str) -> Problem:
     return Problem(field, f"{shown_link(text)} {fault}", hint)
 
 
-def check_choice(field: str, text: "str | None", choices: "Sequence[str]") -> str:
-    """Return `text`, one of `choices`; raises `Problem`."""
+def check_choice(field: str, values: "Values", choices: "Collection[str]") -> str:
+    """Return the `field` of `values`, by default the first of `choices`; raises `Problem`."""
     wanted = f"one of {', '.join(choices)}"
-    text = check_given(field, text, wanted)
+    text = check_given(field, values.get(field, next(iter(choices))), wanted)
     if text in choices:
         return text
     raise text_problem(field, text, "is not known", f"Give {wanted}.")
 
 
-def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
-    """Return the model name as given: dedicated deployments have names of their own.
+def check_model(values: "Values", stage: str, default: str, others: "Sequence[str]") -> str:
+    """Return the model's name, which may be that of a dedicated deployment.
 
     Raises `Problem` for what cannot be a name, and for one of `others`, the other stage's models.
     """
     wanted = f"a model for {stage}, or leave --model out"
-    text = check_given("model", text, wanted)
+    text = check_given("model", values.get("model", default), wanted)
     if text in others:
         raise text_problem("model", text, f"is not for {stage}", f"Give {wanted}.")
     if not MODEL_CHARACTERS.issuperset(text):
@@ -323,7 +323,7 @@ def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
 # Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: "str | None") -> "Box":
+def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
@@ -366,18 +366,16 @@ def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
     return abs(width * q - height * p) <= p + q
 
 
-def ratio_of(box: "Sequence[int]") -> "str | None":
+def ratio_of(box: "Sequence[int]") -> "Text":
     """Return the service's ratio, "1:1" or "3:4", that `box` has, or None."""
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
-def check_boxes(
-    face_text: "str | None", ext_text: "str | None", report: Report
-) -> "tuple[Box, Box] | None":
+def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
-    face_bbox = report.check(parse_box, "face_bbox", face_text)
-    ext_bbox = report.check(parse_box, "ext_bbox", ext_text)
+    face_bbox = report.check(parse_box, "face_bbox", face)
+    ext_bbox = report.check(parse_box, "ext_bbox", ext)
     if ext_bbox and not ratio_of(ext_bbox):
         from math import gcd
 
@@ -403,7 +401,7 @@ def check_boxes(
 # Links: `image_url` and `audio_url`, which the service downloads from the public internet.
 
 
-def check_link(field: str, text: "str | None", now: float, report: Report) -> "str | None":
+def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     """Return the normalized link, or None when something is wrong with it but for its age.
 
     `now` is in seconds since 1970. Path and query of a plain ASCII link stay byte for byte, since
@@ -730,60 +728,44 @@ def estimate(seconds: float, ratio: str) -> "Json":
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(
-    values: "Values", files: "Files", now: float, report: Report
-) -> "Json | None":
-    """Return the request of a detection (contract, section 1), or None when a value is wrong.
+def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
+    """Return the request of a detection (contract, section 1).
 
-    A link that is wrong for its age alone, and thus an error, is in it all the same. `files` has
-    the local file in the place of the link, if there is one, and its digest goes into the request
-    beside what is sent.
+    A link that is wrong for its age alone, and thus an error, is in it all the same. The digest of
+    a local file, which `files` has in the place of its link, goes in beside what is sent.
     """
     image_url = link_of("image_url", values, files, now, report)
-    ratio, model = values.get("ratio", DEFAULT_RATIO), values.get("model", DETECTION_MODEL)
-    known = report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
-    fits = report.check(check_model, model, "a detection", [GENERATION_MODEL])
+    ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
+    model = report.check(check_model, values, "a detection", DETECTION_MODEL, [GENERATION_MODEL])
     check_files(files, (), report)
-    if not (image_url and known and fits):
-        return None
     return request_with(model, {"image_url": image_url}, files, {"ratio": ratio})
 
 
 def generation_request(
     values: "Values", files: "Files", saved: "Json | None", now: float, report: Report
-) -> "Json | None":
-    """Return the request of a generation (contract, section 2), or None when a value is wrong.
+) -> "Request":
+    """Return the request of a generation (contract, section 2); links as those of a detection.
 
-    Links and `files` are as those of a detection. The boxes come from `values`, or from `saved`, a
-    detection answer, when `values` has `detection`; `saved` is then None if it could not be read.
+    The boxes come from `values`, or from `saved`, a detection answer, when `values` has
+    `detection`; `saved` is then None if it could not be read.
     """
-    image_url = link_of("image_url", values, files, now, report)
-    audio_url = link_of("audio_url", values, files, now, report)
+    given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
     boxes = None
     if saved is not None:
         image = files.get("image_url")
-        digest = image.digest if image else None
-        boxes = part("detection_answers", "detection").check_detection(
-            saved, image_url, digest, report
-        )
+        check_detection = part("detection_answers", "detection").check_detection
+        boxes = check_detection(saved, given["image_url"], image and image.digest, report)
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
-    style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)
-    known = report.check(check_choice, "style_level", style_level, STYLE_LEVELS)
-    model = values.get("model", GENERATION_MODEL)
+    given.update(zip(BOX_FIELDS, boxes or (None, None)))
+    style_level = report.check(check_choice, "style_level", values, STYLE_LEVELS)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
-    fits = report.check(check_model, model, "a generation", others)
+    model = report.check(check_model, values, "a generation", GENERATION_MODEL, others)
     check_files(files, boxes or readable_boxes(values), report)
-    if not (image_url and audio_url and boxes and known and fits):
-        return None
-    links = {"image_url": image_url, "audio_url": audio_url}
-    given = {**links, "face_bbox": boxes[0], "ext_bbox": boxes[1]}
     return request_with(model, given, files, {"style_level": style_level})
 
 
-def link_of(
-    field: str, values: "Values", files: "Files", now: float, report: Report
-) -> "str | None":
+def link_of(field: str, values: "Values", files: "Files", now: float, report: Report) -> "Text":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
         file = files[field]
@@ -804,7 +786,10 @@ def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
             file.check(LOCAL[field], boxes, report)
 
 
-def request_with(model: str, given: "Json", files: "Files", parameters: "Json") -> "Json":
+def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
+    """Return the request with these values, or None where one of them is None."""
+    if None in (model, *given.values(), *parameters.values()):
+        return None
     digests = {field: file.digest for field, file in files.items() if file}
     beside = {"files": digests} if digests else {}
     return {"model": model, "input": given, **beside, "parameters": parameters}
