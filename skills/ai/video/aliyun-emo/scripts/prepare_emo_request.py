@@ -106,24 +106,21 @@ class Signer:
     """How the links of one signer show; names that begin with x- are in any case.
 
     Where one of its `own` names stands, those in `beside` must stand too, and one of `either`. The
-    values of some begin as `begins` says. `end` names what tells when the link ends, or when it
-    began and for how long.
+    value of the first of all begins as `begins` says. `end` names what tells when the link ends, or
+    when it began and for how long.
     """
 
-    def __init__(
-        self, own: str, beside: str, end: str, either: str = "", begins: "Values | None" = None
-    ) -> None:
+    def __init__(self, own: str, beside: str, end: str, either: str = "", begins: str = "") -> None:
         self.own, self.beside, self.either = own.split(), beside.split(), either.split()
-        self.begins, (self.end, _, self.length) = begins or {}, end.partition(" ")
+        self.end, _, self.length = end.partition(" ")
+        self.begins = {(self.own + self.beside)[0]: begins} if begins else {}
 
     def has(self, name: str, values: "Values") -> bool:
         return bool(values.get(name) and re.match(self.begins.get(name, ""), values[name]))
 
     def shows_in(self, values: "Values") -> bool:
         """Whether one of its own names stands in the `values` of a query."""
-        return any(
-            self.has(name, values) if name in self.begins else name in values for name in self.own
-        )
+        return any(n in values and (n not in self.begins or self.has(n, values)) for n in self.own)
 
     def missing_in(self, values: "Values") -> "list[str]":
         """Return what does not stand in the `values` of a query, nothing when it has signed it."""
@@ -137,8 +134,8 @@ OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
 AT = "x-oss-date x-oss-expires"
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins={OSS: "OSS2"}),
-    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins={OSS: "OSS4-"}),
+    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins="OSS2"),
+    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins="OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature", "Expires", either="Expires Policy"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
@@ -147,8 +144,8 @@ SIGNERS = (
         for v, ends in ((v, f"{v}-date {v}-expires") for v in ("x-amz", "x-goog", "x-tos"))
     ),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
-    Signer("sv", "sig", "se", "se si", {"sv": r"\d{4}-\d\d-\d\d$"}),  # Azure SAS
-    Signer("", "token e", "e", begins={"token": ".*:"}),  # Qiniu
+    Signer("sv", "sig", "se", "se si", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
+    Signer("", "token e", "e", begins=".*:"),  # Qiniu
 )
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = (
@@ -220,16 +217,15 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value`, which may be a link, in quotes as a message may show it.
 
-    A link's query is a signature and what stands before an "@" a password, so both are left out,
-    whatever option they were pasted to.
+    Its query, a signature, and what stands before an "@", a password, are left out.
     """
     start = value[:1000]  # more is never shown, and may be a megabyte
     head = re.split(r"[?#]|%3f|&\w+=", start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "?..." if head != start else ""
     if "@" in value:
-        scheme = re.match("[a-z]*://|", head, re.IGNORECASE)
+        scheme = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0]
         host = head.rpartition("@")[2] if "@" in head else ""
-        head = f"{scheme[0] if scheme else ''}...@{host}"
+        head = f"{scheme}...@{host}"
     return f"'{printable(head, 120)}{cut}'"
 
 
@@ -239,10 +235,7 @@ def shown_path(path: str) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, those that do not print as escapes.
-
-    Control characters would move a terminal's cursor.
-    """
+    """Return at most `limit` characters of `text`, those that would move a cursor as escapes."""
     if len(text) > limit:
         text = text[:limit] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -260,8 +253,7 @@ def for_the_shell(words: "Sequence[str]") -> str:
 
         # It knows the rules of programs; to cmd.exe itself more characters mean something.
         plain = [list2cmdline([word]) for word in words]
-        quote = [not word.startswith('"') and bool(set("&|<>^") & set(word)) for word in plain]
-        return " ".join(f'"{word}"' if needs else word for word, needs in zip(plain, quote))
+        return " ".join(f'"{w}"' if w[0] != '"' and set("&|<>^") & set(w) else w for w in plain)
     import shlex
 
     return " ".join(map(shlex.quote, words))
@@ -306,10 +298,7 @@ def check_choice(field: str, values: "Values", choices: "Collection[str]") -> st
 
 
 def check_model(values: "Values", stage: str, default: str, others: "Sequence[str]") -> str:
-    """Return the model's name, which may be that of a dedicated deployment.
-
-    Raises `Problem` for what cannot be a name, and for one of `others`, the other stage's models.
-    """
+    """Return the model's name, ours or a deployment's, none of `others`; raises `Problem`."""
     wanted = f"a model for {stage}, or leave --model out"
     text = check_given("model", values.get("model", default), wanted)
     if text in others:
@@ -333,10 +322,9 @@ def parse_box(field: str, text: "Text") -> "Box":
     numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
-    bad = [number for number in numbers if not is_pixel(number)]
+    bad = ", ".join(shown_link(number) for number in numbers if not is_pixel(number))
     if bad:
-        given = ", ".join(map(shown_link, bad))
-        raise Problem(field, f"{given}: not a whole number from 0 to {MAX_SIDE}", hint)
+        raise Problem(field, f"{bad}: not a whole number from 0 to {MAX_SIDE}", hint)
     x1, y1, x2, y2 = box = [int(number) for number in numbers]
     if x1 >= x2 or y1 >= y2:
         fault = "has no area: x1 must be less than x2, and y1 less than y2"
@@ -346,8 +334,7 @@ def parse_box(field: str, text: "Text") -> "Box":
 
 def is_pixel(text: str) -> bool:
     """Whether `text` is a plain whole number up to `MAX_SIDE`; int() also takes 1_0, +3 and 03."""
-    digits = is_number(text) and len(text) < 5 and (text[0] != "0" or text == "0")
-    return digits and int(text) <= MAX_SIDE
+    return is_number(text) and len(text) < 5 and text == str(int(text)) and int(text) <= MAX_SIDE
 
 
 def size_of(box: "Sequence[int]") -> "tuple[int, int]":
@@ -382,8 +369,7 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
         width, height = size_of(ext_bbox)
         its = f"{width // gcd(width, height)}:{height // gcd(width, height)}"
         message = f"{width}x{height} is {its}; the service takes {' or '.join(VIDEO_SIZES)}"
-        hint = "Copy ext_bbox from the detection answer unchanged."
-        report.error("ext_bbox", message, hint)
+        report.error("ext_bbox", message, "Copy ext_bbox from the detection answer unchanged.")
     if not face_bbox or not ext_bbox:
         return None
     hint = "Copy both boxes from one detection answer unchanged."
@@ -494,9 +480,7 @@ def check_host(field: str, host: str) -> str:
     name = host.lower()
     if len(name) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
-    labels = name.split(".")
-    if labels[-1] == "" and len(labels) > 1:
-        labels.pop()  # the root's own label, as in "example.com."
+    labels = name.removesuffix(".").split(".")  # without the root's own, as in "example.com."
     last = labels[-1]
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
         return check_address(field, ".".join(labels), "4")
@@ -554,16 +538,14 @@ def ascii_hint(host: str) -> str:
 
 def check_address(field: str, host: str, version: str) -> str:
     """Return the `host`, an address of IPv6 in brackets or of IPv4; raises `Problem`."""
-    from ipaddress import IPv4Address, IPv6Address, ip_network
+    from ipaddress import ip_address, ip_network
 
-    address: IPv4Address | IPv6Address
+    if version == "4":
+        text = host  # in other spellings than four decimals it is no address
+    else:
+        text = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
     try:
-        if version == "4":
-            address = IPv4Address(host)  # in other spellings than four decimals it is none
-        elif "%" in host or not host.endswith("]"):
-            raise ValueError("a zone, or no closing bracket")
-        else:
-            address = IPv6Address(host[1:-1])
+        address = ip_address(text)
     except ValueError:
         fault = f"is no IPv{version} address"
         raise host_problem(field, host, fault, "Correct the host.") from None
@@ -586,8 +568,7 @@ def check_page(field: str, host: str, path: str, query: str) -> None:
 def check_format(field: str, path: str, query: str) -> None:
     """Raise `Problem` for an extension that names a format the service does not take.
 
-    No extension, or one that names no medium (".php"), says nothing: many links have none. Nor
-    does one say anything of a picture that is converted on the way.
+    One that names no medium (".php") says nothing, nor does one of a picture that is converted.
     """
     name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
@@ -694,8 +675,8 @@ def instant(text: str) -> "int | None":
         return None
     from datetime import datetime, timezone
 
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     try:
-        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
@@ -714,9 +695,6 @@ def escaped(text: str) -> str:
     from urllib.parse import quote
 
     return quote(text, safe="".join(map(chr, range(128))))
-
-
-# Prices
 
 
 def estimate(seconds: float, ratio: str) -> "Json":
@@ -828,25 +806,23 @@ def local_files(values: "Values", report: Report) -> "Files":
 def check_writable(path: str) -> str:
     """Return the real file behind `path`; raises `OSError` if it cannot be written.
 
-    Replacing a file asks the folder alone for permission, so what `open` would respect is looked
-    at here: a folder, a device (a link to /dev/null, say) and a file that is read-only.
+    Replacing a file asks its folder alone, so devices and read-only files are looked for here.
     """
     target = os.path.realpath(path)
     exists = os.path.exists(target)
     folder = os.path.dirname(target)
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
-    if os.path.isdir(target) or not os.path.basename(path):
-        code = errno.EISDIR
-    elif exists and not os.path.isfile(target):
-        code = errno.EPERM
-    elif not os.path.isdir(folder):
-        code = errno.ENOTDIR
-    elif not os.access(folder, os.W_OK | os.X_OK) or (exists and not os.access(target, os.W_OK)):
-        code = errno.EACCES
-    else:
-        return target
-    raise OSError(code, os.strerror(code), path)
+    allowed = os.access(folder, os.W_OK | os.X_OK) and (not exists or os.access(target, os.W_OK))
+    for code, fault in (
+        (errno.EISDIR, os.path.isdir(target) or not os.path.basename(path)),
+        (errno.EPERM, exists and not os.path.isfile(target)),
+        (errno.ENOTDIR, not os.path.isdir(folder)),
+        (errno.EACCES, not allowed),
+    ):
+        if fault:
+            raise OSError(code, os.strerror(code), path)
+    return target
 
 
 def write_json(path: str, document: object) -> None:
@@ -859,8 +835,7 @@ def replace_file(
 ) -> None:
     """Replace the file `path` whole by `chunks`, making its folder; raises `OSError`.
 
-    Whoever reads it sees the old file or the new one, whatever happens to this process. `place`
-    brings the temporary file to where it belongs.
+    Whoever reads it sees the old file or the new one; `place` brings the temporary one there.
     """
     temporary = ""
     try:
@@ -1048,13 +1023,11 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
     )
     for field in fields:
         _, metavar, text = options[field]
-        text = text or argparse.SUPPRESS
+        kind: Json = {"metavar": metavar} if metavar else {"action": "store_true", "default": None}
         if field == "file":
-            parser.add_argument(field, metavar=metavar, nargs="?", help=text)
-        elif metavar:
-            parser.add_argument(option(field), metavar=metavar, help=text)
-        else:
-            parser.add_argument(option(field), action="store_true", default=None, help=text)
+            kind["nargs"] = "?"
+        name = field if field == "file" else option(field)
+        parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
@@ -1062,8 +1035,7 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
     """Return the command and the values of its options, without white space around them.
 
-    Only the name of a local file may have it there. Raises `Problem` when there is no such
-    command, and `SystemExit` after --help and --version.
+    A local file's name may have it. Raises `Problem`, and `SystemExit` after --help and --version.
     """
     commands, options, _ = program
     command = next(iter(commands))
@@ -1117,8 +1089,7 @@ def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "l
 def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -> None:
     """Report the `words` that no option takes: options, or else what belongs to none.
 
-    `options` are those of all commands. What follows an unknown option may be its value, and a
-    secret, so it is not shown.
+    What follows an unknown option may be its value, and a secret, so it is not shown.
     """
     names = [option(field) for field in report.options if options[field][2]]
     for word in [word for word in words if word.startswith("-")] or words:
