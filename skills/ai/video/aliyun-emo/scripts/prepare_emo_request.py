@@ -13,13 +13,10 @@ What the service would refuse is refused here, all of it at once, and nothing is
     error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
     {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
 
-The boxes come from a detection, whose request is checked and written in the same way. Instead of
-links there may be local files, which are looked at by the package aliyun_emo, beside this file:
-
-    $ python3 prepare_emo_request.py detect --image portrait.png
-
-Nothing here opens a socket: run_emo_request.py, beside this file, runs what was prepared. Stdout is
-one line of JSON, stderr the same for people; --help lists the exit codes.
+The boxes come from a detection, which "detect" prepares in the same way. Local files in the place
+of links need the package aliyun_emo, beside this file. Nothing here opens a socket:
+run_emo_request.py, beside this file too, runs what was prepared. Stdout is one line of JSON, stderr
+the same for people; --help lists the exit codes.
 """
 
 import argparse
@@ -34,11 +31,10 @@ from time import gmtime, strftime, time
 # Started as a script, this is the module that the parts import as well, not a second one.
 sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 
-# Only a type checker needs these, and typing is slow to import. What names them stands in quotes:
-# `from __future__ import annotations` is a module to load, and writes out every annotation.
+# For a type checker alone, and in quotes below: typing and __future__ are slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any, NoReturn, Optional, TypeVar
 
     from aliyun_emo.local_files import LocalFile
@@ -50,10 +46,10 @@ if TYPE_CHECKING:
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
+    Place = Callable[[str, str], object]  # brings a temporary file to where it belongs
     Options = dict[str, tuple[str, str, str]]
-    Program = tuple[dict[str, Command], Options, dict[int, str]]
-    # By the field of the link in whose place they are; None for one that is wrong.
-    Files = dict[str, "LocalFile | None"]
+    Program = tuple[Mapping[str, Command], Options, dict[int, str]]
+    Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -67,8 +63,7 @@ MODEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x height in pixels
 STYLE_LEVELS = ("normal", "calm", "active")  # the first is the default, as it is of the ratios
 MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
-PRICES = {"1:1": 0.08, "3:4": 0.16}  # CNY a second of video
-PRICES_OF = "2026-05-30"  # when they were read
+PRICES, PRICES_OF = {"1:1": 0.08, "3:4": 0.16}, "2026-05-30"  # CNY a second of video, read then
 
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}
 # Extensions that name a medium the service does not take, by the field they were meant for.
@@ -81,8 +76,7 @@ ALL_FORMATS = (*FORMATS.values(), *OTHER_FORMATS.values())
 KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
-# What makes a picture of another format, or of a film, one that is taken, while it is fetched:
-# Alibaba OSS and Volcano TOS; Qiniu and Tencent COS.
+# What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
 CONVERSION = (
     "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
     "|image(Mogr2|View2)/([^&]*/)?format/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
@@ -105,9 +99,8 @@ LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a 
 class Signer:
     """How the links of one signer show; names that begin with x- are in any case.
 
-    Where one of its `own` names stands, those in `beside` must stand too, and one of `either`. The
-    value of the first of all begins as `begins` says. `end` names what tells when the link ends, or
-    when it began and for how long.
+    Where one of its `own` names stands, all of `beside` must too, and one of `either`; the first
+    value begins as `begins` says. `end` names the link's end, or its beginning and its length.
     """
 
     def __init__(self, own: str, beside: str, end: str, either: str = "", begins: str = "") -> None:
@@ -148,9 +141,8 @@ SIGNERS = (
     Signer("", "token e", "e", begins=".*:"),  # Qiniu
 )
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
-PRIVATE_NAMES = (
-    "localhost local localdomain internal lan corp home home.arpa test invalid example onion alt"
-).split()
+PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
+    test invalid example onion alt""".split()
 # Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
 # The first of several labels is the bucket's, which may be called anything.
 INTERNAL_NAMES = (
@@ -159,15 +151,12 @@ INTERNAL_NAMES = (
     (".myqcloud.com", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
     ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
 )
-# What is not global unicast (IANA IPv4 and IPv6 special-purpose address registries). The standard
-# library's is_global has changed between Python versions, and counts multicast as global.
-NOT_PUBLIC = (
-    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24"
-    " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24"
-    " 224.0.0.0/4 240.0.0.0/4"
-    # All but 2000::/3, and the special blocks within it.
-    " ::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
-).split()
+# What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
+# The library's is_global has changed between Python versions, and counts multicast as global.
+NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
+    192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24
+    203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ::/3 4000::/2 8000::/1
+    2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20""".split()
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
@@ -199,8 +188,8 @@ class Report:
         self.done = ""  # what a run without errors did, for people
         self.next: Sequence[str] = ()  # the words of the command that comes next
 
-    def error(self, field: str, message: str, hint: str) -> None:
-        self.errors.append(Problem(field, message, hint))
+    def error(self, field: str, message: str, hint: str, code: int = 2) -> None:
+        self.errors.append(Problem(field, message, hint, code))
 
     def warn(self, field: str, message: str, hint: str) -> None:
         self.warnings.append(Problem(field, message, hint))
@@ -215,17 +204,13 @@ class Report:
 
 
 def shown_link(value: str) -> str:
-    """Return `value`, which may be a link, in quotes as a message may show it.
-
-    Its query, a signature, and what stands before an "@", a password, are left out.
-    """
+    """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
     head = re.split(r"[?#]|%3f|&\w+=", start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "?..." if head != start else ""
     if "@" in value:
-        scheme = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0]
         host = head.rpartition("@")[2] if "@" in head else ""
-        head = f"{scheme}...@{host}"
+        head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + f"...@{host}"
     return f"'{printable(head, 120)}{cut}'"
 
 
@@ -236,9 +221,8 @@ def shown_path(path: str) -> str:
 
 def printable(text: str, limit: int) -> str:
     """Return at most `limit` characters of `text`, those that would move a cursor as escapes."""
-    if len(text) > limit:
-        text = text[:limit] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def option(field: str) -> str:
@@ -322,8 +306,7 @@ def parse_box(field: str, text: "Text") -> "Box":
     numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
-    bad = ", ".join(shown_link(number) for number in numbers if not is_pixel(number))
-    if bad:
+    if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
         raise Problem(field, f"{bad}: not a whole number from 0 to {MAX_SIDE}", hint)
     x1, y1, x2, y2 = box = [int(number) for number in numbers]
     if x1 >= x2 or y1 >= y2:
@@ -343,10 +326,9 @@ def size_of(box: "Sequence[int]") -> "tuple[int, int]":
 
 
 def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
-    """Whether `box` has the `ratio`, "p:q", but for the rounding of its corners.
+    """Whether `box` has the `ratio` "p:q", but for its corners being whole pixels.
 
-    They are whole pixels, so either side may be one pixel off the exact ratio, which moves
-    w*q - h*p by at most p + q. The service's own 546x545 is 1:1.
+    A side may be one off, which moves w*q - h*p by p + q at most. The service's 546x545 is 1:1.
     """
     width, height = size_of(box)
     p, q = map(int, ratio.split(":"))
@@ -388,15 +370,9 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
 
 
 def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
-    """Return the normalized link, or None when something is wrong with it but for its age.
-
-    `now` is in seconds since 1970. Path and query of a plain ASCII link stay byte for byte, since
-    a signature covers them.
-    """
+    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
-    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
-    text = report.check(check_given, field, text, wanted)
-    link = report.check(split_link, field, text) if text else None
+    link = report.check(split_link, field, text)
     if not text or not link:
         return None
     scheme, userinfo, host, port, path, query, fragment = link
@@ -413,9 +389,8 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
         message = "the port is not a number from 1 to 65535"
         report.error(field, message, "Correct it, or leave it out with its colon.")
-    bad_escape = re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path) if "%" in path else None
-    if bad_escape:
-        message = f"the path has a bad percent escape, {shown_link(bad_escape[0])}"
+    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
+        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
@@ -430,12 +405,14 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
-def split_link(field: str, text: str) -> "tuple[str, ...]":
+def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
 
-    The optional ones are empty or have their punctuation. What no link may hold is left out, so
-    that the rest can be checked as well. Raises `Problem` for what is no http(s) link at all.
+    The optional ones are empty or have their punctuation, and what no link may hold is left out.
+    Raises `Problem` for what is no http(s) link at all.
     """
+    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
+    text = check_given(field, text, wanted)
     link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
     given, _, rest = link.partition(":")
     scheme = given.lower()
@@ -477,32 +454,26 @@ def check_host(field: str, host: str) -> str:
         return check_address(field, host, "6")
     if not host.isascii():
         raise host_problem(field, host, "is not ASCII", ascii_hint(host))
-    name = host.lower()
-    if len(name) > 253:
+    if len(host) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
-    labels = name.removesuffix(".").split(".")  # without the root's own, as in "example.com."
+    name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
+    labels = name.split(".")
     last = labels[-1]
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
-        return check_address(field, ".".join(labels), "4")
-    check_name(field, host, labels)
-    return name
-
-
-def check_name(field: str, host: str, labels: "Sequence[str]") -> None:
-    """Raise `Problem` for a `host` of `labels` that has no name of the public internet."""
+        return check_address(field, name, "4")
     for label in labels:
         check_label(field, host, label)
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
-    dotted = "." + ".".join(labels)
     for suffix in PRIVATE_NAMES:
-        if dotted.endswith("." + suffix):
+        if f".{name}".endswith(f".{suffix}"):
             raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
     for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, dotted[1:]) if dotted.endswith(end) else dotted[1:]
-        if public != dotted[1:]:
+        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
+        if public != name:
             fault = "is an internal endpoint: only its own cloud reaches it"
             raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+    return host.lower()
 
 
 def check_label(field: str, host: str, label: str) -> None:
@@ -537,15 +508,12 @@ def ascii_hint(host: str) -> str:
 
 
 def check_address(field: str, host: str, version: str) -> str:
-    """Return the `host`, an address of IPv6 in brackets or of IPv4; raises `Problem`."""
+    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
     from ipaddress import ip_address, ip_network
 
-    if version == "4":
-        text = host  # in other spellings than four decimals it is no address
-    else:
-        text = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
+    inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
     try:
-        address = ip_address(text)
+        address = ip_address(host if version == "4" else inside)
     except ValueError:
         fault = f"is no IPv{version} address"
         raise host_problem(field, host, fault, "Correct the host.") from None
@@ -558,18 +526,14 @@ def check_page(field: str, host: str, path: str, query: str) -> None:
     """Raise `Problem` for a link of a page that shows the file to people."""
     pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
     shows = pattern and re.match(pattern, path or "/")
-    if shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query):
-        return
-    if shows or path.lower().endswith((".html", ".htm")):
+    direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
+    if not direct and (shows or path.lower().endswith((".html", ".htm"))):
         message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
         raise Problem(field, message, hint)
 
 
 def check_format(field: str, path: str, query: str) -> None:
-    """Raise `Problem` for an extension that names a format the service does not take.
-
-    One that names no medium (".php") says nothing, nor does one of a picture that is converted.
-    """
+    """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
     name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
     if extension in FORMATS[field]:
@@ -623,8 +587,8 @@ def check_signature(field: str, query: str) -> None:
         if missing and signer.shows_in(values):
             message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
             raise Problem(field, message, CUT_HINT)
-        length = seconds(values.get(signer.length, "")) if signer.length else None
-        if not missing and length is not None and length > LONGEST:
+        length = seconds(values.get(signer.length, "")) if signer.length else 0
+        if not missing and length and length > LONGEST:
             message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
             raise Problem(field, message, "Sign it anew, for a day.")
 
@@ -675,12 +639,11 @@ def instant(text: str) -> "int | None":
         return None
     from datetime import datetime, timezone
 
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    year, month, day, hour, minute, second = map(int, found.groups("0"))
     try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+        return int(datetime(year, month, day, hour, minute, second, 0, timezone.utc).timestamp())
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
-    return int(moment.timestamp())
 
 
 def utc(moment: int) -> str:
@@ -689,7 +652,7 @@ def utc(moment: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return `text` with UTF-8 percent escapes for what is not ASCII, and the rest as it is."""
+    """Return `text` with only what is not ASCII escaped: a signature covers the rest as it is."""
     if text.isascii():
         return text
     from urllib.parse import quote
@@ -709,8 +672,7 @@ def estimate(seconds: float, ratio: str) -> "Json":
 def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
     """Return the request of a detection (contract, section 1).
 
-    A link that is wrong for its age alone, and thus an error, is in it all the same. The digest of
-    a local file, which `files` has in the place of its link, goes in beside what is sent.
+    A link that is wrong for its age alone is in it all the same; local `files` stand for links.
     """
     image_url = link_of("image_url", values, files, now, report)
     ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
@@ -724,8 +686,7 @@ def generation_request(
 ) -> "Request":
     """Return the request of a generation (contract, section 2); links as those of a detection.
 
-    The boxes come from `values`, or from `saved`, a detection answer, when `values` has
-    `detection`; `saved` is then None if it could not be read.
+    With `detection` in `values` the boxes are those of `saved`, the answer, None if unreadable.
     """
     given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
     boxes = None
@@ -746,15 +707,13 @@ def generation_request(
 def link_of(field: str, values: "Values", files: "Files", now: float, report: Report) -> "Text":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
-        file = files[field]
-        return file.url if file else None
+        return file.url if (file := files[field]) else None
     return check_link(field, values.get(field), now, report)
 
 
 def readable_boxes(values: "Values") -> "list[Box]":
     """Return those boxes in `values` that can be read, whatever else is wrong with them."""
-    boxes = [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
-    return [box for box in boxes if box]
+    return [b for name in BOX_FIELDS if (b := Report().check(parse_box, name, values.get(name)))]
 
 
 def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
@@ -795,8 +754,7 @@ def part(name: str, field: str) -> "Any":
 
 def local_files(values: "Values", report: Report) -> "Files":
     """Return the local files of a command line; what is wrong with them is reported."""
-    names = {field: name for field, name in LOCAL.items() if name in values}
-    if not names:
+    if not (names := {field: name for field, name in LOCAL.items() if name in values}):
         return {}
     found = report.check(part, "local_files", next(iter(names.values())))
     files: Files = found.look_at_files(values, report) if found else dict.fromkeys(names)
@@ -804,10 +762,7 @@ def local_files(values: "Values", report: Report) -> "Files":
 
 
 def check_writable(path: str) -> str:
-    """Return the real file behind `path`; raises `OSError` if it cannot be written.
-
-    Replacing a file asks its folder alone, so devices and read-only files are looked for here.
-    """
+    """Return the real file behind `path`; raises `OSError` where open() would, or for a device."""
     target = os.path.realpath(path)
     exists = os.path.exists(target)
     folder = os.path.dirname(target)
@@ -830,30 +785,24 @@ def write_json(path: str, document: object) -> None:
     replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"])
 
 
-def replace_file(
-    path: str, chunks: "Iterable[bytes]", place: "Callable[[str, str], object]" = os.replace
-) -> None:
-    """Replace the file `path` whole by `chunks`, making its folder; raises `OSError`.
-
-    Whoever reads it sees the old file or the new one; `place` brings the temporary one there.
-    """
+def replace_file(path: str, chunks: "Iterable[bytes]", place: "Place" = os.replace) -> None:
+    """Make the file `path` of `chunks`, whole or not at all, and its folder; raises `OSError`."""
     temporary = ""
     try:
         target = check_writable(path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         temporary = os.path.join(os.path.dirname(target), temporary_name())
         with open(temporary, "xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+            file.writelines(chunks)
         if os.path.exists(target) and os.stat(target).st_mode != os.stat(temporary).st_mode:
             os.chmod(temporary, os.stat(target).st_mode & 0o777)
         place(temporary, target)
-    except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            error.filename = path  # what was asked for, not the temporary file on the way
+    except OSError as error:
+        error.filename = path  # what was asked for, not the temporary file on the way
         raise
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 TEMPORARY_NAME = r"\.emo-\d+-[0-9a-f]+\.tmp"  # what the next function returns
@@ -874,8 +823,7 @@ def prepare(values: "Values", report: Report) -> None:
         if "face_bbox" in values or "ext_bbox" in values:
             message = "it gives both boxes, and a box option is there as well"
             report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
-        files_part = report.check(part, "files", "detection")
-        if files_part:
+        if files_part := report.check(part, "files", "detection"):
             answer = report.check(files_part.read_json, "detection", values["detection"])
     files = local_files(values, report)
     request = generation_request(values, files, answer, time(), report)
@@ -905,24 +853,20 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 
 
 def write_request(
-    name: str, request: "Json | None", files: "Files", values: "Values", report: Report
+    name: str, request: "Request", files: "Files", values: "Values", report: Report
 ) -> None:
-    """Write a `request` in which nothing is wrong and tell of it, as `name` among the evidence.
-
-    For --dry-run make only sure that it could be written. Raises `OSError` and `Problem`.
-    """
+    """Write `request`, for --dry-run check its path, and tell; raises `OSError` and `Problem`."""
     path = report.check(output_path, values, evidence_path(name))
     if report.errors or not request or not path:
         return
-    given = [values[name] for name in ("image", "audio", "detection") if name in values]
-    check_other_file(path, given)
+    check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)
         report.done = "all is well; nothing was written"
     else:
         write_json(path, request)
-        report.facts.update(request_path=path)
+        report.facts["request_path"] = path
         costs = "; to run it costs money" if "audio_url" in request["input"] else ""
         report.done = f"{printable(path, 200)} is written{costs}"
         report.next = (neighbour("run_emo_request.py"), path)
@@ -936,8 +880,7 @@ def facts_of(request: "Json", files: "Files") -> "Json":
     facts = {"model": request["model"], "ratio": ratio, "video_size": VIDEO_SIZES[ratio]}
     facts.update(parameters, **{box: given[box] for box in BOX_FIELDS if box in given})
     facts.update({LOCAL[field]: file.facts() for field, file in files.items() if file})
-    recording = files.get("audio_url")
-    if recording:
+    if recording := files.get("audio_url"):
         facts["estimate"] = estimate(recording.found.seconds, ratio)
     return facts
 
@@ -959,37 +902,28 @@ EXIT_CODES = {
 
 # A program is its commands (name, or "" for the only one: function, what it does, an example), its
 # options (field, "file" without --: commands, metavar, "" for a flag, help) and its exit codes.
-PREPARE: "Program" = (
-    {
-        "prepare": (
-            prepare,
-            "check links and boxes, write the request of a video (the default command)",
-            "--image-url https://example.com/portrait.png \\\n"
-            "    --audio-url https://example.com/speech.mp3 \\\n"
-            "    --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active",
-        ),
-        "detect": (
-            detect,
-            "check the picture's link, write the request of its boxes",
-            "detect --image-url https://example.com/portrait.png --ratio 3:4",
-        ),
-    },
-    {
-        "image": ("prepare detect", "FILE", "the portrait: jpg, jpeg, png, bmp or webp"),
-        "audio": ("prepare", "FILE", "the speech: wav or mp3, < 15 MB, < 60 s"),
-        "image_url": ("prepare detect", "URL", "the portrait's public link, instead of --image"),
-        "audio_url": ("prepare", "URL", "the speech's public link, instead of --audio"),
-        "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
-        "ext_bbox": ("prepare", "X1,Y1,X2,Y2", "the region that moves, from the same answer"),
-        "detection": ("prepare", "FILE", "take both boxes from a saved answer; - is stdin"),
-        "style_level": ("prepare", "LEVEL", "normal (the default), calm or active"),
-        "ratio": ("detect", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
-        "model": ("prepare detect", "NAME", "the model of a dedicated deployment"),
-        "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
-        "dry_run": ("prepare detect", "", "only check"),
-    },
-    EXIT_CODES,
-)
+WHAT = "check links and boxes, write the request of a video (the default command)"
+EXAMPLE = r"""--image-url https://example.com/portrait.png \
+    --audio-url https://example.com/speech.mp3 \
+    --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active"""
+DETECT_WHAT = "check the picture's link, write the request of its boxes"
+DETECT_EXAMPLE = "detect --image-url https://example.com/portrait.png --ratio 3:4"
+COMMANDS = {"prepare": (prepare, WHAT, EXAMPLE), "detect": (detect, DETECT_WHAT, DETECT_EXAMPLE)}
+OPTIONS = {
+    "image": ("prepare detect", "FILE", "the portrait: jpg, jpeg, png, bmp or webp"),
+    "audio": ("prepare", "FILE", "the speech: wav or mp3, < 15 MB, < 60 s"),
+    "image_url": ("prepare detect", "URL", "the portrait's public link, instead of --image"),
+    "audio_url": ("prepare", "URL", "the speech's public link, instead of --audio"),
+    "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
+    "ext_bbox": ("prepare", "X1,Y1,X2,Y2", "the region that moves, from the same answer"),
+    "detection": ("prepare", "FILE", "take both boxes from a saved answer; - is stdin"),
+    "style_level": ("prepare", "LEVEL", "normal (the default), calm or active"),
+    "ratio": ("detect", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
+    "model": ("prepare detect", "NAME", "the model of a dedicated deployment"),
+    "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
+    "dry_run": ("prepare detect", "", "only check"),
+}
+PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 
 
 # Its own words stay English: to look for a translation of them imports locale, at every start.
@@ -1023,9 +957,8 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
     )
     for field in fields:
         _, metavar, text = options[field]
-        kind: Json = {"metavar": metavar} if metavar else {"action": "store_true", "default": None}
-        if field == "file":
-            kind["nargs"] = "?"
+        valued = {"metavar": metavar, "nargs": "?" if field == "file" else None}
+        kind: Json = valued if metavar else {"action": "store_true", "default": None}
         name = field if field == "file" else option(field)
         parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
@@ -1033,10 +966,7 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
 
 
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
-    """Return the command and the values of its options, without white space around them.
-
-    A local file's name may have it. Raises `Problem`, and `SystemExit` after --help and --version.
-    """
+    """Return the command and its options' values, stripped but for files; raises `Problem`."""
     commands, options, _ = program
     command = next(iter(commands))
     if command and arguments and not arguments[0].startswith("-"):
@@ -1051,19 +981,14 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     words = joined(options, arguments, report)
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
     report_unknown(unknown, options, report)
-    values = {
-        field: str(value) if field in LOCAL.values() else str(value).strip()
-        for field, value in vars(parsed_words).items()
-        if value is not None
-    }
-    return command, values
+    given = {field: str(value) for field, value in vars(parsed_words).items() if value is not None}
+    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
 def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "list[str]":
-    """Return `arguments` with options and their values as one word, "--name=value".
+    """Return `arguments` with options and their values, missing ones too, as "--name=value".
 
-    So a value may begin with a minus sign, and one that is missing is empty: both are for the
-    field's own check, and argparse, which stops at the first thing it finds wrong, finds nothing.
+    So argparse, which stops at the first fault, finds none, and a value may begin with a minus.
     """
     fields = {option(field): field for field in report.options}
     words: list[str] = []
@@ -1087,10 +1012,7 @@ def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "l
 
 
 def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -> None:
-    """Report the `words` that no option takes: options, or else what belongs to none.
-
-    What follows an unknown option may be its value, and a secret, so it is not shown.
-    """
+    """Report `words` that no option takes: options, without their values, which may be secrets."""
     names = [option(field) for field in report.options if options[field][2]]
     for word in [word for word in words if word.startswith("-")] or words:
         import difflib
@@ -1112,24 +1034,22 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
     except Problem as problem:
         report.errors.append(problem)
     except OSError as error:
-        place = shown_link(str(error.filename or os.curdir))
-        message = f"{place} cannot be written: {error.strerror or error}"
+        place, fault = str(error.filename or os.curdir), error.strerror or error
         hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
-        report.errors.append(Problem("output", message, hint, 1))
+        report.error("output", f"{shown_link(place)} cannot be written: {fault}", hint, 1)
     except KeyboardInterrupt as interrupt:
         code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."
-        report.errors.append(Problem("arguments", "interrupted", hint, code))
+        report.error("arguments", "interrupted", hint, code)
     except Exception as error:
         message = f"a fault of this program: {type(error).__name__}"
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
-        report.errors.append(Problem("internal", message, hint, 1))
-    if report.errors:
-        line = {"ok": False, "errors": as_json(report.errors), **report.facts}
-        if "task_id" in line:
-            line["warnings"] = as_json(report.warnings)
-        return max(p.code for p in report.errors), line
-    return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
+        report.error("internal", message, hint, 1)
+    warnings = {"warnings": as_json(report.warnings)}
+    if not report.errors:
+        return 0, {"ok": True, **report.facts, **warnings}
+    line = {"ok": False, "errors": as_json(report.errors), **report.facts}
+    return max(p.code for p in report.errors), line | (warnings if "task_id" in line else {})
 
 
 def as_json(found: "Sequence[Problem]") -> "list[Values]":
@@ -1178,8 +1098,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
 def script() -> "NoReturn":
     """Run this process's command line and end the process."""
-    code = main()
-    os._exit(code)  # all is written by now, and Python's clean-up takes longer than the work did
+    os._exit(main())  # all is written by now, and Python's clean-up takes longer than the work did
 
 
 if __name__ == "__main__":
