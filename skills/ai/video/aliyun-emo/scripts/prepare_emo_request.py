@@ -780,9 +780,9 @@ def check_writable(path: str) -> str:
     return target
 
 
-def write_json(path: str, document: object) -> None:
+def write_json(path: str, document: object, place: "Place" = os.replace) -> None:
     """Replace the file `path` whole by `document`, making its folder; raises `OSError`."""
-    replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"])
+    replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], place)
 
 
 def replace_file(path: str, chunks: "Iterable[bytes]", place: "Place" = os.replace) -> None:

@@ -12,9 +12,6 @@ time, it goes on where it was, and pays once. Without a file it tells what there
 
     $ python3 run_emo_request.py
     {"ok": true, "tasks": [{"task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
-
-Each paid task has a folder of its own, named for what was asked for. Whoever makes the folder
-sends the request, and everybody else finds it there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A video behind a link, in pieces, whole or not at all; and how redirects are followed.
+"""A video behind a link, in pieces, whole or not at all, and how redirects are followed.
 
-A video is whole when its Content-Length says so, and where it has none, when its top-level boxes
-end where it ends (ISO/IEC 14496-12, 4.2).
+It is whole when its Content-Length says so, and where it has none, when its top-level boxes end
+where it ends (ISO/IEC 14496-12, 4.2).
 """
 
 from __future__ import annotations
@@ -77,10 +77,9 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             break
         settings.progress.show("downloading", f" {boxes.size / 1e6:.1f}{of} MB")
         yield piece
-    if reply.length not in (None, boxes.size):
-        raise NoAnswer(f"it is cut short: {boxes.size} of {reply.length} bytes", again=True)
-    if reply.length is None and (reply.is_cut or not boxes.are_whole):
-        raise NoAnswer(f"it is cut short, after {boxes.size} bytes", again=True)
+    whole = "" if reply.length is None else f" of {reply.length}"
+    if boxes.size != reply.length if whole else reply.is_cut or not boxes.are_whole:
+        raise NoAnswer(f"it is cut short: {boxes.size}{whole} bytes", again=True)
 
 
 def next_piece(reply: Reply) -> bytes:

@@ -29,8 +29,7 @@ def run_generation(
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands.
 
-    `links` has what is wrong with the links by now, which counts only for what is sent. Raises
-    `Problem`, `OSError`.
+    `links` has what is wrong with the links by now, which counts only for what is sent.
     """
     name = request_name(request, settings.base)
     decision = decided(settings, folder, name)
@@ -57,10 +56,7 @@ def decided(settings: Settings, folder: str, name: str) -> tasks.Follow | tasks.
 def make_ready(
     settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
 ) -> Ready | None:
-    """Return what is to be sent, all of it checked, or None where it is not sent.
-
-    Its uploads are done then: they cost nothing.
-    """
+    """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
     files = look_again(request, report)
     settings = report.check(settings.with_key) or settings
@@ -178,9 +174,8 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
     place = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
     if task.state != "made":
-        return emo.Problem(
-            "output", place, "Make room, then look whether the account has a task.", 1
-        )
+        hint = "Make room, then look whether the account has a task."
+        return emo.Problem("output", place, hint, 1)
     task_id = emo.printable(task.task_id, 200)
     hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
     return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)

@@ -1,7 +1,5 @@
-"""What is behind the links of a generation, as far as it can be seen from here, before it is paid.
-
-The service is elsewhere: what it would refuse is refused here, and what cannot be seen from here
-is only a warning.
+"""What is behind the links of a generation, before it is paid: what the service would refuse is
+refused here, and what cannot be seen from here is only a warning.
 """
 
 from __future__ import annotations

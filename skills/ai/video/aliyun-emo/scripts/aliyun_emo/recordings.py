@@ -4,9 +4,8 @@
     ...     recording(file.read()).seconds
     12.408
 
-An MP3 is walked frame by frame, since its own headers lie at times. Where only the beginning of a
-file is at hand, the whole file's `size` makes up for the rest: a WAV's length is exact then too; an
-MP3's is that of the frames at hand, scaled to the whole, right where the bit rate is constant.
+An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file, with
+the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from the frames at hand.
 """
 
 from __future__ import annotations

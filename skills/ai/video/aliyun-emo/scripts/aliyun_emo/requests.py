@@ -98,10 +98,8 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
 def request_name(request: emo.Json, base_url: str) -> str:
     """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
 
-    The same picture, recording, boxes, style and model have the same name, however their links are
-    signed, and wherever a local file with this content lies. So has the same at another host of the
-    vendor's as `base_url`, but not elsewhere: what was tried against another service counts for
-    itself.
+    They do not change with signatures of links, the place of a local file with the same content, or
+    among hosts of the vendor's as `base_url`; what is tried against another service has its own.
     """
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
     files = request.get("files", {})

@@ -35,11 +35,7 @@ def forever() -> float:
 
 
 class NoAnswer(Exception):
-    """There is no answer: why not, whether the request `left`, and if asking `again` does no harm.
-
-    It does none where nothing is asked for but an answer, or where nothing left and the reason may
-    be over a second later.
-    """
+    """There is no answer: why, whether the request `left`, and if asking `again` does no harm."""
 
     def __init__(self, reason: str, again: bool = False, left: bool = True) -> None:
         super().__init__(reason)
@@ -47,14 +43,11 @@ class NoAnswer(Exception):
 
 
 class Times(NamedTuple):
-    """The seconds of an exchange: to `connect`, and for the `answer`, or for each piece of a body.
-
-    None of them goes on after `until`, a moment of the monotonic clock.
-    """
+    """Seconds to `connect`, for the `answer` or a piece of a body; none goes on after `until`."""
 
     connect: float
     answer: float
-    until: float = FOREVER
+    until: float = FOREVER  # a moment of the monotonic clock
 
     def end_of(self, seconds: float) -> float:
         """Return the moment at which what may take so many `seconds` ends."""
