@@ -4,15 +4,43 @@ import gc
 import signal
 import time
 import unittest
+import weakref
+from pathlib import Path
 from unittest import mock
 
 from support.service import after as later
-from support.service import created, fails, stall
+from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import generation, tasks
+from aliyun_emo import follow, generation, runs, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
+
+
+def in_a_destructor(interrupts):
+    class Dying:
+        def __del__(self):
+            interrupts.handle(signal.SIGTERM, None)
+
+    with mock.patch("sys.unraisablehook"):
+        Dying()
+        gc.collect()
+
+
+def in_a_callback(interrupts):
+    class Dying:
+        pass
+
+    dying = Dying()
+    called = weakref.ref(dying, lambda _: interrupts.handle(signal.SIGTERM, None))
+    with mock.patch("sys.unraisablehook"):
+        del dying
+        gc.collect()
+    assert called() is None
+
+
+# Where Python swallows whatever is raised.
+SWALLOWING = {"a destructor": in_a_destructor, "a callback": in_a_callback}
 
 
 class Held(unittest.TestCase):
@@ -57,17 +85,18 @@ class Held(unittest.TestCase):
         self.assertEqual(len(steps), 2)
 
     def test_one_that_python_swallows_is_raised_again(self):
-        interrupts = Interrupts()
-
-        class Swallowing:
-            def __del__(self):
-                interrupts.handle(signal.SIGTERM, None)
-
-        with mock.patch("sys.unraisablehook"):
-            Swallowing()
-            gc.collect()
-        with self.assertRaises(KeyboardInterrupt):
-            interrupts.check()
+        for where, swallowing in SWALLOWING.items():
+            for is_held in (False, True):
+                with self.subTest(f"{where} {is_held}"):
+                    interrupts = Interrupts()
+                    interrupts.is_held = is_held
+                    swallowing(interrupts)
+                    self.assertEqual(interrupts.came, signal.SIGTERM)
+                    interrupts.is_held = False
+                    for _ in range(2):  # it stays
+                        with self.assertRaises(KeyboardInterrupt) as caught:
+                            interrupts.check()
+                        self.assertEqual(caught.exception.args, (143,))
 
     def test_answers_are_waited_for_a_little_longer(self):
         interrupts = Interrupts()
@@ -86,14 +115,30 @@ class Held(unittest.TestCase):
         ended.assert_called_once_with(143)
 
 
+# The file `handled` has a mark for each signal that was handled.
+HANDLED = """
+from aliyun_emo.interrupts import Interrupts
+real = Interrupts.handle
+def handle(*words):
+    with open("handled", "a") as file:
+        file.write("+")
+    return real(*words)
+Interrupts.handle = handle
+"""
+
+
 class Runs(GenerationCase):
     def interrupted(self, script, signals, **constants):
-        """Return service and `Result` of a run that gets `signals` once it has sent."""
+        """Return service and `Result` of a run that gets `signals` once it has sent.
+
+        A signal that is sent twice before it is handled counts once, so each waits for the last.
+        """
+        Path("handled").write_text("")
         service = self.serve(video_synthesis=[script])
-        process = self.start(FILE, **constants)
+        process = self.start(FILE, code=HANDLED, **constants)
         self.until(lambda: service.posts)
-        for number in signals:
-            time.sleep(0.3)  # a signal that is sent twice before it is handled counts once
+        for count, number in enumerate(signals):
+            self.until(lambda count=count: Path("handled").read_text() == "+" * count)
             process.send_signal(number)
         return service, self.end_of(process)
 
@@ -178,6 +223,37 @@ class Runs(GenerationCase):
                 self.clear()
                 service.seen.clear()
 
+    def test_one_that_python_swallows_ends_a_run_all_the_same(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        for owner, name, posts in (
+            (runs, "read_request", 0),
+            (room, "body_to_send", 0),
+            (generation, "look", 0),
+            (generation, "file_name", 1),
+            (tasks, "has_rival", 1),
+            (room, "deliver", 1),
+            (follow, "ask", 1),
+        ):
+            for where, swallowing in SWALLOWING.items():
+                with self.subTest(f"{name}, {where}"):
+                    self.clear()
+                    service.seen.clear()
+                    interrupts = self.with_interrupts()
+                    real = getattr(owner, name)
+
+                    def interrupted(*words, real=real, interrupts=interrupts, into=swallowing):
+                        if not interrupts.came:
+                            into(interrupts)
+                        return real(*words)
+
+                    with mock.patch.object(owner, name, interrupted):
+                        result = self.ends(self.go(), 143, "arguments")
+                    self.assertEqual(len(service.posts), posts)
+                    self.assertEqual(len(self.folders()), posts)
+                    if posts:
+                        self.assertEqual(self.states(), ["made"])
+                        self.assertEqual(result.line["state"], "made")
+
     def test_the_way_on_where_no_answer_was_seen_is_to_look_first(self):
         self.serve()
         interrupts = self.with_interrupts()
@@ -256,6 +332,30 @@ sys.meta_path.insert(0, Finder())
                 result = self.run_script(FILE, python=["-c"], script=program)
                 self.ends(result, code, "arguments")
                 self.assertEqual(self.folders(), [])
+
+    def test_one_while_the_line_is_printed_does_not_cut_it_and_a_second_ends(self):
+        self.serve()
+        for count, code in ((1, 0), (2, 143)):
+            with self.subTest(count):
+                printing = (
+                    "import os, signal, sys\n"
+                    "class Out:\n"
+                    f"    left, to = {count}, sys.stdout\n"
+                    "    def write(self, text):\n"
+                    "        if self.left:\n"
+                    "            self.left -= 1\n"
+                    "            os.kill(os.getpid(), signal.SIGTERM)\n"
+                    "        return self.to.write(text)\n"
+                    "    def flush(self):\n"
+                    "        self.to.flush()\n"
+                    "sys.stdout = Out()\n"
+                )
+                process = self.start(FILE, "--interval", "0.05", code=printing)
+                result = self.end_of(process)
+                self.assertEqual(result.code, code, result)
+                if not code:
+                    self.ends_with_video(result)
+                self.ends_with_video(self.go())
 
 
 if __name__ == "__main__":

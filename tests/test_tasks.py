@@ -105,6 +105,17 @@ class Decide(TaskCase):
             ("out of order", [{**failed, "attempt": 2}, {**failed, "attempt": 1}], 2, 1),
             ("no number", [{**made, "attempt": "2"}], 1, 1),
             ("an odd state", [{"state": "lost", "age": 9}], 2, "attempt 1 has not ended"),
+            ("no whole number", [{**made, "attempt": 2.0}], None, 1),
+            ("no number of an attempt", [{**made, "attempt": 0}], 1, 1),
+            # A record that says its number counts before the place of a folder that has none.
+            ("a place that is taken", [{}, {**made, "attempt": 1}], 1, 2),
+            ("a place that is taken, the last", [{}, {**made, "attempt": 1}], None, 2),
+            ("two that say the same", [{**failed, "attempt": 1}, {**made, "attempt": 1}], 1, 2),
+            ("between two", [failed, {}, {**made, "attempt": 3}], 2, 2),
+            ("between two, the last", [failed, {}, {**made, "attempt": 3}], None, 3),
+            ("between two, the next", [failed, {}, {**failed, "attempt": 3}], 4, Send(4, 4)),
+            ("a gap", [{**failed, "attempt": 1}, {**failed, "attempt": 3}], 2, Send(2, 3)),
+            ("a gap, the last", [{**failed, "attempt": 1}, {**made, "attempt": 3}], None, 2),
         ):
             with self.subTest(name):
                 self.clear()
@@ -118,15 +129,54 @@ class Decide(TaskCase):
                 else:
                     self.assertEqual(decision, expected)
 
-    def test_a_made_task_gives_way_once_its_end_is_known(self):
-        for (state, status), gives_way in (
-            *((row, True) for row in ENDED),
-            *((row, False) for row in GOES_ON),
+    def test_each_state_and_each_number(self):
+        not_yet, beside = "there is no attempt 2 yet", "attempt 1 has not ended"
+        gives_way = 1, 1, Send(2, 2), not_yet
+        stands = 1, 1, beside, not_yet
+        sent_anew = Send(1, 2), Send(1, 2), "there is no attempt 1 yet", not_yet
+        for state, status, age, *expected in (
+            # state, status, age, what is done with no number, 1, 2 and 3
+            ("sending", "", 60, *stands),
+            ("sending", "", 180, *gives_way),
+            (None, "", 60, *stands),
+            (None, "", 180, *gives_way),
+            ("unclear", "", 0, *gives_way),
+            ("refused", "", 0, *sent_anew),
+            *((*ended, 0, *gives_way) for ended in ENDED),
+            *((*unfinished, 99 * DAY, *stands) for unfinished in GOES_ON),
         ):
-            with self.subTest(status):
+            for attempt in (None, 1) if state else (None,):
+                with self.subTest(f"{state} {status} {age} {attempt}"):
+                    self.clear()
+                    self.place(1, state, status, attempt, age)
+                    for wanted, outcome in zip((None, 1, 2, 3), expected):
+                        decision = self.decide(wanted)
+                        if isinstance(outcome, str):
+                            decision = decision.message.partition(",")[0]
+                        self.assertEqual(decision, outcome, wanted)
+
+    def test_a_hint_names_the_number_that_can_be_given(self):
+        failed, young = {"state": "made", "status": "FAILED"}, {"state": "sending", "age": 9}
+        for folders, wanted, hint in (
+            ([], 2, "Leave --attempt out."),
+            ([{"state": "refused"}], 9, "Leave --attempt out."),
+            ([failed], 3, "The next one is --attempt 2."),
+            ([failed, failed], 9, "The next one is --attempt 3."),
+            ([{"state": "made"}], 2, "Run with --attempt 1 first, until it ends."),
+            ([failed, {"state": "made"}], 3, "Run with --attempt 2 first, until it ends."),
+            ([young], 2, f"try again after {tasks.AT_WORK} seconds."),
+        ):
+            with self.subTest(hint):
                 self.clear()
-                self.place(1, state, status)
-                self.assertEqual(isinstance(self.decide(2), Send), gives_way)
+                for number, options in enumerate(folders, 1):
+                    self.place(number, **options)
+                self.assertIn(hint, self.decide(wanted).hint)
+
+    def test_a_task_whose_video_is_here_has_ended(self):
+        folder = self.place(1, "made", "RUNNING")
+        self.assertNotIsInstance(self.decide(2), Send)
+        folder.joinpath("video.mp4").write_bytes(b"")
+        self.assertEqual(self.decide(2), Send(2, 2))
 
     def test_the_clock_gives_two_minutes_to_who_is_at_it_and_no_end_to_a_task(self):
         for age, sends in ((0, False), (119, False), (121, True), (-3600, True)):

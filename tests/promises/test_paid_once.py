@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 from support import IMAGE_URL, REQUEST, RUN
+from support.kills import DIES
 from support.service import after as later
 from support.service import (
     created,
@@ -271,6 +272,46 @@ class Attempts(GenerationCase):
         numbers = [r["attempt"] for r in said if r["state"] != "refused" and r.get("attempt")]
         self.assertEqual((len(service.posts), numbers), (1, [2]), said)
 
+    def test_who_sleeps_between_claim_and_record_is_counted_by_all_others(self):
+        service = self.serve(tasks=[status_of("FAILED")])
+        ran = []
+        for name, first, words, age, others, numbers in (
+            # name, whether there is an attempt that has ended, what the sleeper was asked for, for
+            # how long it sleeps, what others are asked for meanwhile and their codes, the attempts
+            ("the first", 0, "", 9, [("", 4), ("--attempt 1", 4), ("--attempt 2", 2)], [1]),
+            ("the first, long", 0, "--attempt 1", 200, [("", 4), ("--attempt 1", 4)], [1]),
+            ("the first, given up", 0, "", 200, [("--attempt 2", 3), ("", 3)], [1, 2]),
+            ("the second", 1, "--attempt 2", 200, [("", 4), ("--attempt 2", 4)], [1, 2]),
+            ("the second, young", 1, "--attempt 2", 9, [("--attempt 3", 2)], [1, 2]),
+            ("the second, given up", 1, "--attempt 2", 200, [("--attempt 3", 3)], [1, 2, 3]),
+            ("the second, beside the first", 1, "--attempt 2", 200, [("--attempt 1", 3)], [1, 2]),
+        ):
+            with self.subTest(name):
+                self.clear()
+                service.seen.clear()
+                if first:
+                    self.ends(self.go(), 3)
+                write, ran[:] = tasks.Task.write, []
+
+                def asleep(task, write=write, age=age, others=others, **changes):
+                    if changes.get("state") == "sending" and not ran:
+                        os.utime(task.folder, (time.time() - age,) * 2)
+                        for options, code in others:
+                            ran.append(options)
+                            self.ends(self.go(*options.split()), code)
+                    write(task, **changes)
+
+                with mock.patch.object(tasks.Task, "write", asleep):
+                    self.ends(self.go(*words.split()), 3)
+                self.assertEqual(ran, [options for options, _ in others])
+                said = [self.kept(folder=folder)["attempt"] for folder in self.folders()]
+                self.assertEqual((sorted(said), len(service.posts)), (numbers, len(numbers)))
+                for number in numbers:  # and each number stands for its own task ever after
+                    line = self.ends(self.go("--attempt", str(number)), 3).line
+                    record = json.loads(Path(line["task_path"]).read_text())
+                    self.assertEqual(record["attempt"], number)
+                self.assertEqual(len(service.posts), len(numbers))
+
     def test_a_link_that_has_expired_counts_only_when_there_is_something_to_send(self):
         service = self.serve()
         now = int(time.time())
@@ -375,53 +416,48 @@ class Together(GenerationCase):
 
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_a_kill_between_any_two_steps_pays_once_and_loses_nothing(self):
-        steps = (
-            "import http.client, os, signal, sys\n"
-            "left = int(os.environ['KILL_AT'])\n"
-            "def counted(owner, name):\n"
-            "    real = getattr(owner, name)\n"
-            "    def step(*words, **more):\n"
-            "        global left\n"
-            "        left -= 1\n"
-            "        if left == 0:\n"
-            "            os.kill(os.getpid(), signal.SIGKILL)\n"
-            "        return real(*words, **more)\n"
-            "    setattr(owner, name, step)\n"
-            "for name in ('mkdir', 'replace', 'unlink'):\n"
-            "    counted(os, name)\n"
-            "for name in ('connect', 'send', 'getresponse'):\n"
-            "    counted(http.client.HTTPConnection, name)\n"
-        )
-        service = self.serve(tasks=[succeeded()])
-        kills, code = 0, -signal.SIGKILL
-        while code:
-            kills += 1
-            self.assertLess(kills, 100)
-            self.clear()
-            service.seen.clear()
-            os.environ["KILL_AT"] = str(kills)
-            done = self.end_of(self.start(FILE, "--interval", "0.05", code=steps))
-            code = done.code
-            self.quiet(service)
-            with self.subTest(kills):
-                self.assertIn(code, (0, -signal.SIGKILL), done)
-                sent = len(service.posts)
-                made = self.folders() and "made" in [
-                    self.kept(folder=folder).get("state")
-                    for folder in self.folders()
-                    if (TASKS / folder / "task.json").exists()
-                ]
-                result = self.go()
-                self.assertLessEqual(len(service.posts), 1)
-                if made or not self.folders():
-                    self.assertEqual(result.code, 0, result)
-                self.ends(result, result.code)
-                if result.code == 0:
-                    self.ends_with_video(result)
-                    continue
-                self.assertEqual((result.code, result.line["state"]), (4, "sending"))
-                self.assertEqual(len(service.posts), sent)
-        self.assertGreater(kills, 8)
+        for words in ((), ("--attempt", "2")):
+            service = self.serve(tasks=[succeeded()])
+            kills, code = 0, -signal.SIGKILL
+            while code:
+                kills += 1
+                self.assertLess(kills, 100)
+                self.clear()
+                before = [self.first_attempt(service)] if words else []
+                service.seen.clear()
+                os.environ["KILL_AT"] = str(kills)
+                done = self.end_of(self.start(FILE, "--interval", "0.05", *words, code=DIES))
+                code = done.code
+                self.quiet(service)
+                with self.subTest(f"{words} {kills}"):
+                    self.assertIn(code, (0, -signal.SIGKILL), done)
+                    sent = len(service.posts)
+                    new = [name for name in self.folders() if name not in before]
+                    made = "made" in [
+                        self.kept(folder=folder).get("state")
+                        for folder in new
+                        if (TASKS / folder / "task.json").exists()
+                    ]
+                    result = self.go(*words)
+                    self.assertLessEqual(len(service.posts), 1)
+                    if made or not new:
+                        self.assertEqual(result.code, 0, result)
+                    self.ends(result, result.code)
+                    if result.code == 0:
+                        place = Path(self.ends_with_video(result)["task_path"]).parent.name
+                        self.assertNotIn(place, before)
+                        continue
+                    self.assertEqual((result.code, result.line["state"]), (4, "sending"))
+                    self.assertEqual(len(service.posts), sent)
+            self.assertGreater(kills, 8)
+
+    def first_attempt(self, service):
+        """Make the first attempt, which fails; return the name of its folder."""
+        service.script["tasks"] = [status_of("FAILED")]
+        self.ends(self.go(), 3)
+        service.script["tasks"] = [succeeded()]
+        (folder,) = self.folders()
+        return folder
 
     @unittest.skipUnless(POSIX, "limits of POSIX")
     def test_a_disk_that_fills_while_the_record_is_written(self):

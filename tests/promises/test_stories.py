@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 from support import AUDIO_URL, IMAGE_URL, arguments
+from support.kills import DIES
 from support.service import (
     KEY,
     PORTRAIT,
@@ -31,7 +32,7 @@ from support.service import (
     video_of,
 )
 from support.service import after as later
-from support.service_case import DAY, EVIDENCE, KEYS, TASKS, ServiceCase
+from support.service_case import DAY, EVIDENCE, KEYS, POSIX, TASKS, ServiceCase
 
 WALKS = int(os.environ.get("EMO_WALKS", "2"))
 STEPS = 80
@@ -131,14 +132,14 @@ class Walk(ServiceCase):
                     *(self.prepare, self.run_one, self.run_with_a_fault, self.run_without_key),
                     *(self.kill_one, self.run_several, self.a_day_passes, self.change_a_file),
                 ),
-                (10, 40, 30, 8, 3, 1, 10, 5),
+                (10, 40, 30, 8, 4, 2, 10, 5),
             )[0]
             before = self.look()
-            told = step(chance.choice("abc"))
+            told = step(chance.choice("abc")) or []
             with self.subTest(f"seed {seed}, step {number}: {step.__name__} {told}"):
                 self.check(before, self.look(), told)
 
-    # Steps: each returns the words of a run and its result, or None
+    # Steps: each returns what was run, the request, the words and the result, if anything was
 
     def file(self, name):
         return os.path.join("output", "aliyun-emo", f"{name}.json")
@@ -165,7 +166,7 @@ class Walk(ServiceCase):
 
     def run_one(self, name):
         words = self.words()
-        return words, self.call_run(self.file(name), *words)
+        return [(name, words, self.call_run(self.file(name), *words))]
 
     def run_without_key(self, name):
         del os.environ["DASHSCOPE_API_KEY"]
@@ -225,13 +226,16 @@ class Walk(ServiceCase):
         if self.chance.random() < 0.2:
             self.service.links[f"{name}.mp3"] = self.chance.choice(behind)
         words = [*self.words(), *(["--timeout", "60"] if self.chance.random() < 0.7 else [])]
-        told = words, self.call_run(self.file(name), *words)
+        told = [(name, words, self.call_run(self.file(name), *words))]
         script.clear()
         script.update(healthy)
         self.service.links.clear()
         return told
 
     def kill_one(self, name):
+        """Kill a run between two of its steps, or at any time."""
+        if POSIX and self.chance.random() < 0.6:
+            return self.run_at_once([(name, self.words(), self.chance.randrange(1, 25))])
         words = self.words()
         healthy = self.service.script["video-synthesis"]
         self.service.script["video-synthesis"] = [later(0.05, created)]
@@ -247,29 +251,30 @@ class Walk(ServiceCase):
         result = self.end_of(process)
         self.quiet(self.service)
         self.service.script["video-synthesis"] = healthy
-        return words, result
+        return [(name, words, result)]
 
     def run_several(self, name):
-        """Start up to four processes at once, of which one may be killed; one of them may pay."""
+        """Run up to four processes at once, of one request or more; some of them are killed."""
+        runs = []
+        for _ in range(self.chance.randrange(2, 5)):
+            request = name if self.chance.random() < 0.7 else self.chance.choice("abc")
+            dies = POSIX and self.chance.random() < 0.25
+            runs.append((request, self.words(), self.chance.randrange(1, 25) if dies else 0))
+        return self.run_at_once(runs)
+
+    def run_at_once(self, runs):
+        """Run processes: each is a request, words, and the step that it dies at, or 0."""
         healthy = self.service.script["video-synthesis"]
         self.service.script["video-synthesis"] = [later(0.05, created)]
-        words = self.words()
-        count = self.chance.randrange(2, 5)
-        running = [
-            self.start(self.file(name), "--interval", "0.05", *words, "--timeout", "20")
-            for _ in range(count)
-        ]
-        if self.chance.random() < 0.5:
-            time.sleep(self.chance.random() * 0.3)
-            running[0].kill()
+        running = []
+        for name, words, kill_at in runs:
+            os.environ["KILL_AT"] = str(kill_at)
+            words = [self.file(name), "--interval", "0.05", *words]
+            running.append(self.start(*words, code=DIES if kill_at else ""))
         results = [self.end_of(process) for process in running]
         self.quiet(self.service)
         self.service.script["video-synthesis"] = healthy
-        for result in results:
-            if result.code >= 0:
-                self.check_line(words, result)
-        killed = any(result.code < 0 for result in results)
-        return words, min(results, key=lambda result: result.code) if killed else None
+        return [(name, words, result) for (name, words, _), result in zip(runs, results)]
 
     def a_day_passes(self, _):
         folders = [name for name in self.folders() if (TASKS / name / "task.json").exists()]
@@ -313,29 +318,43 @@ class Walk(ServiceCase):
     def check(self, before, after, told):
         attempts, taken, temporary = before
         attempts_now, taken_now, temporary_now = after
-        words, result = told or ([], None)
-        was_killed = result is not None and result.code < 0
-        new = set(attempts_now) - set(attempts)
+        killed = [result for _, _, result in told if result.code < 0]
+        new = sorted(set(attempts_now) - set(attempts))
         self.assertLessEqual(set(attempts), set(attempts_now))
-        self.assertLessEqual(len(new), 1)
+        self.assertLessEqual(len(new), len(told))
         never_left = len(new) - (taken_now - taken)
-        self.assertIn(never_left, (0, 1) if was_killed else (0,))
+        self.assertIn(never_left, range(len(killed) + 1))
         for name in new:
-            request = name.partition("-")[0]
-            earlier = [entry for entry in attempts.values() if entry[2] == request]
-            standing = [entry for entry in earlier if entry[0] != "refused"]
-            if "--attempt" not in words:
-                self.assertEqual(standing, [], "sent twice")
-            self.assertFalse([entry for entry in standing if entry[1]], "sent beside another")
+            self.check_new(name, attempts, attempts_now, told)
         said = [entry[2:] for entry in attempts_now.values() if entry[0] != "refused" and entry[3]]
         self.assertEqual(len(said), len(set(said)), "an attempt was sent twice")
-        if not was_killed:
+        if not killed:
             self.assertEqual(temporary_now - temporary, set())
         self.check_videos()
         self.check_uploads()
         self.assert_no_key()
-        if result is not None and not was_killed:
-            self.check_line(words, result)
+        for _, words, result in told:
+            if result.code >= 0:
+                self.check_line(words, result)
+
+    def check_new(self, name, attempts, attempts_now, told):
+        """Check that the new folder `name` was asked for, and stands beside nothing unfinished.
+
+        What ran before the step may have ended in it, and may then have been followed by another.
+        """
+        _, _, request, number = attempts_now[name]
+        earlier = [entry for entry in attempts.values() if entry[2] == request]
+        standing = [entry for entry in earlier if entry[0] != "refused"]
+        wanted = [words[1] for _, words, _ in told if words[:1] == ["--attempt"]]
+        if not wanted:
+            self.assertEqual(standing, [], "sent twice")
+        if number is None:  # its run was killed before it said so
+            return
+        self.assertIn(str(number), wanted if standing else ["1", *wanted], "not asked for")
+        for other, (_, is_unfinished, of, attempt) in attempts_now.items():
+            is_before = attempt < number if attempt else folder_number(other) < folder_number(name)
+            if of == request and other != name and is_before:
+                self.assertFalse(is_unfinished, f"sent beside {other}")
 
     def check_line(self, words, result):
         self.assertIn(result.code, (0, 2, 3, 4, 5), result)
@@ -368,6 +387,10 @@ class Walk(ServiceCase):
                 task_id = self.kept(folder=path.parent.name)["response"]["output"]["task_id"]
                 self.assertEqual(path.read_bytes(), bytes_of(task_id))
                 self.checked[path] = mark
+
+
+def folder_number(name):
+    return int(name.partition("-")[2] or 1)
 
 
 @functools.lru_cache(None)

@@ -1,0 +1,20 @@
+"""A kill between any two steps of a run: what a test starts a process with."""
+
+# The process is killed before its step number KILL_AT: a change of the disk, or of the network.
+DIES = """
+import http.client, os, signal
+left = int(os.environ["KILL_AT"])
+def counted(owner, name):
+    real = getattr(owner, name)
+    def step(*words, **more):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*words, **more)
+    setattr(owner, name, step)
+for name in ("mkdir", "replace", "unlink"):
+    counted(os, name)
+for name in ("connect", "send", "getresponse"):
+    counted(http.client.HTTPConnection, name)
+"""
