@@ -4,8 +4,8 @@
     ...     recording(file.read()).seconds
     12.408
 
-An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file, with
-the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from the frames at hand.
+An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
+with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
 """
 
 from __future__ import annotations
