@@ -206,7 +206,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    head = re.split(r"[?#]|%3f|&\w+=", start, maxsplit=1, flags=re.IGNORECASE)[0]
+    head = re.split(r"[?#]|%3f|&(\w+=|amp;)", start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "?..." if head != start else ""
     if "@" in value:
         host = head.rpartition("@")[2] if "@" in head else ""
@@ -513,7 +513,7 @@ def check_address(field: str, host: str, version: str) -> str:
 
     inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
     try:
-        address = ip_address(host if version == "4" else inside)
+        address = ip_address(inside if version == "6" or re.search(r"(^|\.)0\d", host) else host)
     except ValueError:
         fault = f"is no IPv{version} address"
         raise host_problem(field, host, fault, "Correct the host.") from None
@@ -607,7 +607,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
-    values = query_values(query)
+    values = {**query_values(query), "": "0"}  # the length where a signer has none
     ends = [(s.end, s.length) for s in SIGNERS if not s.missing_in(values)]
     if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
         ends.append(("Expires", ""))

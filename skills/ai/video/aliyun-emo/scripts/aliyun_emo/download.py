@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 import prepare_emo_request as emo
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
-from aliyun_emo.transport import FOREVER, NoAnswer, Reply, exchange, forever
+from aliyun_emo.transport import FOREVER, NoAnswer, Patience, Reply, exchange, forever
 
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
@@ -21,10 +21,7 @@ PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line
 
 
 def follow_redirects(
-    url: str,
-    deadline: float,
-    check: Callable[[str], object] = str,
-    patience: Callable[[], float] = forever,
+    url: str, deadline: float, check: Callable[[str], object] = str, patience: Patience = forever
 ) -> Reply:
     """Return the reply of `url`, behind its redirects, of which `check` sees each place.
 
@@ -87,9 +84,8 @@ def next_piece(reply: Reply) -> bytes:
     try:
         return reply.read()
     except NoAnswer as error:
-        slow = str(error) == "it took too long"
-        reason = f"it is slower than {SLOWEST} bytes a second" if slow else str(error)
-        raise NoAnswer(reason, again=True) from None
+        slow = f"it is slower than {SLOWEST} bytes a second"
+        raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
 
 
 class Boxes:

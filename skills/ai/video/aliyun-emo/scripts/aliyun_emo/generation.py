@@ -82,10 +82,8 @@ def make_ready(
 
 def price_words(price: emo.Json | None, ratio: str) -> str:
     """Return the `price` that is estimated, or else what a second costs, for people."""
-    words = f"CNY {emo.PRICES[ratio]} a second"
-    if price:
-        words = f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
-    return f"{words} (prices of {emo.PRICES_OF})"
+    about = price and f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
+    return f"{about or f'CNY {emo.PRICES[ratio]} a second'} (prices of {emo.PRICES_OF})"
 
 
 def sent(
@@ -143,16 +141,9 @@ def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Js
     """Write what is about to be sent, and return it in words; raises `OSError`."""
     links = request["input"]
     names = [file_name(links[field]) for field in emo.FORMATS]
-    task.write(
-        saved_at=tasks.timestamp(),
-        title=" + ".join(name.rpartition(".")[0] or name for name in names),
-        attempt=attempt,
-        state="sending",
-        request=request,
-        sent=body,
-        http_status=None,
-        response=None,
-    )
+    title = " + ".join(name.rpartition(".")[0] or name for name in names)
+    record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
+    task.write(**record, request=request, sent=body, http_status=None, response=None)
     tasks.sync_folder(os.path.dirname(task.folder))
     size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"

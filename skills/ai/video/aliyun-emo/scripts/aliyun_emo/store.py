@@ -185,10 +185,8 @@ def without_rights(document: object) -> object:
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
-    """Return the `problem` of what was `said` to a body that was `sent`.
-
-    Where it is about a link of the temporary store it has another hint, since the service's page
-    on generations does not name that store.
+    """Return the `problem` of what was `said` to a body that was `sent`, about a link of the
+    temporary store with another hint: the service's page on generations does not name that.
     """
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if service.uses_store(sent) and re.search(ABOUT_A_LINK, words):
