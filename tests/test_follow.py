@@ -314,7 +314,7 @@ class KnownTasks(GenerationCase):
             ("a link, reset", "SUCCEEDED", old, [], reset, video, 0, 1, ["old"], "SUCCEEDED"),
             ("a link, another", "SUCCEEDED", old, [], OTHER, video, 0, 1, ["old"], "SUCCEEDED"),
             ("a link, running", "SUCCEEDED", old, [], RUNS, video, 0, 1, ["old"], "SUCCEEDED"),
-            ("a link, none now", "SUCCEEDED", old, [], nowhere, video, 4, 1, [], "SUCCEEDED"),
+            ("a link, none now", "SUCCEEDED", old, [], nowhere, video, 0, 1, ["old"], "SUCCEEDED"),
             ("a dead link, gone", "SUCCEEDED", old, [], gone, lost, 3, 1, ["old"], "SUCCEEDED"),
             ("a busy link, gone", "SUCCEEDED", old, [], gone, busy, 4, 1, ["old"], "SUCCEEDED"),
             ("a dead link", "SUCCEEDED", old, [], broken, lost, 4, 1, ["old"], "SUCCEEDED"),

@@ -65,12 +65,17 @@ class Held(unittest.TestCase):
             done.append("sent")
         self.assertEqual(done, [])
 
-    def test_a_second_one_does_not_wait(self):
-        interrupts = Interrupts()
-        with self.assertRaises(KeyboardInterrupt) as caught, interrupts.held():
-            interrupts.handle(signal.SIGINT, None)
-            interrupts.handle(signal.SIGTERM, None)
-        self.assertEqual(caught.exception.args, (143,))
+    def test_a_second_one_shortens_the_wait_and_several_at_once_are_one(self):
+        for apart, code, waits in ((0.01, 130, True), (1.5, 143, False)):
+            with self.subTest(apart):
+                interrupts, kept = Interrupts(), []
+                with self.assertRaises(KeyboardInterrupt) as caught, interrupts.held():
+                    interrupts.handle(signal.SIGINT, None)
+                    interrupts.came_at -= apart
+                    interrupts.handle(signal.SIGTERM, None)
+                    self.assertIs(interrupts.patience() > time.monotonic() + 1, waits)
+                    kept.append("what came is kept")
+                self.assertEqual((caught.exception.args, len(kept)), ((code,), 1))
 
     def test_a_pause_within_what_is_held_is_ended(self):
         interrupts, steps = Interrupts(), []
@@ -169,11 +174,17 @@ class Runs(GenerationCase):
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_an_interrupt_does_not_wait_for_ever(self):
         stop, end = signal.SIGINT, signal.SIGTERM
+        patient = {"interrupts_GRACE": 60, "interrupts_APART": 0}
         for name, signals, constants, code in (
             ("no answer in time", [stop], {"interrupts_GRACE": 0.5}, 130),
             ("no answer in time, SIGTERM", [end], {"interrupts_GRACE": 0.5}, 143),
-            ("a second interrupt", [stop, stop], {"interrupts_GRACE": 60}, 130),
-            ("another signal", [stop, end], {"interrupts_GRACE": 60}, 143),
+            (
+                "a second interrupt",
+                [stop, stop],
+                {"interrupts_GRACE": 60, "interrupts_APART": 0},
+                130,
+            ),
+            ("another signal", [stop, end], {"interrupts_GRACE": 60, "interrupts_APART": 0}, 143),
         ):
             with self.subTest(name):
                 self.clear()
@@ -213,13 +224,8 @@ class Runs(GenerationCase):
 
                 with mock.patch.object(owner, name, interrupted):
                     result = self.go()
-                if name == "body_to_send":
-                    self.assertEqual((result.code, service.posts), (143, []), result)
-                    self.assertEqual(self.folders(), [])
-                else:  # from the claim on the answer is awaited, and kept
-                    self.assertEqual((result.code, self.states()), (143, ["made"]), result)
-                    self.assertEqual(len(service.posts), 1)
-                    self.assertEqual(result.line["state"], "made")
+                self.assertEqual((result.code, service.posts), (143, []), result)
+                self.assertEqual(self.folders(), [])
                 self.clear()
                 service.seen.clear()
 
@@ -229,9 +235,10 @@ class Runs(GenerationCase):
             (runs, "read_request", 0),
             (room, "body_to_send", 0),
             (generation, "look", 0),
-            (generation, "file_name", 1),
-            (tasks, "has_rival", 1),
-            (room, "deliver", 1),
+            (generation, "file_name", 0),
+            (tasks, "has_rival", 0),
+            (room, "deliver", 0),
+            (room, "body_of", 1),
             (follow, "ask", 1),
         ):
             for where, swallowing in SWALLOWING.items():
@@ -260,7 +267,7 @@ class Runs(GenerationCase):
 
         def unanswered(*_):
             interrupts.handle(signal.SIGINT, None)
-            interrupts.handle(signal.SIGINT, None)
+            return "unclear", room.Answer(0)
 
         with mock.patch.object(generation.service, "deliver", unanswered):
             result = self.go()

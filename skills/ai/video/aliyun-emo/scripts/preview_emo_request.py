@@ -12,7 +12,6 @@ the browser fetches them. Nothing here opens a socket.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -37,6 +36,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import Interrupts
         from aliyun_emo.page import preview
     except (ImportError, OSError):  # a module, or a part of the page
+        import json
+
         needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
         message = f"{needed} are not beside this program"
         hint = "Copy the whole folder scripts, and start the program without -I."

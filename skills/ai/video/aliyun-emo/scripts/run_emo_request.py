@@ -16,7 +16,6 @@ time, it goes on where it was, and pays once. Without a file it tells what there
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -56,6 +55,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import Interrupts
         from aliyun_emo.runs import run
     except ImportError:
+        import json
+
         needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
         message = f"{needed} are not beside this program"
         hint = "Copy the whole folder scripts, and start the program without -I."

@@ -12,7 +12,7 @@ from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint
-from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
+from aliyun_emo.tasks import AT_WORK, ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 from aliyun_emo.transport import NoAnswer
 
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
@@ -138,6 +138,8 @@ def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
     has_ended = earlier.get("task_status") in (SUCCEEDED, *FAILED)
     if has_ended and word in (*UNFINISHED, GONE):
         answer = earlier
+    elif word == SUCCEEDED and "video_url" in earlier:  # an answer without a link takes none away
+        answer = {"video_url": earlier["video_url"], **answer}
     elif word == GONE:
         answer = {**earlier, "task_id": task.task_id, "task_status": GONE}
     task.write_answer(answer)
@@ -196,6 +198,9 @@ def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
         message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     else:
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
+        if abs(task.age) < AT_WORK:
+            hint = "Another run may be at it just now: run the same command again in two minutes."
+            return emo.Problem("service", message, hint, 4)
     return emo.Problem("service", message, look_first(next_attempt), 4)
 
 

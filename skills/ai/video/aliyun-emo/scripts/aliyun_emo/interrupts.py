@@ -15,13 +15,14 @@ from types import FrameType
 from aliyun_emo import clock
 
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
+APART = 1  # seconds between two of one mind: programs and terminals send several at once
 
 
 class Interrupts:
     """The signals of a run: `came` is the number of the first one, 0 for none."""
 
     def __init__(self) -> None:
-        self.came, self.came_at = 0, 0.0
+        self.came, self.came_at, self.grace = 0, 0.0, float(GRACE)
         self.is_held = self.is_over = self.was_late = False
 
     @contextlib.contextmanager
@@ -41,16 +42,17 @@ class Interrupts:
             self.is_over = True
 
     def handle(self, number: int, _: FrameType | None) -> None:
-        """Handle the signal `number`; a second one does not wait for any answer."""
+        """Handle the signal `number`; while held, a second one shortens the wait for an answer."""
         if self.is_over and self.was_late:
             os._exit(128 + number)  # nobody reads what is being printed
         if self.is_over:
             self.was_late = True
             return
-        is_first = not self.came
-        if is_first:
+        if self.came and clock.monotonic() >= self.came_at + APART:
+            self.came, self.grace = number, 0.0  # somebody does not want to wait
+        elif not self.came:
             self.came, self.came_at = number, clock.monotonic()
-        if not (self.is_held and is_first):
+        if not self.is_held:
             raise KeyboardInterrupt(128 + number)
 
     def check(self) -> None:
@@ -81,4 +83,4 @@ class Interrupts:
 
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""
-        return self.came_at + GRACE if self.came else float("inf")
+        return self.came_at + self.grace if self.came else float("inf")

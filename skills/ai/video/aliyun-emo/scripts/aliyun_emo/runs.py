@@ -122,8 +122,11 @@ def evidence_of(path: str) -> str:
 
     However the file is reached, it is the same one: what was paid for stands in it.
     """
-    real, typed = map(folder_above, (os.path.realpath(path), path))
-    for folder in (real, typed):
+    pwd = os.environ.get("PWD", "")  # how a shell came here, which the system does not tell
+    pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
+    places = os.path.realpath(path), path, os.path.join(pwd, path)
+    real, typed, walked = map(folder_above, places)
+    for folder in (real, typed, walked):
         if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
             found = os.path.realpath(folder)
             return typed if os.path.abspath(typed) == found else found

@@ -169,14 +169,14 @@ def state_of(path: str, answer: Answer) -> str:
     """Return what an answer to a POST at `path` means: the state of a task, or `NOT_TAKEN`."""
     if not answer.status:
         return "unclear" if answer.left else NOT_TAKEN
+    if answer.status == BUSY:
+        return NOT_TAKEN
     if answer.status < 300:
         output = member(understood(answer.document), "output")
         is_made = isinstance(output.get("check_pass"), bool)
         if path == GENERATION_PATH:
             is_made = bool(text_in(output, "task_id"))
         return "made" if is_made else "unclear"
-    if answer.status == BUSY:
-        return NOT_TAKEN
     return "unclear" if answer.status >= 500 or answer.status == 408 else "refused"
 
 

@@ -180,7 +180,8 @@ def without_rights(document: object) -> object:
         word = document.get(name) if isinstance(document, dict) else element and element[1]
         if word is not None:
             word = unescape(str(word))
-            told[name] = word if name == "request_id" else re.sub(RIGHTS, "***", word)
+            is_id = name == "request_id" and re.fullmatch("[0-9A-Fa-f-]{1,40}", word)
+            told[name] = word if is_id else re.sub(RIGHTS, "***", word)
     return told if "code" in told or "message" in told else re.sub(RIGHTS, "***", text)
 
 

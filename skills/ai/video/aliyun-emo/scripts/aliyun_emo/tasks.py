@@ -43,6 +43,8 @@ class Task:
         self.is_new = False  # made by this run
         self.record = read_evidence(self.path("task.json"))
         self.answer = read_evidence(self.path("response.json"))
+        if self.answer.get("task_id", self.task_id) != self.task_id:  # it is about another task
+            self.answer = {}
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -60,7 +62,7 @@ class Task:
     def attempt(self) -> int | None:
         """Which task of its request it is, as its record says, or None."""
         number = self.record.get("attempt")
-        return number if isinstance(number, int) else None
+        return number if type(number) is int and number > 0 else None
 
     @property
     def made(self) -> emo.Json:
@@ -69,7 +71,7 @@ class Task:
 
     @property
     def task_id(self) -> str:
-        return text_in(self.answer, "task_id") or text_in(self.made, "task_id")
+        return text_in(self.made, "task_id") or text_in(self.answer, "task_id")
 
     @property
     def status(self) -> str:
@@ -178,7 +180,7 @@ def attempts(tasks: str, name: str) -> list[tuple[int, Task]]:
     """Return the folders for the request `name` with their numbers, the oldest first."""
     found = []
     for entry in os.listdir(tasks) if os.path.isdir(tasks) else []:
-        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]{{0,8}}))?", entry, re.IGNORECASE)
+        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", entry, re.IGNORECASE)
         if match:
             found.append((int(match[1] or 1), Task(os.path.join(tasks, entry))))
     return sorted(found, key=lambda attempt: attempt[0])

@@ -64,7 +64,7 @@ class Timed(socket.socket):
     alone is for one read, and a byte now and then would never end.
     """
 
-    deadline = FOREVER
+    deadline, is_over = FOREVER, False
     patience = staticmethod(forever)
 
     def left(self) -> float:
@@ -75,10 +75,14 @@ class Timed(socket.socket):
             left = self.left()
             self.settimeout(min(left, SLICE))
             try:
-                return super().recv_into(*arguments)
+                if left > LEAST or not self.is_over:  # else what always has a byte never ends
+                    return super().recv_into(*arguments)
+                raise socket.timeout
             except socket.timeout:
                 if left == LEAST:
                     raise
+            finally:
+                self.is_over = left == LEAST
 
     def send(self, *arguments: Any) -> int:
         self.settimeout(self.left())
@@ -133,7 +137,8 @@ class Connection(HTTPConnection):
         return f"{whole}{self.parts.path or '/'}{query}"
 
     def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
-        plain = socket.create_connection(address, self.times.connect)
+        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # all share the time
+        plain = socket.create_connection(address, self.times.connect / max(len(places), 1))
         return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
 
     def keep(self, line: Any) -> Any:
@@ -204,6 +209,8 @@ def exchange(
             connection = Connection(parts, proxy, times, patience)
             undone.callback(connection.close)
             connection.connect()
+            if patience() < FOREVER:  # a signal has come, and nothing has left yet
+                raise OSError("it was interrupted")
         with no_answer(is_get, left=True):
             send(connection, data, headers)
             connection.limit(times.answer)
@@ -314,7 +321,8 @@ def reason_of(error: BaseException) -> str:
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
         (socket.gaierror, "the name of the host did not resolve"),
-        (OSError, str(getattr(error, "strerror", None) or error)),
+        # What a proxy says of its rights is not shown, only its status.
+        (OSError, re.sub(r"(failed: \d+) .*", r"\1", str(getattr(error, "strerror", "") or error))),
         ((InvalidURL, ValueError), "the URL, or the proxy, is no URL"),
     ):
         if isinstance(error, kind):
