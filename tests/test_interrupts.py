@@ -43,6 +43,9 @@ def in_a_callback(interrupts):
 SWALLOWING = {"a destructor": in_a_destructor, "a callback": in_a_callback}
 
 
+PATIENT = {"interrupts_GRACE": 60, "interrupts_APART": 0}
+
+
 class Held(unittest.TestCase):
     """What becomes of a signal, without a process."""
 
@@ -174,17 +177,16 @@ class Runs(GenerationCase):
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_an_interrupt_does_not_wait_for_ever(self):
         stop, end = signal.SIGINT, signal.SIGTERM
-        patient = {"interrupts_GRACE": 60, "interrupts_APART": 0}
         for name, signals, constants, code in (
             ("no answer in time", [stop], {"interrupts_GRACE": 0.5}, 130),
             ("no answer in time, SIGTERM", [end], {"interrupts_GRACE": 0.5}, 143),
             (
                 "a second interrupt",
                 [stop, stop],
-                {"interrupts_GRACE": 60, "interrupts_APART": 0},
+                PATIENT,
                 130,
             ),
-            ("another signal", [stop, end], {"interrupts_GRACE": 60, "interrupts_APART": 0}, 143),
+            ("another signal", [stop, end], PATIENT, 143),
         ):
             with self.subTest(name):
                 self.clear()

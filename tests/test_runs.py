@@ -497,6 +497,22 @@ class Evidence(GenerationCase):
                 os.chdir(self.folder)
         self.assertEqual(len(service.posts), 3)
 
+    @unittest.skipUnless(POSIX, "links of POSIX")
+    def test_a_folder_that_was_walked_into_through_a_link_is_the_same(self):
+        service = self.serve()
+        Path("store").mkdir()
+        Path("linked").mkdir()
+        os.symlink(self.folder / "store", "linked/aliyun-emo")
+        Path("store/request.json").write_text(json.dumps(REQUEST))
+        first = self.ends(self.call_run("linked/aliyun-emo/request.json", "--no-wait"), 0).line
+        os.chdir("linked/aliyun-emo")
+        os.environ["PWD"] = str(self.folder / "linked/aliyun-emo")
+        again = self.ends(self.call_run("request.json", "--no-wait"), 0).line
+        self.assertEqual(again["task_id"], first["task_id"])
+        self.assertEqual(len(service.posts), 1)
+        os.environ["PWD"] = str(self.folder)  # of another folder it counts for nothing
+        self.assertEqual(runs.evidence_of("loose.json"), os.path.join("output", "aliyun-emo", ""))
+
 
 class Outputs(UploadCase):
     """--output FILE of a detection."""

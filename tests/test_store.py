@@ -36,6 +36,7 @@ from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS
 from support.upload_case import DETECT, KEPT, MIB, PRICE, UploadCase, digest_of
 
 from aliyun_emo import refusals
+from aliyun_emo import store as room
 
 RESOLVE = "X-DashScope-OssResourceResolve"
 PATIENCE = 0.4  # seconds in place of 30 or 10, for what never comes
@@ -689,6 +690,19 @@ class Rights(UploadCase):
         for changes in ({"max_file_size_mb": "s3cret"}, {"upload_host": "https://h.cn/s3cret"}):
             self.serve(uploads=[policy_with(**changes)])
             self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
+
+    def test_an_id_is_told_where_it_is_one(self):
+        for word, told in (
+            ("5F0E9A1B2C3D4E5F", "5F0E9A1B2C3D4E5F"),
+            ("7574ee8f-38a3-4b1e-9280-11c33ab46e51", "7574ee8f-38a3-4b1e-9280-11c33ab46e51"),
+            ("c2lnbmF0dXJlLW9mLWFuLXVwbG9hZA==", "***"),
+        ):
+            with self.subTest(word):
+                said = f"<Error><Code>X</Code><RequestId>{word}</RequestId></Error>"
+                self.assertEqual(room.without_rights(said)["request_id"], told)
+                self.assertEqual(
+                    room.without_rights({"code": "X", "request_id": word})["request_id"], told
+                )
 
 
 class Times(UploadCase):

@@ -305,6 +305,26 @@ class Evidence(TaskCase):
         tasks.sweep(".")
         self.assertEqual(os.listdir("tasks"), [young.name])
 
+    def test_what_is_about_another_task_does_not_count(self):
+        made = {"output": {"task_id": "mine"}}
+        folder = self.place(1, "made", response=made, attempt=1)
+        other = {"task_id": "other", "task_status": "SUCCEEDED", "video_url": "https://x/"}
+        folder.joinpath("response.json").write_text(json.dumps(other))
+        task = tasks.Task(str(folder))
+        self.assertEqual((task.task_id, task.status, task.video_url), ("mine", "", ""))
+
+    def test_a_number_of_an_attempt_is_one_from_one_on(self):
+        for number, expected in ((1, 1), (7, 7), (0, None), (-1, None), (True, None), ("2", None)):
+            with self.subTest(number):
+                self.clear()
+                task = tasks.Task(str(self.place(1, "made", attempt=number)))
+                self.assertEqual(task.attempt, expected)
+
+    def test_folders_of_any_number_are_seen(self):
+        for number in (999_999_999, 1_000_000_000, 10**30):
+            self.place(number, "refused")
+        self.assertEqual(self.decide(None), Send(1, 10**30 + 1))
+
 
 class OfARun(GenerationCase):
     """The evidence as a run writes it."""

@@ -717,6 +717,40 @@ class Time(TransportCase):
             ):
                 self.assertEqual(times.end_of(seconds), end)
 
+    def test_nothing_is_sent_for_who_does_not_wait_any_more(self):
+        with Service() as service:
+            with self.assertRaises(NoAnswer) as caught:
+                exchange(f"{service.root}/x", b"{}", {}, Times(5, 5), lambda: time.monotonic() + 5)
+            self.assertEqual((caught.exception.left, caught.exception.again), (False, False))
+            self.assertEqual(service.posts, [])
+
+    def test_all_addresses_of_a_host_share_the_time(self):
+        dead = [(2, 1, 6, "", (f"127.0.0.{n}", 9)) for n in range(2, 8)]
+        spent = []
+
+        def connect(address, seconds):
+            spent.append(seconds)
+            raise OSError("dead")
+
+        names = mock.patch("socket.getaddrinfo", lambda *_: dead)
+        connecting = mock.patch("socket.create_connection", connect)
+        with names, connecting, self.assertRaises(NoAnswer):
+            exchange("http://example.com/", None, {}, Times(6, 5))
+        self.assertEqual(spent, [1])
+
+    def test_who_always_has_a_byte_comes_to_an_end(self):
+        def flood(handler):
+            with contextlib.suppress(OSError):
+                while not handler.server.ended.is_set():
+                    handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)
+
+        with Service(x=[flood]) as service:
+            start = time.monotonic()
+            with self.assertRaises(NoAnswer) as caught:
+                exchange(f"{service.root}/x", None, {}, Times(5, 0.3))
+            self.assertEqual(str(caught.exception), "it took too long")
+            self.assertLess(time.monotonic() - start, 5)
+
 
 class Proxies(GenerationCase):
     """Runs by way of a proxy, or past it."""

@@ -38,10 +38,10 @@ def run_generation(
         if not ready:
             return
         decision = sent(ready, request, folder, name, report)
+    further = tasks.next_attempt(tasks.attempts(folder, name))
     if not decision.task.is_new:
-        warn_of_new_signatures(decision.task, request, report)
+        warn_of_new_signatures(decision.task, request, further, report)
     if not report.errors:
-        further = tasks.next_attempt(tasks.attempts(folder, name))
         follow(settings, decision.task, further, report)
 
 
@@ -106,7 +106,8 @@ def sent(
         except KeyboardInterrupt as interrupt:
             if task and task.state == "unclear":
                 hint = look_first(decision.attempt + 1)
-                raise emo.Problem("arguments", "interrupted", hint, interrupt.args[0]) from None
+                code = interrupt.args[0] if interrupt.args else 130
+                raise emo.Problem("arguments", "interrupted", hint, code) from None
             raise
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
@@ -184,10 +185,11 @@ def check_made(state: str, answer: service.Answer, body: emo.Json, attempt: int)
     raise problem
 
 
-def warn_of_new_signatures(task: tasks.Task, request: emo.Json, report: emo.Report) -> None:
+def warn_of_new_signatures(
+    task: tasks.Task, request: emo.Json, further: int, report: emo.Report
+) -> None:
     """Warn where links of `request` are signed otherwise than those that `task` was made with."""
     before = member(task.record.get("request"), "input")
-    further = (task.attempt or 1) + 1
     for field in emo.FORMATS:
         then = text_in(before, field)
         if then and link_identity(then)[1] != link_identity(request["input"][field])[1]:

@@ -155,7 +155,7 @@ def box_in_words(box: emo.Box) -> str:
 
 def video_figure(path: str) -> str:
     """Return the video that lies beside a task's file `path`, "" where there is none."""
-    video = os.path.join(os.path.dirname(os.path.abspath(path)), "video.mp4")
+    video = os.path.join(os.path.dirname(os.path.realpath(path)), "video.mp4")
     return HTML["video"].format(url=escape(file_url(video))) if os.path.isfile(video) else ""
 
 

@@ -47,7 +47,7 @@ class Progress:
     def beat(self) -> None:
         """Show a line if there was none for a while."""
         if clock.monotonic() - self.shown_at >= HEARTBEAT:
-            self.write(f"{self.what}{self.detail}{self.elapsed()}\n")
+            self.say(f"{self.what}{self.detail}{self.elapsed()}")
 
     def elapsed(self) -> str:
         return f", {clock.monotonic() - self.started:.0f} s"

@@ -7,7 +7,7 @@ import re
 from time import time
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import member
+from aliyun_emo.answers import member, understood
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
@@ -45,7 +45,7 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     if "input" in document:
         return request_subject(document, report)
     if "state" in document and "response" in document:
-        return task_subject(document, os.path.dirname(path), report)
+        return task_subject(document, os.path.dirname(os.path.realpath(path)), report)
     if isinstance(document.get("request"), dict) and "response" in document:
         return detection_subject(document, report)
     message, hint = "there is no picture in it", WHICH_FILE
@@ -93,7 +93,7 @@ def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject |
         return None
     subject = Subject("task", request, files_since(request, report))
     answer = emo.Report().check(read_json, "file", os.path.join(folder, "response.json")) or {}
-    response = member(record, "response")
+    response = member({"said": understood(record["response"])}, "said")
     output = member(response, "output")
     words = [answer.get("task_status") or output.get("task_status")]
     words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
