@@ -576,12 +576,12 @@ class Faults(UploadCase):
             with self.subTest(name):
                 self.clear()
                 service = self.serve(store=[answer, stored])
-                with self.patience([stall], 1):
+                with self.patience([stall], 0.5):
                     self.ends_with_video(self.go())
                 self.saw(service, policies=3, uploads=3, generations=1)
                 service = self.serve(store=[answer])
                 self.clear()
-                with self.patience([stall], 0.4):
+                with self.patience([stall], 0.3):
                     self.ends(self.go(), 4, "service")
                 self.saw(service, policies=5, uploads=5)
                 self.assertEqual(self.folders(), [])

@@ -653,10 +653,17 @@ class Time(TransportCase):
                 body += line.recv(65536)
             line.sendall(OK)
 
-        length = {"Content-Length": "9000"}
+        length, real, left = {"Content-Length": "9000"}, transport.Timed.sendall, []
+
+        def sendall(line, data):
+            left.append(line.left())
+            real(line, data)
+
         with mock.patch.object(clock, "monotonic", lambda: now[0]):
-            reply = exchange(self.server(talk).url, pieces(), length, Times(10, 30))
+            with mock.patch.object(transport.Timed, "sendall", sendall):
+                reply = exchange(self.server(talk).url, pieces(), length, Times(10, 30))
             self.assertEqual(self.body_of(reply), b"ok")
+            self.assertEqual(left, [30.0] * 10)  # the head, and each piece
             server = self.server(silent)
             error = self.fails(server.url, pieces(), length, Times(10, 30, now[0] + 100))
         self.assertEqual((str(error), error.left), ("it took too long", True))

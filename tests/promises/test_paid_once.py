@@ -392,14 +392,13 @@ class Together(GenerationCase):
 
     def test_eight_at_once_with_a_number_send_one_each(self):
         service = self.serve(video_synthesis=[later(0.2, created)])
-        for number in (1, 2, 3):
+        for number in (1, 2):
             words = "--attempt", str(number), "--interval", "0.05"
             running = [self.start(FILE, *words) for _ in range(8)]
             ends = [self.end_of(process) for process in running]
             self.assertEqual(len(service.posts), number)
             self.assertLessEqual({result.code for result in ends}, {0, 4}, list(map(str, ends)))
             self.ends_with_video(self.go(*words))
-        self.assertEqual(len(service.posts), 3)
         self.assert_all_videos_are_their_own()
 
     def test_a_kill_before_the_answer_leaves_the_record_and_nothing_is_sent_again(self):
@@ -416,7 +415,7 @@ class Together(GenerationCase):
 
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_a_kill_between_any_two_steps_pays_once_and_loses_nothing(self):
-        for words in ((), ("--attempt", "2")):
+        for words in ((), ("--attempt", "2", "--no-look")):
             service = self.serve(tasks=[succeeded()])
             kills, code = 0, -signal.SIGKILL
             while code:

@@ -95,7 +95,7 @@ class ServiceCase(Case):
         os.environ.update(service.environment)
         return service
 
-    def patience(self, script, seconds=0.5):
+    def patience(self, script, seconds=0.35):
         """Wait for an answer so many `seconds` where the `script` has one that never comes."""
         seconds = seconds if stall in script or drip in script else 20
         return mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)

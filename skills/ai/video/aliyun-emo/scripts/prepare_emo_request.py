@@ -13,13 +13,10 @@ What the service would refuse is refused here, all of it at once, and nothing is
     error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
     {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
 
-The boxes come from a detection, whose request is checked and written in the same way. Instead of
-links there may be local files, which are looked at by the package aliyun_emo, beside this file:
-
-    $ python3 prepare_emo_request.py detect --image portrait.png
-
-Nothing here opens a socket: run_emo_request.py, beside this file, runs what was prepared. Stdout is
-one line of JSON, stderr the same for people; --help lists the exit codes.
+The boxes come from a detection, which "detect" prepares in the same way. Local files in the place
+of links need the package aliyun_emo, beside this file. Nothing here opens a socket:
+run_emo_request.py, beside this file too, runs what was prepared. Stdout is one line of JSON, stderr
+the same for people; --help lists the exit codes.
 """
 
 import argparse
@@ -34,24 +31,25 @@ from time import gmtime, strftime, time
 # Started as a script, this is the module that the parts import as well, not a second one.
 sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 
-# Only a type checker needs these, and typing is slow to import. What names them stands in quotes:
-# `from __future__ import annotations` is a module to load, and writes out every annotation.
+# For a type checker alone, and in quotes below: typing and __future__ are slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, NoReturn, TypeVar
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from typing import Any, NoReturn, Optional, TypeVar
 
     from aliyun_emo.local_files import LocalFile
 
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
+    Request = Optional[Json]  # None where a value is wrong
+    Text = Optional[str]  # None where nothing was given, or it is wrong
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
+    Place = Callable[[str, str], object]  # brings a temporary file to where it belongs
     Options = dict[str, tuple[str, str, str]]
-    Program = tuple[dict[str, Command], Options, dict[int, str]]
-    # By the field of the link in whose place they are; None for one that is wrong.
-    Files = dict[str, "LocalFile | None"]
+    Program = tuple[Mapping[str, Command], Options, dict[int, str]]
+    Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -63,12 +61,9 @@ DETECTION_MODEL_ON_WIRE = "emo-detect-v1"
 
 MODEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:")
 VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x height in pixels
-DEFAULT_RATIO = "1:1"
-STYLE_LEVELS = ("normal", "calm", "active")
-DEFAULT_STYLE_LEVEL = "normal"
+STYLE_LEVELS = ("normal", "calm", "active")  # the first is the default, as it is of the ratios
 MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
-PRICES = {"1:1": 0.08, "3:4": 0.16}  # CNY a second of video
-PRICES_OF = "2026-05-30"  # when they were read
+PRICES, PRICES_OF = {"1:1": 0.08, "3:4": 0.16}, "2026-05-30"  # CNY a second of video, read then
 
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}
 # Extensions that name a medium the service does not take, by the field they were meant for.
@@ -81,8 +76,7 @@ ALL_FORMATS = (*FORMATS.values(), *OTHER_FORMATS.values())
 KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
-# What makes a picture of another format, or of a film, one that is taken, while it is fetched:
-# Alibaba OSS and Volcano TOS; Qiniu and Tencent COS.
+# What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
 CONVERSION = (
     "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
     "|image(Mogr2|View2)/([^&]*/)?format/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
@@ -105,25 +99,21 @@ LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a 
 class Signer:
     """How the links of one signer show; names that begin with x- are in any case.
 
-    Where one of its `own` names stands, those in `beside` must stand too, and one of `either`. The
-    values of some begin as `begins` says. `end` names what tells when the link ends, or when it
-    began and for how long.
+    Where one of its `own` names stands, all of `beside` must too, and one of `either`; the first
+    value begins as `begins` says. `end` names the link's end, or its beginning and its length.
     """
 
-    def __init__(
-        self, own: str, beside: str, end: str, either: str = "", begins: "Values | None" = None
-    ) -> None:
+    def __init__(self, own: str, beside: str, end: str, either: str = "", begins: str = "") -> None:
         self.own, self.beside, self.either = own.split(), beside.split(), either.split()
-        self.begins, (self.end, _, self.length) = begins or {}, end.partition(" ")
+        self.end, _, self.length = end.partition(" ")
+        self.begins = {(self.own + self.beside)[0]: begins} if begins else {}
 
     def has(self, name: str, values: "Values") -> bool:
         return bool(values.get(name) and re.match(self.begins.get(name, ""), values[name]))
 
     def shows_in(self, values: "Values") -> bool:
         """Whether one of its own names stands in the `values` of a query."""
-        return any(
-            self.has(name, values) if name in self.begins else name in values for name in self.own
-        )
+        return any(n in values and (n not in self.begins or self.has(n, values)) for n in self.own)
 
     def missing_in(self, values: "Values") -> "list[str]":
         """Return what does not stand in the `values` of a query, nothing when it has signed it."""
@@ -137,8 +127,8 @@ OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
 AT = "x-oss-date x-oss-expires"
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins={OSS: "OSS2"}),
-    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins={OSS: "OSS4-"}),
+    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins="OSS2"),
+    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins="OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature", "Expires", either="Expires Policy"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
@@ -147,13 +137,12 @@ SIGNERS = (
         for v, ends in ((v, f"{v}-date {v}-expires") for v in ("x-amz", "x-goog", "x-tos"))
     ),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
-    Signer("sv", "sig", "se", "se si", {"sv": r"\d{4}-\d\d-\d\d$"}),  # Azure SAS
-    Signer("", "token e", "e", begins={"token": ".*:"}),  # Qiniu
+    Signer("sv", "sig", "se", "se si", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
+    Signer("", "token e", "e", begins=".*:"),  # Qiniu
 )
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
-PRIVATE_NAMES = (
-    "localhost local localdomain internal lan corp home home.arpa test invalid example onion alt"
-).split()
+PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
+    test invalid example onion alt""".split()
 # Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
 # The first of several labels is the bucket's, which may be called anything.
 INTERNAL_NAMES = (
@@ -162,15 +151,12 @@ INTERNAL_NAMES = (
     (".myqcloud.com", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
     ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
 )
-# What is not global unicast (IANA IPv4 and IPv6 special-purpose address registries). The standard
-# library's is_global has changed between Python versions, and counts multicast as global.
-NOT_PUBLIC = (
-    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24"
-    " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24"
-    " 224.0.0.0/4 240.0.0.0/4"
-    # All but 2000::/3, and the special blocks within it.
-    " ::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
-).split()
+# What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
+# The library's is_global has changed between Python versions, and counts multicast as global.
+NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
+    192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24
+    203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ::/3 4000::/2 8000::/1
+    2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20""".split()
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
@@ -202,8 +188,8 @@ class Report:
         self.done = ""  # what a run without errors did, for people
         self.next: Sequence[str] = ()  # the words of the command that comes next
 
-    def error(self, field: str, message: str, hint: str) -> None:
-        self.errors.append(Problem(field, message, hint))
+    def error(self, field: str, message: str, hint: str, code: int = 2) -> None:
+        self.errors.append(Problem(field, message, hint, code))
 
     def warn(self, field: str, message: str, hint: str) -> None:
         self.warnings.append(Problem(field, message, hint))
@@ -218,18 +204,13 @@ class Report:
 
 
 def shown_link(value: str) -> str:
-    """Return `value`, which may be a link, in quotes as a message may show it.
-
-    A link's query is a signature and what stands before an "@" a password, so both are left out,
-    whatever option they were pasted to.
-    """
+    """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    head = re.split(r"[?#]|%3f|&\w+=", start, maxsplit=1, flags=re.IGNORECASE)[0]
+    head = re.split(r"[?#]|%3f|&(\w+=|amp;)", start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "?..." if head != start else ""
     if "@" in value:
-        scheme = re.match("[a-z]*://|", head, re.IGNORECASE)
         host = head.rpartition("@")[2] if "@" in head else ""
-        head = f"{scheme[0] if scheme else ''}...@{host}"
+        head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + f"...@{host}"
     return f"'{printable(head, 120)}{cut}'"
 
 
@@ -239,13 +220,9 @@ def shown_path(path: str) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, those that do not print as escapes.
-
-    Control characters would move a terminal's cursor.
-    """
-    if len(text) > limit:
-        text = text[:limit] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Return at most `limit` characters of `text`, those that would move a cursor as escapes."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def option(field: str) -> str:
@@ -260,8 +237,7 @@ def for_the_shell(words: "Sequence[str]") -> str:
 
         # It knows the rules of programs; to cmd.exe itself more characters mean something.
         plain = [list2cmdline([word]) for word in words]
-        quote = [not word.startswith('"') and bool(set("&|<>^") & set(word)) for word in plain]
-        return " ".join(f'"{word}"' if needs else word for word, needs in zip(plain, quote))
+        return " ".join(f'"{w}"' if w[0] != '"' and set("&|<>^") & set(w) else w for w in plain)
     import shlex
 
     return " ".join(map(shlex.quote, words))
@@ -280,71 +256,68 @@ def shown_words(said: object) -> str:
 # --- 3. Validation: text in, value or problems out ----------------------------------------------
 
 
-def check_given(field: str, text: "str | None", wanted: str) -> str:
+def check_given(field: str, text: "Text", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
-        message = "is missing" if text is None else "has no value"
-        raise Problem(field, message, f"Give {wanted}.")
+        raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Problem(field, f"{shown_link(text)} is not valid UTF-8", f"Give {wanted}.") from None
+        raise text_problem(field, text, "is not valid UTF-8", f"Give {wanted}.") from None
     return text
 
 
-def check_choice(field: str, text: "str | None", choices: "Sequence[str]") -> str:
-    """Return `text`, one of `choices`; raises `Problem`."""
+def text_problem(field: str, text: str, fault: str, hint: str) -> Problem:
+    """Return the problem that `text`, given for `field`, has a `fault`: "is not known"."""
+    return Problem(field, f"{shown_link(text)} {fault}", hint)
+
+
+def check_choice(field: str, values: "Values", choices: "Collection[str]") -> str:
+    """Return the `field` of `values`, by default the first of `choices`; raises `Problem`."""
     wanted = f"one of {', '.join(choices)}"
-    text = check_given(field, text, wanted)
+    text = check_given(field, values.get(field, next(iter(choices))), wanted)
     if text in choices:
         return text
-    raise Problem(field, f"{shown_link(text)} is not known", f"Give {wanted}.")
+    raise text_problem(field, text, "is not known", f"Give {wanted}.")
 
 
-def check_model(text: "str | None", stage: str, others: "Sequence[str]") -> str:
-    """Return the model name as given: dedicated deployments have names of their own.
-
-    Raises `Problem` for what cannot be a name, and for one of `others`, the other stage's models.
-    """
+def check_model(values: "Values", stage: str, default: str, others: "Sequence[str]") -> str:
+    """Return the model's name, ours or a deployment's, none of `others`; raises `Problem`."""
     wanted = f"a model for {stage}, or leave --model out"
-    text = check_given("model", text, wanted)
+    text = check_given("model", values.get("model", default), wanted)
     if text in others:
-        raise Problem("model", f"{shown_link(text)} is not for {stage}", f"Give {wanted}.")
+        raise text_problem("model", text, f"is not for {stage}", f"Give {wanted}.")
     if not MODEL_CHARACTERS.issuperset(text):
-        message = f"{shown_link(text)} is not a model name: letters, digits and . _ - / :"
-        raise Problem("model", message, f"Give {wanted}.")
+        fault = "is not a model name: letters, digits and . _ - / :"
+        raise text_problem("model", text, fault, f"Give {wanted}.")
     return text
 
 
 # Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: "str | None") -> "Box":
+def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    for space in "\t\r\n":
-        inner = inner.replace(space, " ")
+    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
     parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
     numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
-        raise Problem(field, f"{shown_link(text)} is not four numbers with commas between", hint)
-    bad = [number for number in numbers if not is_pixel(number)]
-    if bad:
-        given = ", ".join(map(shown_link, bad))
-        raise Problem(field, f"{given}: not a whole number from 0 to {MAX_SIDE}", hint)
+        raise text_problem(field, text, "is not four numbers with commas between", hint)
+    if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
+        raise Problem(field, f"{bad}: not a whole number from 0 to {MAX_SIDE}", hint)
     x1, y1, x2, y2 = box = [int(number) for number in numbers]
     if x1 >= x2 or y1 >= y2:
-        message = f"{box} has no area: x1 must be less than x2, and y1 less than y2"
-        raise Problem(field, message, hint)
+        fault = "has no area: x1 must be less than x2, and y1 less than y2"
+        raise Problem(field, f"{box} {fault}", hint)
     return box
 
 
 def is_pixel(text: str) -> bool:
     """Whether `text` is a plain whole number up to `MAX_SIDE`; int() also takes 1_0, +3 and 03."""
-    digits = is_number(text) and len(text) < 5 and (text[0] != "0" or text == "0")
-    return digits and int(text) <= MAX_SIDE
+    return is_number(text) and len(text) < 5 and text == str(int(text)) and int(text) <= MAX_SIDE
 
 
 def size_of(box: "Sequence[int]") -> "tuple[int, int]":
@@ -353,46 +326,41 @@ def size_of(box: "Sequence[int]") -> "tuple[int, int]":
 
 
 def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
-    """Whether `box` has the `ratio`, "p:q", but for the rounding of its corners.
+    """Whether `box` has the `ratio` "p:q", but for its corners being whole pixels.
 
-    They are whole pixels, so either side may be one pixel off the exact ratio, which moves
-    w*q - h*p by at most p + q. The service's own 546x545 is 1:1.
+    A side may be one off, which moves w*q - h*p by p + q at most. The service's 546x545 is 1:1.
     """
     width, height = size_of(box)
     p, q = map(int, ratio.split(":"))
     return abs(width * q - height * p) <= p + q
 
 
-def ratio_of(box: "Sequence[int]") -> "str | None":
+def ratio_of(box: "Sequence[int]") -> "Text":
     """Return the service's ratio, "1:1" or "3:4", that `box` has, or None."""
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
-def check_boxes(
-    face_text: "str | None", ext_text: "str | None", report: Report
-) -> "tuple[Box, Box] | None":
+def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
-    face_bbox = report.check(parse_box, "face_bbox", face_text)
-    ext_bbox = report.check(parse_box, "ext_bbox", ext_text)
+    face_bbox = report.check(parse_box, "face_bbox", face)
+    ext_bbox = report.check(parse_box, "ext_bbox", ext)
     if ext_bbox and not ratio_of(ext_bbox):
         from math import gcd
 
         width, height = size_of(ext_bbox)
         its = f"{width // gcd(width, height)}:{height // gcd(width, height)}"
         message = f"{width}x{height} is {its}; the service takes {' or '.join(VIDEO_SIZES)}"
-        hint = "Copy ext_bbox from the detection answer unchanged."
-        report.error("ext_bbox", message, hint)
+        report.error("ext_bbox", message, "Copy ext_bbox from the detection answer unchanged.")
     if not face_bbox or not ext_bbox:
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
+    rule = "in every answer it lies inside"
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
-        message = "the face box and ext_bbox are apart; in every answer it lies inside"
-        report.error("face_bbox", message, hint)
+        report.error("face_bbox", f"the face box and ext_bbox are apart; {rule}", hint)
     elif shared == ext_bbox:
-        message = "the face box contains ext_bbox; in every answer it lies inside: swapped?"
-        report.error("face_bbox", message, hint)
+        report.error("face_bbox", f"the face box contains ext_bbox; {rule}: swapped?", hint)
     elif shared != face_bbox:
         report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
@@ -401,16 +369,10 @@ def check_boxes(
 # Links: `image_url` and `audio_url`, which the service downloads from the public internet.
 
 
-def check_link(field: str, text: "str | None", now: float, report: Report) -> "str | None":
-    """Return the normalized link, or None when something is wrong with it but for its age.
-
-    `now` is in seconds since 1970. Path and query of a plain ASCII link stay byte for byte, since
-    a signature covers them.
-    """
+def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
+    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
-    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
-    text = report.check(check_given, field, text, wanted)
-    link = report.check(split_link, field, text) if text else None
+    link = report.check(split_link, field, text)
     if not text or not link:
         return None
     scheme, userinfo, host, port, path, query, fragment = link
@@ -427,9 +389,8 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
     if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
         message = "the port is not a number from 1 to 65535"
         report.error(field, message, "Correct it, or leave it out with its colon.")
-    bad_escape = re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path) if "%" in path else None
-    if bad_escape:
-        message = f"the path has a bad percent escape, {shown_link(bad_escape[0])}"
+    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
+        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
@@ -444,29 +405,29 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
     return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
-def split_link(field: str, text: str) -> "tuple[str, ...]":
+def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
 
-    The optional ones are empty or have their punctuation. What no link may hold is left out, so
-    that the rest can be checked as well. Raises `Problem` for what is no http(s) link at all.
+    The optional ones are empty or have their punctuation, and what no link may hold is left out.
+    Raises `Problem` for what is no http(s) link at all.
     """
+    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
+    text = check_given(field, text, wanted)
     link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
     given, _, rest = link.partition(":")
     scheme = given.lower()
     upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
     local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
     if text[0] in QUOTES:
-        message = f"{shown_link(text.strip(QUOTES))} still has the quotes around it"
-        raise Problem(field, message, 'Take them off; in cmd.exe only " quotes.')
+        hint = 'Take them off; in cmd.exe only " quotes.'
+        raise text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
     if given == link or scheme not in ("http", "https"):
         if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
-            message = f"{shown_link(text)} is a local path, or lacks https:// in front"
-            raise Problem(field, message, local)
-        message = f"{shown_link(text)} is not an http or https link but {scheme}:"
-        raise Problem(field, message, local if scheme == "file" else upload)
+            raise text_problem(field, text, "is a local path, or lacks https:// in front", local)
+        hint = local if scheme == "file" else upload
+        raise text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
     if not rest.startswith("//") or rest.startswith("///"):
-        message = f"{shown_link(text)} has no host"
-        raise Problem(field, message, "Write https://, the host, the path.")
+        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
     rest, mark, fragment = rest[2:].partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
@@ -492,56 +453,47 @@ def check_host(field: str, host: str) -> str:
     if host.startswith("["):
         return check_address(field, host, "6")
     if not host.isascii():
-        message = f"the host {shown_link(host)} is not ASCII"
-        raise Problem(field, message, ascii_hint(host))
-    name = host.lower()
-    if len(name) > 253:
+        raise host_problem(field, host, "is not ASCII", ascii_hint(host))
+    if len(host) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
+    name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
     labels = name.split(".")
-    if labels[-1] == "" and len(labels) > 1:
-        labels.pop()  # the root's own label, as in "example.com."
     last = labels[-1]
     if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
-        return check_address(field, ".".join(labels), "4")
-    check_name(field, host, labels)
-    return name
-
-
-def check_name(field: str, host: str, labels: "Sequence[str]") -> None:
-    """Raise `Problem` for a `host` of `labels` that has no name of the public internet."""
+        return check_address(field, name, "4")
     for label in labels:
         check_label(field, host, label)
     if len(labels) == 1:
-        raise not_public_problem(field, host, "has no dot: a name of this machine or network")
-    dotted = "." + ".".join(labels)
+        raise host_problem(field, host, "has no dot: a name of this machine or network")
     for suffix in PRIVATE_NAMES:
-        if dotted.endswith("." + suffix):
-            raise not_public_problem(field, host, f"is private: .{suffix} is not on the internet")
+        if f".{name}".endswith(f".{suffix}"):
+            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
     for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, dotted[1:]) if dotted.endswith(end) else dotted[1:]
-        if public != dotted[1:]:
-            why = "is an internal endpoint: only its own cloud reaches it"
-            hint = f"Give the link with {public} for the host."
-            raise Problem(field, f"the host {shown_link(host)} {why}", hint)
+        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
+        if public != name:
+            fault = "is an internal endpoint: only its own cloud reaches it"
+            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+    return host.lower()
 
 
 def check_label(field: str, host: str, label: str) -> None:
     """Raise `Problem` for a `label` that no name of a host can have."""
-    fault = ""
     if not label:
         fault = "is empty"
     elif len(label) > 63:
         fault = "is longer than 63 characters"
     elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
         fault = "has more than letters, digits and _, with - only between them"
-    if fault:
-        message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
-        raise Problem(field, message, "Correct the host.")
+    else:
+        return
+    message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
+    raise Problem(field, message, "Correct the host.")
 
 
-def not_public_problem(field: str, host: str, why: str) -> Problem:
-    hint = "Give a link that works from the public internet: the service downloads it from there."
-    return Problem(field, f"the host {shown_link(host)} {why}", hint)
+def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
+    """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
+    public = "Give a link that works from the public internet: the service downloads it from there."
+    return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
 
 
 def ascii_hint(host: str) -> str:
@@ -556,22 +508,17 @@ def ascii_hint(host: str) -> str:
 
 
 def check_address(field: str, host: str, version: str) -> str:
-    """Return the `host`, an address of IPv6 in brackets or of IPv4; raises `Problem`."""
-    from ipaddress import IPv4Address, IPv6Address, ip_network
+    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
+    from ipaddress import ip_address, ip_network
 
-    address: IPv4Address | IPv6Address
+    inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
     try:
-        if version == "4":
-            address = IPv4Address(host)  # in other spellings than four decimals it is none
-        elif "%" in host or not host.endswith("]"):
-            raise ValueError("a zone, or no closing bracket")
-        else:
-            address = IPv6Address(host[1:-1])
+        address = ip_address(inside if version == "6" or re.search(r"(^|\.)0\d", host) else host)
     except ValueError:
-        message = f"the host {shown_link(host)} is no IPv{version} address"
-        raise Problem(field, message, "Correct the host.") from None
+        fault = f"is no IPv{version} address"
+        raise host_problem(field, host, fault, "Correct the host.") from None
     if any(address in ip_network(block) for block in NOT_PUBLIC):
-        raise not_public_problem(field, host, f"is the address {address}, which is not public")
+        raise host_problem(field, host, f"is the address {address}, which is not public")
     return host.lower()
 
 
@@ -579,19 +526,14 @@ def check_page(field: str, host: str, path: str, query: str) -> None:
     """Raise `Problem` for a link of a page that shows the file to people."""
     pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
     shows = pattern and re.match(pattern, path or "/")
-    if shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query):
-        return
-    if shows or path.lower().endswith((".html", ".htm")):
+    direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
+    if not direct and (shows or path.lower().endswith((".html", ".htm"))):
         message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
         raise Problem(field, message, hint)
 
 
 def check_format(field: str, path: str, query: str) -> None:
-    """Raise `Problem` for an extension that names a format the service does not take.
-
-    No extension, or one that names no medium (".php"), says nothing: many links have none. Nor
-    does one say anything of a picture that is converted on the way.
-    """
+    """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
     name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
     if extension in FORMATS[field]:
@@ -645,8 +587,8 @@ def check_signature(field: str, query: str) -> None:
         if missing and signer.shows_in(values):
             message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
             raise Problem(field, message, CUT_HINT)
-        length = seconds(values.get(signer.length, "")) if signer.length else None
-        if not missing and length is not None and length > LONGEST:
+        length = seconds(values.get(signer.length, "")) if signer.length else 0
+        if not missing and length and length > LONGEST:
             message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
             raise Problem(field, message, "Sign it anew, for a day.")
 
@@ -665,7 +607,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
-    values = query_values(query)
+    values = {**query_values(query), "": "0"}  # the length where a signer has none
     ends = [(s.end, s.length) for s in SIGNERS if not s.missing_in(values)]
     if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
         ends.append(("Expires", ""))
@@ -697,12 +639,11 @@ def instant(text: str) -> "int | None":
         return None
     from datetime import datetime, timezone
 
+    year, month, day, hour, minute, second = map(int, found.groups("0"))
     try:
-        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+        return int(datetime(year, month, day, hour, minute, second, 0, timezone.utc).timestamp())
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
-    return int(moment.timestamp())
 
 
 def utc(moment: int) -> str:
@@ -711,15 +652,12 @@ def utc(moment: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return `text` with UTF-8 percent escapes for what is not ASCII, and the rest as it is."""
+    """Return `text` with only what is not ASCII escaped: a signature covers the rest as it is."""
     if text.isascii():
         return text
     from urllib.parse import quote
 
     return quote(text, safe="".join(map(chr, range(128))))
-
-
-# Prices
 
 
 def estimate(seconds: float, ratio: str) -> "Json":
@@ -731,71 +669,51 @@ def estimate(seconds: float, ratio: str) -> "Json":
 # --- 4. Requests: from values to the JSON that is sent -------------------------------------------
 
 
-def detection_request(
-    values: "Values", files: "Files", now: float, report: Report
-) -> "Json | None":
-    """Return the request of a detection (contract, section 1), or None when a value is wrong.
+def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
+    """Return the request of a detection (contract, section 1).
 
-    A link that is wrong for its age alone, and thus an error, is in it all the same. `files` has
-    the local file in the place of the link, if there is one, and its digest goes into the request
-    beside what is sent.
+    A link that is wrong for its age alone is in it all the same; local `files` stand for links.
     """
     image_url = link_of("image_url", values, files, now, report)
-    ratio, model = values.get("ratio", DEFAULT_RATIO), values.get("model", DETECTION_MODEL)
-    known = report.check(check_choice, "ratio", ratio, list(VIDEO_SIZES))
-    fits = report.check(check_model, model, "a detection", [GENERATION_MODEL])
+    ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
+    model = report.check(check_model, values, "a detection", DETECTION_MODEL, [GENERATION_MODEL])
     check_files(files, (), report)
-    if not (image_url and known and fits):
-        return None
     return request_with(model, {"image_url": image_url}, files, {"ratio": ratio})
 
 
 def generation_request(
     values: "Values", files: "Files", saved: "Json | None", now: float, report: Report
-) -> "Json | None":
-    """Return the request of a generation (contract, section 2), or None when a value is wrong.
+) -> "Request":
+    """Return the request of a generation (contract, section 2); links as those of a detection.
 
-    Links and `files` are as those of a detection. The boxes come from `values`, or from `saved`, a
-    detection answer, when `values` has `detection`; `saved` is then None if it could not be read.
+    With `detection` in `values` the boxes are those of `saved`, the answer, None if unreadable.
     """
-    image_url = link_of("image_url", values, files, now, report)
-    audio_url = link_of("audio_url", values, files, now, report)
+    given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
     boxes = None
     if saved is not None:
         image = files.get("image_url")
-        digest = image.digest if image else None
-        boxes = part("detection_answers", "detection").check_detection(
-            saved, image_url, digest, report
-        )
+        check_detection = part("detection_answers", "detection").check_detection
+        boxes = check_detection(saved, given["image_url"], image and image.digest, report)
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
-    style_level = values.get("style_level", DEFAULT_STYLE_LEVEL)
-    known = report.check(check_choice, "style_level", style_level, STYLE_LEVELS)
-    model = values.get("model", GENERATION_MODEL)
+    given.update(zip(BOX_FIELDS, boxes or (None, None)))
+    style_level = report.check(check_choice, "style_level", values, STYLE_LEVELS)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
-    fits = report.check(check_model, model, "a generation", others)
+    model = report.check(check_model, values, "a generation", GENERATION_MODEL, others)
     check_files(files, boxes or readable_boxes(values), report)
-    if not (image_url and audio_url and boxes and known and fits):
-        return None
-    links = {"image_url": image_url, "audio_url": audio_url}
-    given = {**links, "face_bbox": boxes[0], "ext_bbox": boxes[1]}
     return request_with(model, given, files, {"style_level": style_level})
 
 
-def link_of(
-    field: str, values: "Values", files: "Files", now: float, report: Report
-) -> "str | None":
+def link_of(field: str, values: "Values", files: "Files", now: float, report: Report) -> "Text":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
-        file = files[field]
-        return file.url if file else None
+        return file.url if (file := files[field]) else None
     return check_link(field, values.get(field), now, report)
 
 
 def readable_boxes(values: "Values") -> "list[Box]":
     """Return those boxes in `values` that can be read, whatever else is wrong with them."""
-    boxes = [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
-    return [box for box in boxes if box]
+    return [b for name in BOX_FIELDS if (b := Report().check(parse_box, name, values.get(name)))]
 
 
 def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
@@ -805,7 +723,10 @@ def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
             file.check(LOCAL[field], boxes, report)
 
 
-def request_with(model: str, given: "Json", files: "Files", parameters: "Json") -> "Json":
+def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
+    """Return the request with these values, or None where one of them is None."""
+    if None in (model, *given.values(), *parameters.values()):
+        return None
     digests = {field: file.digest for field, file in files.items() if file}
     beside = {"files": digests} if digests else {}
     return {"model": model, "input": given, **beside, "parameters": parameters}
@@ -833,8 +754,7 @@ def part(name: str, field: str) -> "Any":
 
 def local_files(values: "Values", report: Report) -> "Files":
     """Return the local files of a command line; what is wrong with them is reported."""
-    names = {field: name for field, name in LOCAL.items() if name in values}
-    if not names:
+    if not (names := {field: name for field, name in LOCAL.items() if name in values}):
         return {}
     found = report.check(part, "local_files", next(iter(names.values())))
     files: Files = found.look_at_files(values, report) if found else dict.fromkeys(names)
@@ -842,59 +762,47 @@ def local_files(values: "Values", report: Report) -> "Files":
 
 
 def check_writable(path: str) -> str:
-    """Return the real file behind `path`; raises `OSError` if it cannot be written.
-
-    Replacing a file asks the folder alone for permission, so what `open` would respect is looked
-    at here: a folder, a device (a link to /dev/null, say) and a file that is read-only.
-    """
+    """Return the real file behind `path`; raises `OSError` where open() would, or for a device."""
     target = os.path.realpath(path)
     exists = os.path.exists(target)
     folder = os.path.dirname(target)
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
-    if os.path.isdir(target) or not os.path.basename(path):
-        code = errno.EISDIR
-    elif exists and not os.path.isfile(target):
-        code = errno.EPERM
-    elif not os.path.isdir(folder):
-        code = errno.ENOTDIR
-    elif not os.access(folder, os.W_OK | os.X_OK) or (exists and not os.access(target, os.W_OK)):
-        code = errno.EACCES
-    else:
-        return target
-    raise OSError(code, os.strerror(code), path)
+    allowed = os.access(folder, os.W_OK | os.X_OK) and (not exists or os.access(target, os.W_OK))
+    for code, fault in (
+        (errno.EISDIR, os.path.isdir(target) or not os.path.basename(path)),
+        (errno.EPERM, exists and not os.path.isfile(target)),
+        (errno.ENOTDIR, not os.path.isdir(folder)),
+        (errno.EACCES, not allowed),
+    ):
+        if fault:
+            raise OSError(code, os.strerror(code), path)
+    return target
 
 
-def write_json(path: str, document: object) -> None:
+def write_json(path: str, document: object, place: "Place" = os.replace) -> None:
     """Replace the file `path` whole by `document`, making its folder; raises `OSError`."""
-    replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"])
+    replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], place)
 
 
-def replace_file(
-    path: str, chunks: "Iterable[bytes]", place: "Callable[[str, str], object]" = os.replace
-) -> None:
-    """Replace the file `path` whole by `chunks`, making its folder; raises `OSError`.
-
-    Whoever reads it sees the old file or the new one, whatever happens to this process. `place`
-    brings the temporary file to where it belongs.
-    """
+def replace_file(path: str, chunks: "Iterable[bytes]", place: "Place" = os.replace) -> None:
+    """Make the file `path` of `chunks`, whole or not at all, and its folder; raises `OSError`."""
     temporary = ""
     try:
         target = check_writable(path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         temporary = os.path.join(os.path.dirname(target), temporary_name())
         with open(temporary, "xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+            file.writelines(chunks)
         if os.path.exists(target) and os.stat(target).st_mode != os.stat(temporary).st_mode:
             os.chmod(temporary, os.stat(target).st_mode & 0o777)
         place(temporary, target)
-    except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            error.filename = path  # what was asked for, not the temporary file on the way
+    except OSError as error:
+        error.filename = path  # what was asked for, not the temporary file on the way
         raise
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 TEMPORARY_NAME = r"\.emo-\d+-[0-9a-f]+\.tmp"  # what the next function returns
@@ -915,46 +823,18 @@ def prepare(values: "Values", report: Report) -> None:
         if "face_bbox" in values or "ext_bbox" in values:
             message = "it gives both boxes, and a box option is there as well"
             report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
-        files_part = report.check(part, "files", "detection")
-        if files_part:
+        if files_part := report.check(part, "files", "detection"):
             answer = report.check(files_part.read_json, "detection", values["detection"])
     files = local_files(values, report)
     request = generation_request(values, files, answer, time(), report)
-    path = report.check(output_path, values, evidence_path("request.json"))
-    if report.errors or not request or not path:
-        return
-    ratio = ratio_of(request["input"]["ext_bbox"]) or ""
-    write_request(path, request, values, report)
-    report.facts.update(
-        model=request["model"],
-        ratio=ratio,
-        video_size=VIDEO_SIZES[ratio],
-        style_level=request["parameters"]["style_level"],
-        face_bbox=request["input"]["face_bbox"],
-        ext_bbox=request["input"]["ext_bbox"],
-        **media_facts(files),
-    )
-    recording = files.get("audio_url")
-    if recording:
-        report.facts["estimate"] = estimate(recording.found.seconds, ratio)
+    write_request("request.json", request, files, values, report)
 
 
 def detect(values: "Values", report: Report) -> None:
     """Check everything a detection needs and write its request."""
     files = local_files(values, report)
     request = detection_request(values, files, time(), report)
-    path = report.check(output_path, values, evidence_path("detect_request.json"))
-    if report.errors or not request or not path:
-        return
-    ratio = request["parameters"]["ratio"]
-    write_request(path, request, values, report)
-    report.facts.update(model=request["model"], ratio=ratio, video_size=VIDEO_SIZES[ratio])
-    report.facts.update(media_facts(files))
-
-
-def media_facts(files: "Files") -> "Json":
-    """Return what is told of local `files`, by the option that gave them."""
-    return {LOCAL[field]: file.facts() for field, file in files.items() if file}
+    write_request("detect_request.json", request, files, values, report)
 
 
 def output_path(values: "Values", default: str) -> str:
@@ -972,20 +852,37 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
         raise Problem("output", message, "Name another file.")
 
 
-def write_request(path: str, request: "Json", values: "Values", report: Report) -> None:
-    """Write `request`, or only make sure of the path for --dry-run; raises `OSError`, `Problem`."""
-    given = [values[name] for name in ("image", "audio", "detection") if name in values]
-    check_other_file(path, given)
+def write_request(
+    name: str, request: "Request", files: "Files", values: "Values", report: Report
+) -> None:
+    """Write `request`, for --dry-run check its path, and tell; raises `OSError` and `Problem`."""
+    path = report.check(output_path, values, evidence_path(name))
+    if report.errors or not request or not path:
+        return
+    check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     if "dry_run" in values:
         check_writable(path)
         report.facts.update(request_path=None, request=request)
         report.done = "all is well; nothing was written"
     else:
         write_json(path, request)
-        report.facts.update(request_path=path)
+        report.facts["request_path"] = path
         costs = "; to run it costs money" if "audio_url" in request["input"] else ""
         report.done = f"{printable(path, 200)} is written{costs}"
         report.next = (neighbour("run_emo_request.py"), path)
+    report.facts.update(facts_of(request, files))
+
+
+def facts_of(request: "Json", files: "Files") -> "Json":
+    """Return what is told of a `request` and its local `files`, these by the option's field."""
+    given, parameters = request["input"], request["parameters"]
+    ratio = parameters.get("ratio") or ratio_of(given["ext_bbox"]) or ""
+    facts = {"model": request["model"], "ratio": ratio, "video_size": VIDEO_SIZES[ratio]}
+    facts.update(parameters, **{box: given[box] for box in BOX_FIELDS if box in given})
+    facts.update({LOCAL[field]: file.facts() for field, file in files.items() if file})
+    if recording := files.get("audio_url"):
+        facts["estimate"] = estimate(recording.found.seconds, ratio)
+    return facts
 
 
 def neighbour(name: str) -> str:
@@ -1005,37 +902,28 @@ EXIT_CODES = {
 
 # A program is its commands (name, or "" for the only one: function, what it does, an example), its
 # options (field, "file" without --: commands, metavar, "" for a flag, help) and its exit codes.
-PREPARE: "Program" = (
-    {
-        "prepare": (
-            prepare,
-            "check links and boxes, write the request of a video (the default command)",
-            "--image-url https://example.com/portrait.png \\\n"
-            "    --audio-url https://example.com/speech.mp3 \\\n"
-            "    --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active",
-        ),
-        "detect": (
-            detect,
-            "check the picture's link, write the request of its boxes",
-            "detect --image-url https://example.com/portrait.png --ratio 3:4",
-        ),
-    },
-    {
-        "image": ("prepare detect", "FILE", "the portrait: jpg, jpeg, png, bmp or webp"),
-        "audio": ("prepare", "FILE", "the speech: wav or mp3, < 15 MB, < 60 s"),
-        "image_url": ("prepare detect", "URL", "the portrait's public link, instead of --image"),
-        "audio_url": ("prepare", "URL", "the speech's public link, instead of --audio"),
-        "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
-        "ext_bbox": ("prepare", "X1,Y1,X2,Y2", "the region that moves, from the same answer"),
-        "detection": ("prepare", "FILE", "take both boxes from a saved answer; - is stdin"),
-        "style_level": ("prepare", "LEVEL", "normal (the default), calm or active"),
-        "ratio": ("detect", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
-        "model": ("prepare detect", "NAME", "the model of a dedicated deployment"),
-        "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
-        "dry_run": ("prepare detect", "", "only check"),
-    },
-    EXIT_CODES,
-)
+WHAT = "check links and boxes, write the request of a video (the default command)"
+EXAMPLE = r"""--image-url https://example.com/portrait.png \
+    --audio-url https://example.com/speech.mp3 \
+    --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active"""
+DETECT_WHAT = "check the picture's link, write the request of its boxes"
+DETECT_EXAMPLE = "detect --image-url https://example.com/portrait.png --ratio 3:4"
+COMMANDS = {"prepare": (prepare, WHAT, EXAMPLE), "detect": (detect, DETECT_WHAT, DETECT_EXAMPLE)}
+OPTIONS = {
+    "image": ("prepare detect", "FILE", "the portrait: jpg, jpeg, png, bmp or webp"),
+    "audio": ("prepare", "FILE", "the speech: wav or mp3, < 15 MB, < 60 s"),
+    "image_url": ("prepare detect", "URL", "the portrait's public link, instead of --image"),
+    "audio_url": ("prepare", "URL", "the speech's public link, instead of --audio"),
+    "face_bbox": ("prepare", "X1,Y1,X2,Y2", "the face, from the detection answer"),
+    "ext_bbox": ("prepare", "X1,Y1,X2,Y2", "the region that moves, from the same answer"),
+    "detection": ("prepare", "FILE", "take both boxes from a saved answer; - is stdin"),
+    "style_level": ("prepare", "LEVEL", "normal (the default), calm or active"),
+    "ratio": ("detect", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
+    "model": ("prepare detect", "NAME", "the model of a dedicated deployment"),
+    "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
+    "dry_run": ("prepare detect", "", "only check"),
+}
+PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 
 
 # Its own words stay English: to look for a translation of them imports locale, at every start.
@@ -1069,23 +957,16 @@ def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> P
     )
     for field in fields:
         _, metavar, text = options[field]
-        text = text or argparse.SUPPRESS
-        if field == "file":
-            parser.add_argument(field, metavar=metavar, nargs="?", help=text)
-        elif metavar:
-            parser.add_argument(option(field), metavar=metavar, help=text)
-        else:
-            parser.add_argument(option(field), action="store_true", default=None, help=text)
+        valued = {"metavar": metavar, "nargs": "?" if field == "file" else None}
+        kind: Json = valued if metavar else {"action": "store_true", "default": None}
+        name = field if field == "file" else option(field)
+        parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
 
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
-    """Return the command and the values of its options, without white space around them.
-
-    Only the name of a local file may have it there. Raises `Problem` when there is no such
-    command, and `SystemExit` after --help and --version.
-    """
+    """Return the command and its options' values, stripped but for files; raises `Problem`."""
     commands, options, _ = program
     command = next(iter(commands))
     if command and arguments and not arguments[0].startswith("-"):
@@ -1100,19 +981,14 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     words = joined(options, arguments, report)
     parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
     report_unknown(unknown, options, report)
-    values = {
-        field: str(value) if field in LOCAL.values() else str(value).strip()
-        for field, value in vars(parsed_words).items()
-        if value is not None
-    }
-    return command, values
+    given = {field: str(value) for field, value in vars(parsed_words).items() if value is not None}
+    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
 def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "list[str]":
-    """Return `arguments` with options and their values as one word, "--name=value".
+    """Return `arguments` with options and their values, missing ones too, as "--name=value".
 
-    So a value may begin with a minus sign, and one that is missing is empty: both are for the
-    field's own check, and argparse, which stops at the first thing it finds wrong, finds nothing.
+    So argparse, which stops at the first fault, finds none, and a value may begin with a minus.
     """
     fields = {option(field): field for field in report.options}
     words: list[str] = []
@@ -1136,11 +1012,7 @@ def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "l
 
 
 def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -> None:
-    """Report the `words` that no option takes: options, or else what belongs to none.
-
-    `options` are those of all commands. What follows an unknown option may be its value, and a
-    secret, so it is not shown.
-    """
+    """Report `words` that no option takes: options, without their values, which may be secrets."""
     names = [option(field) for field in report.options if options[field][2]]
     for word in [word for word in words if word.startswith("-")] or words:
         import difflib
@@ -1162,24 +1034,22 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
     except Problem as problem:
         report.errors.append(problem)
     except OSError as error:
-        place = shown_link(str(error.filename or os.curdir))
-        message = f"{place} cannot be written: {error.strerror or error}"
+        place, fault = str(error.filename or os.curdir), error.strerror or error
         hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
-        report.errors.append(Problem("output", message, hint, 1))
+        report.error("output", f"{shown_link(place)} cannot be written: {fault}", hint, 1)
     except KeyboardInterrupt as interrupt:
         code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."
-        report.errors.append(Problem("arguments", "interrupted", hint, code))
+        report.error("arguments", "interrupted", hint, code)
     except Exception as error:
         message = f"a fault of this program: {type(error).__name__}"
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
-        report.errors.append(Problem("internal", message, hint, 1))
-    if report.errors:
-        line = {"ok": False, "errors": as_json(report.errors), **report.facts}
-        if "task_id" in line:
-            line["warnings"] = as_json(report.warnings)
-        return max(p.code for p in report.errors), line
-    return 0, {"ok": True, **report.facts, "warnings": as_json(report.warnings)}
+        report.error("internal", message, hint, 1)
+    warnings = {"warnings": as_json(report.warnings)}
+    if not report.errors:
+        return 0, {"ok": True, **report.facts, **warnings}
+    line = {"ok": False, "errors": as_json(report.errors), **report.facts}
+    return max(p.code for p in report.errors), line | (warnings if "task_id" in line else {})
 
 
 def as_json(found: "Sequence[Problem]") -> "list[Values]":
@@ -1229,8 +1099,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
 def script() -> "NoReturn":
     """Run this process's command line and end the process."""
-    code = main()
-    os._exit(code)  # all is written by now, and Python's clean-up takes longer than the work did
+    os._exit(main())  # all is written by now, and Python's clean-up takes longer than the work did
 
 
 if __name__ == "__main__":

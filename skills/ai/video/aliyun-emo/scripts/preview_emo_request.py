@@ -6,12 +6,8 @@
 
 FILE may be a request.json (that of output/aliyun-emo is the default), a detection.json, or the
 task.json of a task. A request is held to all of prepare's rules, and nothing is written when it
-is wrong. Of what was made already only the form counts:
-
-    $ python3 preview_emo_request.py output/aliyun-emo/tasks/3f9a12c07b1e/task.json --open
-
-The page is one file without a server: pictures and recordings stay where they are, and the browser
-fetches them. Nothing here opens a socket.
+is wrong. The page is one file without a server: pictures and recordings stay where they are, and
+the browser fetches them. Nothing here opens a socket.
 """
 
 from __future__ import annotations
@@ -20,13 +16,7 @@ import json
 import os
 import signal
 import sys
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn
-
-    from prepare_emo_request import Program, Report, Values
+from collections.abc import Sequence
 
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
     "file": ("", "FILE", "request.json (the default), a detection.json, a task's task.json"),
@@ -43,9 +33,9 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     `came` are the signals that have come so far, where this process takes them.
     """
     try:
+        import prepare_emo_request as emo
         from aliyun_emo.interrupts import Interrupts
         from aliyun_emo.page import preview
-        from prepare_emo_request import EXIT_CODES, run_command_line
     except (ImportError, OSError):  # a module, or a part of the page
         needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
         message = f"{needed} are not beside this program"
@@ -57,15 +47,15 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         return 2
     interrupts = Interrupts()
 
-    def command(values: Values, report: Report) -> None:
+    def command(values: emo.Values, report: emo.Report) -> None:
         with interrupts.end(came):
             preview(values, report)
 
-    program: Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**EXIT_CODES, 0: "done"})
-    return run_command_line(program, argv)
+    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, 0: "done"})
+    return emo.run_command_line(program, argv)
 
 
-def script() -> NoReturn:
+def script() -> None:
     """Run this process's command line and end the process."""
     came: list[int] = []
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported

@@ -12,9 +12,6 @@ time, it goes on where it was, and pays once. Without a file it tells what there
 
     $ python3 run_emo_request.py
     {"ok": true, "tasks": [{"task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
-
-Each paid task has a folder of its own, named for what was asked for. Whoever makes the folder
-sends the request, and everybody else finds it there.
 """
 
 from __future__ import annotations
@@ -23,13 +20,7 @@ import json
 import os
 import signal
 import sys
-
-TYPE_CHECKING = False  # typing is slow to import, and only a type checker needs it
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn
-
-    from prepare_emo_request import Program, Report, Values
+from collections.abc import Sequence
 
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
     "file": ("", "FILE", "the prepared request; - is stdin; without it, all tasks are told"),
@@ -61,9 +52,9 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     `came` are the signals that have come so far, where this process takes them.
     """
     try:
+        import prepare_emo_request as emo
         from aliyun_emo.interrupts import Interrupts
         from aliyun_emo.runs import run
-        from prepare_emo_request import EXIT_CODES, run_command_line
     except ImportError:
         needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
         message = f"{needed} are not beside this program"
@@ -75,15 +66,15 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         return 2
     interrupts = Interrupts()
 
-    def command(values: Values, report: Report) -> None:
+    def command(values: emo.Values, report: emo.Report) -> None:
         with interrupts.end(came):
             run(values, report, interrupts)
 
-    program: Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**EXIT_CODES, **CODES})
-    return run_command_line(program, argv)
+    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, **CODES})
+    return emo.run_command_line(program, argv)
 
 
-def script() -> NoReturn:
+def script() -> None:
     """Run this process's command line and end the process."""
     came: list[int] = []
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported

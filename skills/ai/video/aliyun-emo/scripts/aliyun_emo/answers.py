@@ -37,11 +37,8 @@ def document_of(data: bytes, key: str) -> object:
 
 
 def finite(text: str) -> float:
-    """Return the number in `text`; raises `ValueError` where it is too large to be written."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
+    """Return the number in `text`; raises `ValueError` where JSON cannot write it again."""
+    return float(json.loads(repr(float(text))))
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
@@ -76,6 +73,7 @@ def understood(said: object) -> Any:
         return json.loads(
             said,
             parse_constant=lambda _: None,
+            parse_int=lambda text: int(text) if len(text) < 4000 else None,
             parse_float=lambda text: float(text) if math.isfinite(float(text)) else None,
             object_pairs_hook=joined_doubles,
         )

@@ -1,7 +1,4 @@
-"""The clock of all rooms: `clock.sleep`, `clock.monotonic`, `clock.time`, which tests replace here.
-
-They are called by these names, never imported by themselves: a copy would not be replaced.
-"""
+"""The clock of all rooms, by these names, never imported by themselves: tests replace them here."""
 
 from time import monotonic, sleep, time
 

@@ -41,12 +41,8 @@ def run_detection(
     state, answer = deliver(settings, DETECTION_PATH, body)
     if not 200 <= answer.status < 300:
         raise with_store_hint(answer_problem(answer), answer.document, body)
-    record = {
-        "saved_at": timestamp(),
-        "request": request,
-        "sent": body,
-        "response": answer.document,
-    }
+    record: emo.Json = {"saved_at": timestamp(), "request": request, "sent": body}
+    record["response"] = answer.document
     said = understood(answer.document)
     passed = member(said, "output").get("check_pass") if state == "made" else None
     report.facts.update(detection_path=None, check_pass=passed)

@@ -1,7 +1,7 @@
-"""A video behind a link, in pieces, whole or not at all; and how redirects are followed.
+"""A video behind a link, in pieces, whole or not at all, and how redirects are followed.
 
-A video is whole when its Content-Length says so, and where it has none, when its top-level boxes
-end where it ends (ISO/IEC 14496-12, 4.2).
+It is whole when its Content-Length says so, and where it has none, when its top-level boxes end
+where it ends (ISO/IEC 14496-12, 4.2).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 import prepare_emo_request as emo
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
-from aliyun_emo.transport import FOREVER, NoAnswer, Reply, exchange, forever
+from aliyun_emo.transport import FOREVER, NoAnswer, Patience, Reply, exchange, forever
 
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
@@ -21,10 +21,7 @@ PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line
 
 
 def follow_redirects(
-    url: str,
-    deadline: float,
-    check: Callable[[str], object] = str,
-    patience: Callable[[], float] = forever,
+    url: str, deadline: float, check: Callable[[str], object] = str, patience: Patience = forever
 ) -> Reply:
     """Return the reply of `url`, behind its redirects, of which `check` sees each place.
 
@@ -77,10 +74,9 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             break
         settings.progress.show("downloading", f" {boxes.size / 1e6:.1f}{of} MB")
         yield piece
-    if reply.length not in (None, boxes.size):
-        raise NoAnswer(f"it is cut short: {boxes.size} of {reply.length} bytes", again=True)
-    if reply.length is None and (reply.is_cut or not boxes.are_whole):
-        raise NoAnswer(f"it is cut short, after {boxes.size} bytes", again=True)
+    whole = "" if reply.length is None else f" of {reply.length}"
+    if boxes.size != reply.length if whole else reply.is_cut or not boxes.are_whole:
+        raise NoAnswer(f"it is cut short: {boxes.size}{whole} bytes", again=True)
 
 
 def next_piece(reply: Reply) -> bytes:
@@ -88,9 +84,8 @@ def next_piece(reply: Reply) -> bytes:
     try:
         return reply.read()
     except NoAnswer as error:
-        slow = str(error) == "it took too long"
-        reason = f"it is slower than {SLOWEST} bytes a second" if slow else str(error)
-        raise NoAnswer(reason, again=True) from None
+        slow = f"it is slower than {SLOWEST} bytes a second"
+        raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
 
 
 class Boxes:

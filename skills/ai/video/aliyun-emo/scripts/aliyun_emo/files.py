@@ -27,10 +27,9 @@ def read_json(field: str, path: str) -> emo.Json:
             raise ValueError("it is empty")
         document = json.loads(data)  # in UTF-8, -16 or -32, with a mark or without
     except (ValueError, RecursionError) as error:
-        reason = (
-            emo.printable(str(error), 200) if isinstance(error, ValueError) else "nested too deep"
-        )
-        raise emo.Problem(field, f"{name} is not JSON: {reason}", hint) from None
+        reason = str(error) if isinstance(error, ValueError) else "nested too deep"
+        message = f"{name} is not JSON: {emo.printable(reason, 200)}"
+        raise emo.Problem(field, message, hint) from None
     if not isinstance(document, dict):
         raise emo.Problem(field, f"{name} holds no JSON object", hint)
     return document

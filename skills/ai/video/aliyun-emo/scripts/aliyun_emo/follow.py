@@ -152,19 +152,11 @@ def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
 def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     """Return the normalized form of the service's `answer` about a task, for response.json."""
     output = answer["output"]
-    video_url = member(output, "results").get("video_url")
-    values = {
-        "task_id": task_id,
-        "task_status": output["task_status"],
-        "video_url": video_url or output.get("video_url"),
-        "code": output.get("code"),
-        "message": output.get("message"),
-        "submit_time": output.get("submit_time"),
-        "scheduled_time": output.get("scheduled_time"),
-        "end_time": output.get("end_time"),
-        "usage": answer.get("usage"),
-        "request_id": answer.get("request_id"),
-    }
+    video_url = member(output, "results").get("video_url") or output.get("video_url")
+    values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
+    told = ("code", "message", "submit_time", "scheduled_time", "end_time")
+    values.update({name: output.get(name) for name in told})
+    values.update({name: answer.get(name) for name in ("usage", "request_id")})
     return {name: value for name, value in values.items() if value is not None}
 
 

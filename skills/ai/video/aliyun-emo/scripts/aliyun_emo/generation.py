@@ -29,8 +29,7 @@ def run_generation(
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands.
 
-    `links` has what is wrong with the links by now, which counts only for what is sent. Raises
-    `Problem`, `OSError`.
+    `links` has what is wrong with the links by now, which counts only for what is sent.
     """
     name = request_name(request, settings.base)
     decision = decided(settings, folder, name)
@@ -57,10 +56,7 @@ def decided(settings: Settings, folder: str, name: str) -> tasks.Follow | tasks.
 def make_ready(
     settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
 ) -> Ready | None:
-    """Return what is to be sent, all of it checked, or None where it is not sent.
-
-    Its uploads are done then: they cost nothing.
-    """
+    """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
     files = look_again(request, report)
     settings = report.check(settings.with_key) or settings
@@ -86,10 +82,8 @@ def make_ready(
 
 def price_words(price: emo.Json | None, ratio: str) -> str:
     """Return the `price` that is estimated, or else what a second costs, for people."""
-    words = f"CNY {emo.PRICES[ratio]} a second"
-    if price:
-        words = f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
-    return f"{words} (prices of {emo.PRICES_OF})"
+    about = price and f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
+    return f"{about or f'CNY {emo.PRICES[ratio]} a second'} (prices of {emo.PRICES_OF})"
 
 
 def sent(
@@ -147,16 +141,9 @@ def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Js
     """Write what is about to be sent, and return it in words; raises `OSError`."""
     links = request["input"]
     names = [file_name(links[field]) for field in emo.FORMATS]
-    task.write(
-        saved_at=tasks.timestamp(),
-        title=" + ".join(name.rpartition(".")[0] or name for name in names),
-        attempt=attempt,
-        state="sending",
-        request=request,
-        sent=body,
-        http_status=None,
-        response=None,
-    )
+    title = " + ".join(name.rpartition(".")[0] or name for name in names)
+    record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
+    task.write(**record, request=request, sent=body, http_status=None, response=None)
     tasks.sync_folder(os.path.dirname(task.folder))
     size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
@@ -178,9 +165,8 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
     place = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
     if task.state != "made":
-        return emo.Problem(
-            "output", place, "Make room, then look whether the account has a task.", 1
-        )
+        hint = "Make room, then look whether the account has a task."
+        return emo.Problem("output", place, hint, 1)
     task_id = emo.printable(task.task_id, 200)
     hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
     return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)

@@ -14,7 +14,6 @@ from types import FrameType
 
 from aliyun_emo import clock
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # what there is of them; Windows has no last one
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
 
 
@@ -27,13 +26,11 @@ class Interrupts:
 
     @contextlib.contextmanager
     def end(self, earlier: Sequence[int] | None) -> Iterator[None]:
-        """Within, signals end what goes on; `earlier` ones came before.
-
-        None of those is given where the signals are not this run's to handle.
-        """
+        """Within, signals end what goes on, `earlier` ones too; with None they are not handled."""
         try:
             if earlier is not None:
-                for number in (getattr(signal, name, None) for name in SIGNALS):
+                for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                    number = getattr(signal, name, None)
                     if number and signal.getsignal(number) is not signal.SIG_IGN:
                         signal.signal(number, self.handle)
                 self.came = self.came or next(iter(earlier), 0)

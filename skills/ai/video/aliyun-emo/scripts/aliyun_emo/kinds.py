@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import namedtuple
+from functools import partial
 from typing import Any
 
 from aliyun_emo.mpeg import FIRST_WITHIN, LAYERS, MARGIN, Frames, is_free_format, tag_length
@@ -68,7 +69,6 @@ MARKUP: tuple[tuple[Any, ...], ...] = (
     (STORE_ERROR, OTHER, ("<error>", "<error ")),
     ("an SVG", PICTURE, ("<svg",)),
 )
-JSON_BEGINS = ('{"', "{}", "[{", '["', "[[", "[]")
 
 MAX_QUOTE = 120  # characters of a file's own words
 PARTS = 5000  # chunks, segments or tags of a file that are looked at: many empty ones take long
@@ -115,14 +115,8 @@ class Beginning:
             raise NotTaken(f"it is cut short: {place}")
 
 
-def little(data: bytes) -> int:
-    """Return the number in `data`, its lowest byte first."""
-    return int.from_bytes(data, "little")
-
-
-def big(data: bytes) -> int:
-    """Return the number in `data`, its highest byte first."""
-    return int.from_bytes(data, "big")
+# Return the number in some bytes, the lowest first, or the highest.
+little, big = (partial(int.from_bytes, byteorder=order) for order in ("little", "big"))
 
 
 def kind_of(file: Beginning) -> Kind:
@@ -131,8 +125,7 @@ def kind_of(file: Beginning) -> Kind:
         raise NotTaken("it is empty")
     start = 0
     for _ in range(PARTS):
-        tag = tag_length(file.at(start, 24))
-        if not tag:
+        if not (tag := tag_length(file.at(start, 24))):
             break
         start += tag
         file.need(start, 1, "the sound behind its tag")
@@ -142,8 +135,7 @@ def kind_of(file: Beginning) -> Kind:
             continue  # tags stand before recordings only
         if all(head.startswith(magic, at) for at, magic in zip(shown[::2], shown[1::2])):
             return Kind(name, sort, start)
-    text = text_in(head)
-    if text:
+    if text := text_in(head):
         return text_kind(text)
     block = file.at(start, FIRST_WITHIN + MARGIN)
     if is_free_format(block[:MARGIN]):
@@ -151,10 +143,8 @@ def kind_of(file: Beginning) -> Kind:
     frames = Frames(block)
     if frames.find(FIRST_WITHIN):
         return Kind(LAYERS[frames.stream.layer], RECORDING, start + frames.at)
-    if start:
-        return Kind("a tag without sound", OTHER, start)
-    name = "something unknown" if head.strip(b"\0") else "a file that begins with zeros"
-    return Kind(name, OTHER, start)
+    unknown = "something unknown" if head.strip(b"\0") else "a file that begins with zeros"
+    return Kind("a tag without sound" if start else unknown, OTHER, start)
 
 
 def text_in(head: bytes) -> str:
@@ -166,9 +156,7 @@ def text_in(head: bytes) -> str:
     except UnicodeDecodeError:
         # A page in GBK or Latin-1 is long, or else its lack of control characters may be chance.
         text = head.decode("latin-1") if len(head) >= 64 and b"\xff" not in head else ""
-    if any(character < " " and character not in "\t\n\v\f\r\x1b" for character in text):
-        return ""
-    return text
+    return "" if re.search(r"[\0-\x08\x0e-\x1a\x1c-\x1f]", text) else text
 
 
 def text_kind(text: str) -> Kind:
@@ -176,19 +164,19 @@ def text_kind(text: str) -> Kind:
     lower = text.lstrip("\ufeff \t\r\n").lower()
     if lower.startswith("<"):
         found = [(lower.find(mark), name, sort) for name, sort, marks in MARKUP for mark in marks]
-        first = min((mark for mark in found if mark[0] >= 0), default=(0, "an XML file", OTHER))
-        _, name, sort = first
+        found = [mark for mark in found if mark[0] >= 0]
+        _, name, sort = min(found, default=(0, "an XML file", OTHER))
         if name == STORE_ERROR:
-            words = [between(text, f"<{tag}>", "</") for tag in ("Code", "Message")]
-            name += f" ({': '.join(filter(None, words))})" if any(words) else ""
+            words = ": ".join(filter(None, (words_in(text, tag) for tag in ("Code", "Message"))))
+            name += f" ({words})" if words else ""
         return Kind(name, sort, 0)
-    is_json = "".join(lower.split())[:2] in JSON_BEGINS
+    is_json = "".join(lower.split())[:2] in ('{"', "{}", "[{", '["', "[[", "[]")
     return Kind("JSON" if is_json else "plain text", OTHER, 0)
 
 
-def between(text: str, begin: str, end: str) -> str:
-    """Return the words that stand in `text` after the first `begin`, up to the next `end`."""
-    words = " ".join(text.partition(begin)[2].partition(end)[0].split())
+def words_in(text: str, tag: str) -> str:
+    """Return the words of the first element `tag` in `text`."""
+    words = " ".join(text.partition(f"<{tag}>")[2].partition("</")[0].split())
     if len(words) <= MAX_QUOTE:
         return words
     return re.sub(r"\S*//\S*$", "", words[:MAX_QUOTE]) + "..."  # half a link may hide its "@"

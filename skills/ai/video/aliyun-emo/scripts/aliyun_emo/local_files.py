@@ -37,10 +37,9 @@ class LocalFile:
     `found` is the `Picture` or `Recording`.
     """
 
-    def __init__(self, url: str, digest: str) -> None:
-        self.url, self.digest = url, digest
+    def __init__(self, url: str, digest: str, content: bytes = b"", size: int = 0) -> None:
+        self.url, self.digest, self.content, self.size = url, digest, content, size
         self.found: Any = None
-        self.size, self.content = 0, b""
 
     def check(self, field: str, boxes: Iterable[emo.Box], report: emo.Report) -> None:
         """Report what is wrong with what was found in it, if it was looked at."""
@@ -73,29 +72,25 @@ def check_picture(
 
     Nothing says in which picture boxes are counted where EXIF has it turned (contract, "Limits").
     """
-    width, height, orientation = found.width, found.height, found.orientation
+    _, width, height, orientation = found
+    its = f"it is {width}x{height}"
     if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:
-        message = (
-            f"it is {width}x{height}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
-        )
+        message = f"{its}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
         report.error(field, message, "Use the picture in another size, and detect that.")
     if size > MAX_PICTURE:
         message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
         report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
-    right = max((box[2] for box in boxes), default=0)
-    bottom = max((box[3] for box in boxes), default=0)
+    right, bottom = (max((box[side] for box in boxes), default=0) for side in (2, 3))
     upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
     if right <= width and bottom <= height:
         if orientation != 1:
-            message = f"it is stored turned (EXIF orientation {orientation})"
-            report.warn(field, message, upright)
+            report.warn(field, f"it is stored turned (EXIF orientation {orientation})", upright)
     elif orientation >= 5 and right <= height and bottom <= width:
         message = f"the boxes fit only the picture turned as EXIF says, {height}x{width}"
         report.error(field, message, upright)
     else:
-        message = f"it is {width}x{height}, and the boxes reach to {right},{bottom}"
         hint = "They are of another picture, or of another size of it: detect this one."
-        report.error(field, message, hint)
+        report.error(field, f"{its}, and the boxes reach to {right},{bottom}", hint)
 
 
 def check_recording(field: str, found: Recording, size: int, report: emo.Report) -> None:
@@ -114,10 +109,7 @@ def check_recording(field: str, found: Recording, size: int, report: emo.Report)
 
 
 def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Problem:
-    """Return the `Problem` of content that is not taken.
-
-    Of a local file, the `path` of it, the hint has the command that converts it.
-    """
+    """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
     kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
     hint = f"Give the {kind} itself: {formats}."
     if fault.convertible:
@@ -129,19 +121,16 @@ def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Proble
 
 
 def conversion(path: str, kind: str) -> str:
-    """Return the command that makes of the file `path` one that is taken, beside it.
-
-    It is for the shell, and never writes onto a file that is there.
-    """
+    """Return the shell's command that makes of the file `path` one that is taken, a new one."""
     if path.startswith("-") or (":" in path and not os.path.isabs(path)):
         path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
     stem, extension = os.path.splitext(path)[0], ".mp3" if kind == "recording" else ".png"
     target, number = stem + extension, 2
     while os.path.lexists(target):
         target, number = f"{stem}-{number}{extension}", number + 1
-    if kind == "recording":
-        return emo.for_the_shell(["ffmpeg", "-i", path, target])
-    return emo.for_the_shell(["magick", f"{path}[0]", target])  # [0]: of several pictures the first
+    # [0]: of several pictures the first
+    words = ["ffmpeg", "-i", path] if kind == "recording" else ["magick", f"{path}[0]"]
+    return emo.for_the_shell([*words, target])
 
 
 def link_field(field: str) -> str:
@@ -184,15 +173,12 @@ def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
     for field, name in emo.LOCAL.items():
         if name in values:
             if field in values:
-                message = f"{emo.option(field)} is there as well"
-                report.error(
-                    name, message, f"Give {emo.option(name)} or {emo.option(field)} alone."
-                )
+                hint = f"Give {emo.option(name)} or {emo.option(field)} alone."
+                report.error(name, f"{emo.option(field)} is there as well", hint)
             file = files[field] = report.check(file_at, name, values[name])
             extension = os.path.splitext(values[name])[1][1:].lower()
             is_known = any(extension in words for words in emo.ALL_FORMATS)
-            named = "jpeg" if extension == "jpg" else extension
-            if file and named != file.found.format and is_known:
+            if file and is_known and extension.replace("jpg", "jpeg") != file.found.format:
                 message = f"it is named .{extension}, and it is a {file.found.format}"
                 report.warn(name, message, "Rename it: whoever goes by names takes it for broken.")
     return files
@@ -222,13 +208,10 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
         problem.hint = "Put it back, or prepare the request again."
         raise
     if file.digest != digest:
-        message = f"{emo.shown_path(path)} has changed since: prepare again"
         hint = "Boxes that were detected of it are of the old picture: detect the new one first."
-        raise emo.Problem(
-            field, message, hint if field == "image_url" else "Its length counts anew."
-        )
-    look_at_file(field, path, file)
-    return file
+        hint = hint if field == "image_url" else "Its length counts anew."
+        raise emo.Problem(field, f"{emo.shown_path(path)} has changed since: prepare again", hint)
+    return look_at_file(field, path, file)
 
 
 def file_at(field: str, path: str) -> LocalFile:
@@ -237,19 +220,13 @@ def file_at(field: str, path: str) -> LocalFile:
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
     scheme, mark, _ = path.partition("://")
     if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
-        message = f"{emo.shown_link(path)} is not the path of a file"
         hint = f"Give the path alone; a link is for {emo.option(link_field(field))}."
-        raise emo.Problem(field, message, hint)
-    file = read_file(field, path)
-    look_at_file(field, path, file)
-    return file
+        raise emo.Problem(field, f"{emo.shown_link(path)} is not the path of a file", hint)
+    return look_at_file(field, path, read_file(field, path))
 
 
 def read_file(field: str, path: str) -> LocalFile:
-    """Return the local file `path` with its content, of too large a one the beginning.
-
-    Raises `Problem`.
-    """
+    """Return the local file `path`, read: of a too large one the beginning; raises `Problem`."""
     limit = MAX_PICTURE if link_field(field) == "image_url" else MAX_RECORDING
     try:
         with open(path, "rb", opener=open_at_once) as opened:
@@ -267,15 +244,15 @@ def read_file(field: str, path: str) -> LocalFile:
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
         raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
-    file = LocalFile(file_url(path), hashlib.sha256(content).hexdigest())
-    file.content, file.size = content, size if size > limit else len(content)
-    return file
+    digest = hashlib.sha256(content).hexdigest()
+    return LocalFile(file_url(path), digest, content, size if size > limit else len(content))
 
 
-def look_at_file(field: str, path: str, file: LocalFile) -> None:
-    """Find out what a `file` is that lies at `path`; raises `Problem`."""
+def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:
+    """Return the `file` that lies at `path`, with what it is as `found`; raises `Problem`."""
     try:
         file.found = look_at(field, file.content, file.size)
+        return file
     except NotTaken as fault:
         if fault.needs_more:  # only what is too large is not read whole
             message = f"{emo.shown_path(path)} has {file.size:,} bytes, which is too large"

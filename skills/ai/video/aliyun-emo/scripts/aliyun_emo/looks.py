@@ -1,7 +1,5 @@
-"""What is behind the links of a generation, as far as it can be seen from here, before it is paid.
-
-The service is elsewhere: what it would refuse is refused here, and what cannot be seen from here
-is only a warning.
+"""What is behind the links of a generation, before it is paid: what the service would refuse is
+refused here, and what cannot be seen from here is only a warning.
 """
 
 from __future__ import annotations
@@ -11,17 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import clock, local_files
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
-from aliyun_emo.local_files import (
-    MAX_PICTURE,
-    MAX_RECORDING,
-    LocalFile,
-    check_medium,
-    look_at,
-    not_taken_problem,
-)
+from aliyun_emo.local_files import MAX_PICTURE, MAX_RECORDING, LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
@@ -52,7 +43,7 @@ def look(
             report.warn(field, message, hint)
         else:
             found[field], size = outcome
-            check_medium(
+            local_files.check_medium(
                 field, found[field], size, [given[name] for name in emo.BOX_FIELDS], judged
             )
         for problem in judged.errors:
@@ -130,11 +121,13 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:
-            found = look_at(field, bytes(data), len(data) if is_whole else size or MAX_PICTURE)
+            found = local_files.look_at(
+                field, bytes(data), len(data) if is_whole else size or MAX_PICTURE
+            )
             break
         except NotTaken as fault:
             if not fault.needs_more:
-                raise not_taken_problem(field, fault) from None
+                raise local_files.not_taken_problem(field, fault) from None
             if count > MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
         count *= 4

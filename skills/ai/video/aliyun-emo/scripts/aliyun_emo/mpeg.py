@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
+from functools import cache
 
 LAYERS = ("", "an MP1 (MPEG layer I)", "an MP2 (MPEG layer II)", "an MP3")
 # kbit/s of MPEG audio by its header's index, from 1 on, for MPEG 1 or not, and the layer.
@@ -22,7 +23,6 @@ BIT_RATES = {
 FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % b"".join(
     b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15)
 )
-FREE_FORMAT = (b"\xff\xe2", b"\xff\xe3", b"\xff\xf2", b"\xff\xf3", b"\xff\xfa", b"\xff\xfb")
 INFO_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # flag and bytes: frames, bytes, seeking, quality
 DECODER_DELAY = 529  # samples that any decoder of layer III comes late
 CHAIN = 3  # frames in a row that no chance makes
@@ -33,18 +33,14 @@ TRIES = 50_000  # places where a frame might begin that are looked at: noise has
 
 # MPEG audio of one kind: `samples` of each frame, `lengths` of frames by their first three bytes.
 Stream = namedtuple("Stream", "layer rate samples lengths")
-NO_STREAM = Stream(0, 0, 0, {})
-STREAMS: dict[tuple[int, int], Stream] = {}  # those that have come up, by what they have in common
 
 
 class Frames:
     """Goes through the frames in a `block` of bytes; `at` is how far it has come."""
 
     def __init__(self, block: bytes) -> None:
-        self.block, self.at = block, 0
-        self.tries = TRIES
-        self.stream = NO_STREAM
-        self.frame_or_tag = re.compile(FRAME_OR_TAG)
+        self.block, self.at, self.tries = block, 0, TRIES
+        self.stream = Stream(0, 0, 0, {})
 
     def run(self) -> int:
         """Go over the frames of the stream that follow each other here; returns how many."""
@@ -64,7 +60,7 @@ class Frames:
         """
         near = self.at + NEAR
         while self.tries and self.at < limit:
-            found = self.frame_or_tag.search(self.block, self.at)
+            found = re.compile(FRAME_OR_TAG).search(self.block, self.at)
             self.at = found.start() if found else max(self.at, len(self.block) - 2)
             if not found:
                 return False
@@ -73,7 +69,7 @@ class Frames:
             if tag or self.block[self.at] != 0xFF:
                 self.at += tag if 0 < tag <= len(self.block) - self.at else 1
                 continue
-            stream = stream_of(self.block[self.at : self.at + 3])
+            stream = stream_of(self.block[self.at + 1] & 0x1E, self.block[self.at + 2] & 0x0C)
             if (stream is self.stream and self.at <= near) or self.is_chain(stream):
                 self.stream = stream
                 return True
@@ -89,14 +85,11 @@ class Frames:
             return False
         at = self.at
         for _ in range(CHAIN):
-            length = stream.lengths.get(self.block[at : at + 3])
-            if not length:
-                break
-            at += length
-        else:
-            return True
-        behind = self.block[at : at + 3]
-        return not self.at and behind in (b"", b"TAG", b"APE", b"ID3")
+            head = self.block[at : at + 3]
+            if head not in stream.lengths:
+                return not self.at and head in (b"", b"TAG", b"APE", b"ID3")
+            at += stream.lengths[head]
+        return True
 
     def skip_info(self) -> int:
         """Go over the frame here when it is no sound but an encoder's; returns the samples to drop.
@@ -117,29 +110,26 @@ class Frames:
         return (delays >> 12) + max(delays & 0xFFF, DECODER_DELAY)
 
 
-def stream_of(header: bytes) -> Stream:
-    """Return the stream of a frame that begins with `header`: of one version, layer and rate."""
-    key = header[1] & 0x1E, header[2] & 0x0C
-    if key in STREAMS:
-        return STREAMS[key]
-    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+@cache
+def stream_of(kind: int, pace: int) -> Stream:
+    """Return the stream of a `kind`, version and layer, and a `pace`: byte 1 & 0x1E, 2 & 0x0C."""
+    version, layer = kind >> 3, 4 - (kind >> 1 & 3)
     is_1 = version == 3  # 2 is MPEG 2, with half the sampling rates, 0 is MPEG 2.5, with a quarter
-    rate = (44100, 48000, 32000)[header[2] >> 2 & 3] // (1 if is_1 else 2 if version == 2 else 4)
+    rate = (44100, 48000, 32000)[pace >> 2] // {3: 1, 2: 2, 0: 4}[version]
     samples = 384 if layer == 1 else 576 if layer == 3 and not is_1 else 1152
     slot = 4 if layer == 1 else 1  # bytes that lengths are a multiple of
     lengths = {}
     for index, kbit in enumerate(BIT_RATES[is_1, layer], 1):
         for flags in range(8):  # protection, padding, private
-            begin = 0xFF, header[1] & 0xFE | flags >> 2, index << 4 | key[1] | flags & 3
-            length = samples * 125 * kbit // (rate * slot) + (flags >> 1 & 1)
-            lengths[bytes(begin)] = length * slot
-    STREAMS[key] = Stream(layer, rate, samples, lengths)
-    return STREAMS[key]
+            head = bytes((0xFF, 0xE0 | kind | flags >> 2, index << 4 | pace | flags & 3))
+            slots = samples * 125 * kbit // (rate * slot) + (flags >> 1 & 1)
+            lengths[head] = slots * slot
+    return Stream(layer, rate, samples, lengths)
 
 
 def is_free_format(data: bytes) -> bool:
     """Return whether `data` begins with frames of MP3 that leave it open how long they are."""
-    if not (data.startswith(FREE_FORMAT) and b"" < data[2:3] < b"\x0c"):
+    if not re.match(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]", data):  # the bit rate's index is 0
         return False
     again = [data[:2] + bytes([data[2] & 0xFC | flags]) for flags in range(4)]
     return any(data.find(header, 24) > 0 for header in again)
@@ -148,14 +138,11 @@ def is_free_format(data: bytes) -> bool:
 def tag_length(head: bytes) -> int:
     """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does.
 
-    ID3v2.4, 3.1 (header, whose lengths have 7 bits a byte) and 3.4 (footer); APEv2, header and
-    footer.
+    ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
     """
     if head.startswith((b"ID3\2", b"ID3\3", b"ID3\4")) and head[9:10] and max(head[6:10]) < 0x80:
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         return size + (20 if head[5] & 0x10 else 10)
     if head.startswith(b"APETAGEX") and len(head) >= 24:
-        return 32 + (
-            int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0
-        )  # a footer stands alone
+        return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
     return 0

@@ -28,7 +28,7 @@ def part(name: str) -> str:
 
 
 # The page itself, and the parts that it may have: each begins with a comment that names it.
-HTML: emo.Values = dict(
+HTML: dict[str, str] = dict(
     re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
 )
 PAGE = HTML["page"]
@@ -48,12 +48,6 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
     "detection": ("A detection that passed", "What a video will show", ""),
     "task": ("A task", "What the video shows", "What it says"),
 }
-ADVICE = {  # what comes after a task without an id, by its state
-    "refused": "There is no task to go on with: mend the request, and run that.",
-    "": "Whether there is a task is not known: look at the account's tasks in the console."
-    " <code>run_emo_request.py --task ID</code> goes on with one that is there.",
-}
-RECORDINGS = ("AUDIO_FILE", "AUDIO_URL")  # what stands for the recording in a command
 # Characters that act, on a terminal or on the text around them, where others are only seen:
 # controls, those that direct, halves of a pair.
 ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -63,7 +57,7 @@ ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\
 
 def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: float) -> str:
     """Return the page of what the file `path` shows; `now` is in seconds since 1970."""
-    kind, shows, _ = TITLES[subject.kind]
+    kind, shows, says = TITLES[subject.kind]
     state = ", ".join(filter(None, (subject.state, subject.said)))
     details = details_of(subject, path, now)
     names = subject.names.values()
@@ -75,7 +69,7 @@ def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: f
         names=", ".join(map(bdi, names)),
         made_at=emo.utc(int(now)),
         for_request=f" for the request {details['Request']}" if "Request" in details else "",
-        warnings=warnings_section(warnings) if warnings else "",
+        warnings=warnings_section(warnings),
         **{name: ",".join(map(str, subject.given[name])) for name in emo.BOX_FIELDS},
         price=emo.PRICES[subject.ratio],
         least=emo.MIN_SIDE,
@@ -87,7 +81,7 @@ def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: f
         video=video_figure(path) if subject.kind == "task" else "",
         shows=shows,
         size=size_in_words(subject.ratio),
-        recording=recording_section(subject) if "audio_url" in subject.names else "",
+        recording=recording_section(subject, says) if says else "",
         details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
         next=next_section(subject, place_of(subject, path)),
         script=SCRIPT,
@@ -107,27 +101,24 @@ def bdi(text: str) -> str:
 
 def warnings_section(warnings: Sequence[emo.Problem]) -> str:
     """Return what was found in the file itself, for people."""
-    stops = ["" if w.message.endswith(("?", ".")) else "." for w in warnings]
-    lines = [f"{w.field}: {w.message}{stop} {w.hint}" for w, stop in zip(warnings, stops)]
-    items = "".join(f"<li>{bdi(line)}</li>" for line in lines)
-    return f'<section class="caution"><h2>What to look at</h2><ul>{items}</ul></section>\n'
+    items = ""
+    for w in warnings:
+        stop = "" if w.message.endswith(("?", ".")) else "."
+        items += f"<li>{bdi(f'{w.field}: {w.message}{stop} {w.hint}')}</li>"
+    return HTML["warnings"].format(items=items) if items else ""
 
 
 def details_of(subject: Subject, path: str, now: float) -> emo.Values:
     """Return the facts that the page tells, by their name, as markup."""
     request, ratio = subject.request, subject.ratio
-    details = {
-        "Ratio": ratio,
-        "Video size": emo.VIDEO_SIZES[ratio],
-        "Model": escape(request["model"]),
-    }
+    details = {"Ratio": ratio, "Video size": emo.VIDEO_SIZES[ratio]}
+    details["Model"] = escape(request["model"])
     if "audio_url" in subject.names:
         details["Style"] = escape(request["parameters"]["style_level"])
         details["Request"] = f"<code>{name_of(subject, path)}</code>"
     else:
-        details["Price of a video"] = (
-            f"{rate_in_words(ratio)}, by the list prices of {emo.PRICES_OF}"
-        )
+        rate = rate_in_words(ratio)
+        details["Price of a video"] = f"{rate}, by the list prices of {emo.PRICES_OF}"
     for name in emo.BOX_FIELDS:
         details[name] = box_in_words(subject.given[name])
     for field, name in subject.names.items():
@@ -152,10 +143,9 @@ def rate_in_words(ratio: str) -> str:
 
 def size_in_words(ratio: str) -> str:
     """Return the video's size, and whether it has the `ratio` itself."""
-    width, height = map(int, emo.VIDEO_SIZES[ratio].split("x"))
-    p, q = map(int, ratio.split(":"))
-    exact = "" if width * q == height * p else f", not quite {ratio}"
-    return f"The video is {emo.VIDEO_SIZES[ratio]} pixels{exact}."
+    size = emo.VIDEO_SIZES[ratio]
+    is_exact = emo.has_ratio([0, 0, *map(int, size.split("x"))], ratio)
+    return f"The video is {size} pixels{'' if is_exact else f', not quite {ratio}'}."
 
 
 def box_in_words(box: emo.Box) -> str:
@@ -169,7 +159,7 @@ def video_figure(path: str) -> str:
     return HTML["video"].format(url=escape(file_url(video))) if os.path.isfile(video) else ""
 
 
-def recording_section(subject: Subject) -> str:
+def recording_section(subject: Subject, says: str) -> str:
     """Return the player, and length and price, which the page's script tells of a link."""
     rate = rate_in_words(subject.ratio)
     known, length, price = "", "not known: the player has not told it", rate
@@ -178,7 +168,7 @@ def recording_section(subject: Subject) -> str:
         known = f' data-seconds="{costs["seconds"]}"'
         length, price = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
     return HTML["recording"].format(
-        says=TITLES[subject.kind][2],
+        says=says,
         url=escape(subject.given["audio_url"]),
         name=escape(f"The recording {subject.names['audio_url']}"),
         known=known,
@@ -198,42 +188,36 @@ def next_section(subject: Subject, place: str) -> str:
         what = "This sends the request, which costs money, and brings the video home."
         words = [*in_folder_of(place, False), *program("run_emo_request.py"), place]
     elif subject.kind == "detection":
-        words = command_of_detection(subject.given["image_url"], place)
-        what = (
-            "This writes the request of a video, and costs nothing. Put the recording in the place"
-            f" of {next(word for word in words if word in RECORDINGS)}."
-        )
+        media = media_for(subject.given["image_url"])
+        what = "This writes the request of a video, and costs nothing."
+        what += f" Put the recording in the place of {media[-1]}."
+        words = [*in_folder_of(place, True), *program("prepare_emo_request.py"), *media]
+        words += ["--detection", place]
     elif subject.task_id:
         what = "This tells the task, goes on with it where it has not ended, and pays for nothing."
         words = in_folder_of(os.path.dirname(os.path.dirname(place)), True)
         words += [*program("run_emo_request.py"), "--task", subject.task_id]
     else:
-        return f"<p>{ADVICE.get(subject.state, ADVICE[''])}</p>"
+        return HTML["refused" if subject.state == "refused" else "unclear"]
     acting = f"^(OUTPUT_DIR=|).*{ACTING}.*"
     pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
-    return (
-        HTML["command"]
-        .rstrip()
-        .format(what=what, command=escape(emo.for_the_shell(pasteable), quote=False))
-    )
+    command = escape(emo.for_the_shell(pasteable), quote=False)
+    return HTML["command"].format(what=what, command=command)
 
 
-def command_of_detection(image_url: str, place: str) -> list[str]:
-    """Return the words that prepare a request with the boxes of the detection in `place`."""
-    media = ["--image-url", image_url, "--audio-url", RECORDINGS[1]]
+def media_for(image_url: str) -> list[str]:
+    """Return the words that give `prepare` the picture, and the place of a recording beside it."""
     if image_url.startswith("file:"):
-        media = ["--image", local_path(image_url), "--audio", RECORDINGS[0]]
-    words = [*program("prepare_emo_request.py"), *media, "--detection", place]
-    return [*in_folder_of(place, True), *words]
+        return ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
+    return ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
 
 
 def in_folder_of(place: str, always: bool) -> list[str]:
     """Return the words before a command that make it know the evidence that `place` belongs to.
 
-    So it may be pasted in any folder. Of a request in a folder named aliyun-emo a run knows it
-    itself, so the words are left out unless `always`.
+    Of a request in a folder named aliyun-emo a run knows it itself: no words, unless `always`.
     """
     desk = os.path.dirname(place)
     is_evidence = os.path.basename(desk) == "aliyun-emo"
@@ -270,17 +254,14 @@ def is_opened(path: str) -> bool:
     In a process of its own, since browsers, and what starts them, print to our stdout. One that is
     still at it after a while is the browser itself.
     """
-    import subprocess
+    from subprocess import DEVNULL, Popen, TimeoutExpired
 
     code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
-    command = [sys.executable, "-I", "-c", code, file_url(path)]
-    nothing = subprocess.DEVNULL
+    words = [sys.executable, "-I", "-c", code, file_url(path)]
     try:
-        opener = subprocess.Popen(
-            command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-        )
-        return opener.wait(BROWSER_START) == 0
-    except subprocess.TimeoutExpired:
+        child = Popen(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+        return child.wait(BROWSER_START) == 0
+    except TimeoutExpired:
         return True
     except OSError:
         return False
@@ -299,7 +280,7 @@ def preview(values: emo.Values, report: emo.Report) -> None:
         raise emo.Problem("file", message, "Prepare it with shorter ones.")
     emo.replace_file(page_path, [page])
     report.facts.update(preview_path=page_path)
-    report.done = f"{emo.printable(page_path, 200)} is written: open it in a browser"
+    shown = emo.printable(page_path, 200)
+    report.done = f"{shown} is written: open it in a browser"
     if "open" in values and not is_opened(page_path):
-        hint = f"Open {emo.printable(page_path, 200)} yourself."
-        report.warn("open", "no browser was found", hint)
+        report.warn("open", "no browser was found", f"Open {shown} yourself.")

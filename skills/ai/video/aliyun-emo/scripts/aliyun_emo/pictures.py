@@ -1,11 +1,8 @@
 """The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP.
 
-    >>> with open("portrait.jpg", "rb") as file:
-    ...     picture(file.read())
-    Picture(format='jpeg', width=1200, height=1600, orientation=6)
-
-What comes before the size is skipped; so a beginning of the file is enough mostly, with the `size`
-of the whole.
+>>> with open("portrait.jpg", "rb") as file:
+...     picture(file.read())
+Picture(format='jpeg', width=1200, height=1600, orientation=6)
 """
 
 from __future__ import annotations
@@ -15,15 +12,9 @@ from collections import namedtuple
 
 from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, little, refusal
 
-
-class Picture(namedtuple("Picture", "format width height orientation")):
-    """A picture of `width` x `height` pixels as stored, and how EXIF has it turned for display.
-
-    From `orientation` 5 on that is by a quarter, which swaps width and height; 1 is "as stored".
-    """
-
-    __slots__ = ()
-
+# Pixels as stored, and how EXIF has them turned for display: 1 is not at all, from 5 on it is by a
+# quarter, which swaps width and height.
+Picture = namedtuple("Picture", "format width height orientation")
 
 # Markers of a JPEG: those without a length, and those of frame headers, which have the size.
 STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
@@ -35,7 +26,7 @@ EXIF = b"Exif\0\0"
 def picture(data: bytes, size: int | None = None) -> Picture:
     """Return what picture `data` is; raises `NotTaken` for all else.
 
-    `size` is the whole file's in bytes where `data` is only its beginning.
+    `size` is the whole file's in bytes where `data` is only its beginning, which is enough mostly.
     """
     source = Beginning(data, size)
     kind = kind_of(source)
@@ -57,22 +48,19 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
     what = "the frame header, which has its size,"
     at, orientation = 2, 0
     for _ in range(PARTS):
-        marker = source.need(at, 2, what)
-        if marker[0] != 0xFF or marker[1] in (0x00, 0xFF):
-            at += 1  # a fill byte, or what decoders skip just the same
-            continue
-        code = marker[1]
-        at += 2
-        if code in STANDALONE:
+        mark, code = source.need(at, 2, what)
+        is_marker = mark == 0xFF and 0x00 < code < 0xFF
+        at += 2 if is_marker else 1  # a fill byte, or what decoders skip just the same
+        if not is_marker or code in STANDALONE:
             continue
         if code in (SOS, EOI):
             break
         length = big(source.need(at, 2, what))
         if code in FRAME_HEADERS:
-            frame = source.need(at + 3, 4, what)
-            if not big(frame[:2]):
+            height, width = struct.unpack(">HH", source.need(at + 3, 4, what))
+            if not height:
                 raise NotTaken("it is a JPEG picture that tells its height only at its end (DNL)")
-            return big(frame[2:]), big(frame[:2]), orientation or 1
+            return width, height, orientation or 1
         if length < 2:
             break
         if code == APP1 and not orientation and source.at(at + 2, 6) == EXIF:
@@ -107,8 +95,7 @@ def png(source: Beginning) -> tuple[int, int, int]:
 def bmp(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a BMP.
 
-    BITMAPFILEHEADER, then BITMAPCOREHEADER, of 12 bytes, or BITMAPINFOHEADER and what grew out of
-    it, where a negative height is one from the top down (Win32, Bitmap Storage).
+    Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     """
     head = source.need(0, 26, "its size")
     source.check_end(little(head[2:6]), "the picture")
@@ -121,8 +108,7 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
 def webp(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a WebP, which for an animated one are its canvas's.
 
-    RFC 9649, 2.4 to 2.7 (RIFF, VP8, VP8L, VP8X, EXIF) and 3.4 (the header in VP8L); RFC 6386, 9.1
-    (the header in VP8).
+    RFC 9649, 2.4 to 2.7 (chunks) and 3.4 (the header in VP8L); RFC 6386, 9.1 (that in VP8).
     """
     head = source.need(0, 25, "its size")
     source.check_end(8 + little(head[4:8]), "the picture")

@@ -1,7 +1,5 @@
-"""What a person sees while a run goes on.
-
-At a terminal one line that changes; elsewhere a line for each change, and at least one a minute,
-so that whoever watches sees that it lives.
+"""What a person sees while a run goes on: at a terminal one line that changes; elsewhere a line for
+each change, and at least one a minute, so that whoever watches sees that it lives.
 """
 
 from __future__ import annotations

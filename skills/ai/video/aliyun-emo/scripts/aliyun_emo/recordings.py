@@ -4,9 +4,8 @@
     ...     recording(file.read()).seconds
     12.408
 
-An MP3 is walked frame by frame, since its own headers lie at times. Where only the beginning of a
-file is at hand, the whole file's `size` makes up for the rest: a WAV's length is exact then too; an
-MP3's is that of the frames at hand, scaled to the whole, right where the bit rate is constant.
+An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
+with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
 """
 
 from __future__ import annotations
@@ -17,11 +16,7 @@ from collections import namedtuple
 from aliyun_emo.kinds import PARTS, RECORDING, Beginning, NotTaken, kind_of, little, refusal
 from aliyun_emo.mpeg import Frames
 
-
-class Recording(namedtuple("Recording", "format seconds")):
-    """A recording, and the `seconds` that a decoder makes of it."""
-
-    __slots__ = ()
+Recording = namedtuple("Recording", "format seconds")
 
 
 def recording(data: bytes, size: int | None = None) -> Recording:
@@ -37,12 +32,11 @@ def recording(data: bytes, size: int | None = None) -> Recording:
         found = Recording("mp3", mp3_seconds(source, kind.start, source.size))
     else:
         raise refusal(kind, RECORDING)
-    if not found.seconds > 0:
-        if source.held < source.size:
-            message = f"its first {source.held} bytes do not reach its sound"
-            raise NotTaken(message, needs_more=True)
-        raise NotTaken(f"it is {kind.name} recording with no sound in it")
-    return found
+    if found.seconds > 0:
+        return found
+    if source.held < source.size:
+        raise NotTaken(f"its first {source.held} bytes do not reach its sound", needs_more=True)
+    raise NotTaken(f"it is {kind.name} recording with no sound in it")
 
 
 # Codes of a WAV's format: those whose samples are bytes each, and of ADPCM, which has blocks.
@@ -54,41 +48,10 @@ STREAMED = 0x7FFF0000  # what writes to a pipe gives a length of 0, or one from 
 def wav_seconds(source: Beginning, start: int) -> float:
     """Return the seconds of the WAV that begins at `start`.
 
-    They come from the length of its data, or where that was written to a pipe, from the file's.
     Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     New Multimedia Data Types and Data Techniques 3.0 (fact, ADPCM); EBU Tech 3306 (RF64, ds64).
     """
-    at, layout, samples, long_length = start + 12, b"", 0, 0
-    for _ in range(PARTS):
-        head = source.need(at, 8, "the sound (the data chunk)")
-        name, length = head[:4], little(head[4:])
-        at += 8
-        if name == b"data":
-            break
-        if name == b"fmt ":
-            source.need(at, 16, "the layout of its sound (the fmt chunk)")
-            layout = source.at(at, min(length, 40))
-        elif name == b"fact":
-            samples = little(source.at(at, 4))
-        elif name == b"ds64":
-            long_length = little(source.at(at, 16)[8:])
-        at += length
-        # Some writers leave out the byte that makes a length even.
-        if length % 2 and source.at(at, 4) not in (b"data", b"fmt ", b"fact", b"LIST"):
-            at += 1
-    else:
-        raise NotTaken(
-            f"it is a WAV recording that is broken: no sound in its first {PARTS} chunks"
-        )
-    if len(layout) < 16:
-        raise NotTaken("it is a WAV recording that is broken: no layout (fmt) before its sound")
-    there = source.size - at
-    if length == 0xFFFFFFFF and long_length:
-        length = long_length
-    if not length or (length > there and length >= STREAMED):
-        length = there
-    source.check_end(at + length, "the sound")
-
+    at, length, layout, samples = wav_data(source, start)
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
     if code == EXTENSIBLE:
         code = little(layout[24:26])
@@ -108,11 +71,47 @@ def wav_seconds(source: Beginning, start: int) -> float:
     return by_count if by_length / 2 < by_count < by_length * 2 else by_length
 
 
+def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
+    """Return where the sound of a WAV begins, its bytes, its layout, and the samples of its `fact`.
+
+    How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
+    """
+    broken = "it is a WAV recording that is broken"
+    at, layout, samples, long_length = start + 12, b"", 0, 0
+    for _ in range(PARTS):
+        head = source.need(at, 8, "the sound (the data chunk)")
+        name, length = head[:4], little(head[4:])
+        at += 8
+        if name == b"data":
+            break
+        if name == b"fmt ":
+            source.need(at, 16, "the layout of its sound (the fmt chunk)")
+            layout = source.at(at, min(length, 40))
+        elif name == b"fact":
+            samples = little(source.at(at, 4))
+        elif name == b"ds64":
+            long_length = little(source.at(at, 16)[8:])
+        at += length
+        # Some writers leave out the byte that makes a length even.
+        if length % 2 and source.at(at, 4) not in (b"data", b"fmt ", b"fact", b"LIST"):
+            at += 1
+    else:
+        raise NotTaken(f"{broken}: no sound in its first {PARTS} chunks")
+    if len(layout) < 16:
+        raise NotTaken(f"{broken}: no layout (fmt) before its sound")
+    there = source.size - at
+    if length == 0xFFFFFFFF and long_length:
+        length = long_length
+    if not length or (length > there and length >= STREAMED):
+        length = there
+    source.check_end(at + length, "the sound")
+    return at, length, layout, samples
+
+
 def mp3_seconds(source: Beginning, start: int, end: int) -> float:
     """Return the seconds of the MP3 from `start` to `end`, by its frames.
 
-    Where not all of them are at hand, or there is too much noise between, the length of those that
-    were seen is scaled to the rest.
+    Where not all are at hand, or there is too much noise, those that were seen stand for the rest.
     """
     frames = Frames(source.data[start:end])
     here, whole = len(frames.block), end - start

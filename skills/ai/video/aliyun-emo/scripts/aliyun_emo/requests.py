@@ -21,25 +21,24 @@ PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
 def read_request(path: str) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
-    if path not in ("", "-"):
-        check_there(path)
+    check_there(path)
     return read_json("file", path)
 
 
 def check_there(path: str) -> None:
-    """Raise `Problem` where there is no file `path`."""
-    if path and not os.path.exists(path):
+    """Raise `Problem` where there is no file `path`, which may be "-"."""
+    if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 
 def is_generation(body: emo.Json) -> bool:
     """Whether a `body` is that of a generation, wherever in it the recording stands."""
-    return any("audio_url" in place for place in (body, *map_places(body).values()))
+    return any("audio_url" in place for place in places_of(body).values())
 
 
-def map_places(body: emo.Json) -> dict[str, emo.Json]:
-    return {name: member(body, name) for name in ("input", "parameters")}
+def places_of(body: emo.Json) -> dict[str, emo.Json]:
+    return {"": body, "input": member(body, "input"), "parameters": member(body, "parameters")}
 
 
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
@@ -58,18 +57,13 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
     for name in foreign:
         message = f"{emo.shown_link(name)} does not belong to a {what}"
         report.error("file", message, "Take it out, or prepare the request again.")
-    values = {}
-    for name, value in given.items():
-        if name in emo.BOX_FIELDS:
-            values[name] = box_text(given, name) or ""
-        else:
-            values[name] = value.strip() if isinstance(value, str) else ""
+    values = {name: v.strip() if isinstance(v, str) else "" for name, v in given.items()}
+    values.update({name: box_text(given, name) or "" for name in emo.BOX_FIELDS if name in given})
     digests = member(body, "files")
     files: emo.Files = {}
     for field in emo.FORMATS:
         if values.get(field, "").lower().startswith("file:"):
-            file = report.check(prepared_file, field, values[field], digests.get(field))
-            files[field] = file
+            files[field] = report.check(prepared_file, field, values[field], digests.get(field))
     if generation:
         request = emo.generation_request(values, files, None, now, report)
     else:
@@ -80,7 +74,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
 def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[str]]:
     """Return those `fields` of a `body` that stand in their place, and the names of all else."""
     given, foreign = {}, []
-    for place, members in ("", body), *map_places(body).items():
+    for place, members in places_of(body).items():
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
@@ -104,10 +98,8 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
 def request_name(request: emo.Json, base_url: str) -> str:
     """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
 
-    The same picture, recording, boxes, style and model have the same name, however their links are
-    signed, and wherever a local file with this content lies. So has the same at another host of the
-    vendor's as `base_url`, but not elsewhere: what was tried against another service counts for
-    itself.
+    They do not change with signatures of links, the place of a local file with the same content, or
+    among hosts of the vendor's as `base_url`; what is tried against another service has its own.
     """
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
     files = request.get("files", {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from email.message import Message
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from aliyun_emo.answers import document_of, member, text_in, understood
 from aliyun_emo.files import MAX_JSON
 from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.settings import BASE_URL, Settings, times_until
-from aliyun_emo.transport import NoAnswer, Reply, Times, exchange
+from aliyun_emo.transport import Body, NoAnswer, Reply, Times, exchange
 
 # --- 1. Contract: where, and which words ----------------------------------------------------------
 
@@ -100,11 +99,7 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
 
 
 def answer_of(
-    settings: Settings,
-    url: str,
-    data: bytes | Iterable[bytes] | None,
-    headers: emo.Values,
-    times: Times,
+    settings: Settings, url: str, data: Body, headers: emo.Values, times: Times
 ) -> Answer:
     """Return the answer of `url`, without the API key in it, or one of status 0."""
     settings.interrupts.check()

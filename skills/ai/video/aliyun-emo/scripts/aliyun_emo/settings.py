@@ -81,19 +81,14 @@ def settings_of(
     values: emo.Values, progress: Progress, interrupts: Interrupts, report: emo.Report
 ) -> Settings:
     """Return the settings of a command line; what is wrong with them is reported."""
-    interval = values.get("interval", INTERVAL)
+    pause = values.get("interval", INTERVAL)
+    interval = report.check(check_seconds, "interval", pause, SHORTEST_INTERVAL) or 0.0
     timeout = report.check(check_seconds, "timeout", values.get("timeout", TIMEOUT), 0)
-    base = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
-    return Settings(
-        values=values,
-        interval=report.check(check_seconds, "interval", interval, SHORTEST_INTERVAL) or 0.0,
-        deadline=clock.monotonic() + timeout if timeout else float("inf"),
-        asks_once=not timeout,
-        attempt=report.check(check_attempt, values["attempt"]) if "attempt" in values else None,
-        base=report.check(check_base_url, base) or "",
-        progress=progress,
-        interrupts=interrupts,
-    )
+    attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
+    url = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
+    base = report.check(check_base_url, url) or ""
+    end = clock.monotonic() + timeout if timeout else float("inf")
+    return Settings(values, base, interval, end, not timeout, attempt, progress, interrupts)
 
 
 def check_seconds(field: str, text: str, least: float) -> float:
@@ -119,15 +114,12 @@ def check_base_url(text: str) -> str:
 
     The key goes there, so only https, and plain http where it does not leave this machine.
     """
-    hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
     parts = plain_url(text)
-    if not parts:
-        raise emo.Problem("base_url", f"{emo.shown_link(text)} is not the base of a service", hint)
-    if not is_safe(parts):
-        raise emo.Problem(
-            "base_url", f"{emo.shown_link(text)} would send the API key unprotected", hint
-        )
-    return text.rstrip("/")
+    if parts and is_safe(parts):
+        return text.rstrip("/")
+    fault = "would send the API key unprotected" if parts else "is not the base of a service"
+    hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
+    raise emo.Problem("base_url", f"{emo.shown_link(text)} {fault}", hint)
 
 
 def plain_url(text: str) -> SplitResult | None:

@@ -71,8 +71,11 @@ def upload_once(
     if answer.status != 200:
         return "", answer, told_problem(answer)
     policy = policy_of(answer.document, settings.base)
-    if file.size > float(policy["max_file_size_mb"]) * 1024 * 1024:
-        raise no_room_problem(field, file, policy["max_file_size_mb"])
+    size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
+    if size > most:
+        message = f"{file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
+        hint = "Save it smaller and prepare it again, or give a public link."
+        raise emo.Problem(field, message, hint)
     name = f"{policy['upload_dir']}/{store_name(file)}"
     answer = whole(send_form(settings, policy, name, file))
     if answer.status == 200 and answer.document is None:
@@ -117,15 +120,6 @@ def is_store(url: str, base: str) -> bool:
     if not parts or parts.path not in ("", "/") or not is_safe(parts):
         return False
     return parts.scheme == "https" or (base_parts is not None and is_loopback(base_parts))
-
-
-def no_room_problem(field: str, file: LocalFile, most: str) -> emo.Problem:
-    """Return the `Problem` of a `file` that has more than the `most` MiB that the store takes."""
-    size = f"{file.size / 1024 / 1024:.2f} MiB"
-    message = f"{file_name(file.url)} has {size}; the store takes {float(most):g} MiB"
-    return emo.Problem(
-        field, message, "Save it smaller and prepare it again, or give a public link."
-    )
 
 
 def store_name(file: LocalFile) -> str:
@@ -173,39 +167,26 @@ def told_problem(answer: service.Answer) -> emo.Problem:
 
 
 def without_rights(document: object) -> object:
-    """Return what may be told of what was answered about an upload.
+    """Return what may be told of what was answered about an upload; the store's errors are XML.
 
-    What may be a policy or a signature, however it is escaped or shortened, is not in it. The
-    store's errors are XML.
+    What may be a policy or a signature, however it is escaped or shortened, is not in it.
     """
     if document is None:
         return None
-    words = document if isinstance(document, dict) else words_of_xml(str(document))
-    told = {
-        name: words[name] if name == "request_id" else re.sub(RIGHTS, "***", str(words[name]))
-        for name in ("code", "message", "request_id")
-        if name in words
-    }
-    if "code" in told or "message" in told:
-        return told
     text = unescape(document) if isinstance(document, str) else json.dumps(document)
-    return re.sub(RIGHTS, "***", text)
-
-
-def words_of_xml(text: str) -> emo.Json:
-    """Return the words of an error of the store by the names that the service has for them."""
-    found = {
-        name: re.search(f"<{tag}>([^<]*)</{tag}>", text)
-        for name, tag in (("code", "Code"), ("message", "Message"), ("request_id", "RequestId"))
-    }
-    return {name: unescape(words[1]) for name, words in found.items() if words}
+    told: emo.Json = {}
+    for name, tag in ("code", "Code"), ("message", "Message"), ("request_id", "RequestId"):
+        element = re.search(f"<{tag}>([^<]*)</{tag}>", str(document))
+        word = document.get(name) if isinstance(document, dict) else element and element[1]
+        if word is not None:
+            word = unescape(str(word))
+            told[name] = word if name == "request_id" else re.sub(RIGHTS, "***", word)
+    return told if "code" in told or "message" in told else re.sub(RIGHTS, "***", text)
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
-    """Return the `problem` of what was `said` to a body that was `sent`.
-
-    Where it is about a link of the temporary store it has another hint, since the service's page
-    on generations does not name that store.
+    """Return the `problem` of what was `said` to a body that was `sent`, about a link of the
+    temporary store with another hint: the service's page on generations does not name that.
     """
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if service.uses_store(sent) and re.search(ABOUT_A_LINK, words):

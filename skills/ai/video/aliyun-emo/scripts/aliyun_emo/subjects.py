@@ -72,23 +72,19 @@ def detection_subject(record: emo.Json, report: emo.Report) -> Subject | None:
     """Return what a detection shows, however old its link is."""
     if "audio_url" in member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
-    found = emo.Report()
-    boxes = check_detection(record, None, None, found)
-    for problem in found.errors:
+    boxes = check_detection(record, None, None, report)
+    for problem in report.errors:
         problem.hint += " Then give the detection.json of that."
-    request = request_of(record["request"], ANY_TIME, found) if boxes else None
-    report.errors += found.errors
-    report.warnings += found.warnings
+    request = request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
-    given = {**request["input"], "face_bbox": boxes[0], "ext_bbox": boxes[1]}
-    request = {**request, "input": given}
+    request["input"].update(zip(emo.BOX_FIELDS, boxes))
     return Subject("detection", request, files_since(request, report))
 
 
 def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject | None:
     """Return what a task shows, `folder` being its own: its request as prepared, and its end."""
-    body = record["request"] if isinstance(record.get("request"), dict) else {}
+    body = member(record, "request")
     if "audio_url" not in member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
         raise emo.Problem("file", message, "Give the request.json that the task was made of.")
@@ -117,10 +113,7 @@ def files_since(request: emo.Json, report: emo.Report) -> dict[str, LocalFile]:
 
 
 def name_of(subject: Subject, path: str) -> str:
-    """Return the twelve digits of a request, which a run prints too; raises `Problem`.
-
-    Those of a task are the name of its folder, with the number of the attempt.
-    """
+    """Return the name of a request as a run prints it, of a task its folder's; raises `Problem`."""
     folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
     if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
         return folder

@@ -3,9 +3,8 @@
     tasks/3f9a12c07b1e/      the first folder of a request, named for what it asks for
     tasks/3f9a12c07b1e-2/    the next one
 
-Whoever makes a folder sends the request, and everybody else finds it there. Which attempt a folder
-is, the first task of its request or a further one, stands in its record. Nothing here asks the
-service.
+Whoever makes a folder sends the request, and everybody else finds it there. Which attempt it is
+stands in its record. Nothing here asks the service.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ class Task:
     def write_answer(self, answer: emo.Json) -> None:
         """Write the normalized `answer` about it, with its video if that is here."""
         self.answer = {**answer, **({"video_path": "video.mp4"} if self.video_path else {})}
-        emo.replace_file(self.path("response.json"), json_chunks(self.answer), move)
+        emo.write_json(self.path("response.json"), self.answer, move)
 
     def append_snapshot(self, answer: object) -> None:
         """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
@@ -199,10 +198,8 @@ def claim(tasks: str, name: str, number: int) -> Task | None:
 
 
 def folder_of_id(tasks: str, task_id: str) -> str:
-    """Return the folder of a task that was made elsewhere; its id cannot lead anywhere else.
-
-    Capitals count in an id, and not in the names of every file system.
-    """
+    """Return the folder of a task that was made elsewhere; its id cannot lead anywhere else."""
+    # Capitals count in an id, and not in the names of every file system.
     if not re.fullmatch("[a-z0-9][a-z0-9-]{0,99}", task_id):
         import hashlib
 
@@ -290,16 +287,12 @@ def has_rival(found: Iterable[tuple[int, Task]], mine: Task) -> bool:
     each looks for the other after it has said so, and before it sends.
     """
     others = [task for _, task in found if task.folder != mine.folder and task.state != "refused"]
-    return any(task.attempt == mine.attempt for task in others)
+    return mine.attempt in [task.attempt for task in others]
 
 
 # --- 4. Writing what must not be lost -------------------------------------------------------------
 
 NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-
-
-def json_chunks(document: object) -> list[bytes]:
-    return [json.dumps(document, indent=2).encode(), b"\n"]
 
 
 def write_durably(path: str, document: object) -> None:
@@ -311,7 +304,7 @@ def write_durably(path: str, document: object) -> None:
         move(temporary, target)
         sync_folder(os.path.dirname(target))
 
-    emo.replace_file(path, json_chunks(document), place)
+    emo.write_json(path, document, place)
 
 
 def move(source: str, target: str) -> None:
@@ -326,15 +319,12 @@ def move(source: str, target: str) -> None:
 
 def sync_folder(folder: str) -> None:
     """Bring a folder's names to the disk, where that is offered; Windows cannot open folders."""
-
-    def sync() -> None:
+    if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            if_offered(os.fsync, descriptor)
         finally:
             os.close(descriptor)
-
-    if_offered(sync)
 
 
 def if_offered(call: Callable[..., object], *arguments: Any) -> None:

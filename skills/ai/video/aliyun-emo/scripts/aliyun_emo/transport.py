@@ -17,7 +17,7 @@ import ssl
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -28,6 +28,8 @@ PIECE = 64 * 1024  # bytes that go up or come down at once
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
 LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
 FOREVER = float("inf")
+Body = Union[bytes, Iterable[bytes], None]  # what is sent, whole or in pieces, or nothing
+Patience = Callable[[], float]  # the moment until which an answer is waited for, asked all the time
 
 
 def forever() -> float:
@@ -35,11 +37,7 @@ def forever() -> float:
 
 
 class NoAnswer(Exception):
-    """There is no answer: why not, whether the request `left`, and if asking `again` does no harm.
-
-    It does none where nothing is asked for but an answer, or where nothing left and the reason may
-    be over a second later.
-    """
+    """There is no answer: why, whether the request `left`, and if asking `again` does no harm."""
 
     def __init__(self, reason: str, again: bool = False, left: bool = True) -> None:
         super().__init__(reason)
@@ -47,14 +45,11 @@ class NoAnswer(Exception):
 
 
 class Times(NamedTuple):
-    """The seconds of an exchange: to `connect`, and for the `answer`, or for each piece of a body.
-
-    None of them goes on after `until`, a moment of the monotonic clock.
-    """
+    """Seconds to `connect`, for the `answer` or a piece of a body; none goes on after `until`."""
 
     connect: float
     answer: float
-    until: float = FOREVER
+    until: float = FOREVER  # a moment of the monotonic clock
 
     def end_of(self, seconds: float) -> float:
         """Return the moment at which what may take so many `seconds` ends."""
@@ -65,9 +60,8 @@ class Times(NamedTuple):
 
 
 class Timed(socket.socket):
-    """A socket all of whose waits together end at the `deadline`, or by its `patience`.
-
-    A time-out alone is for one read, and a byte now and then would never end.
+    """A socket all of whose waits together end at the `deadline`, or by its `patience`: a time-out
+    alone is for one read, and a byte now and then would never end.
     """
 
     deadline = FOREVER
@@ -116,9 +110,7 @@ class Connection(HTTPConnection):
 
     response_class = Response
 
-    def __init__(
-        self, parts: SplitResult, proxy: str, times: Times, patience: Callable[[], float]
-    ) -> None:
+    def __init__(self, parts: SplitResult, proxy: str, times: Times, patience: Patience) -> None:
         self.parts, self.times, self.patience = parts, times, patience
         self.is_tls, self.to_proxy = parts.scheme == "https", dict[str, str]()
         self.is_fetched = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
@@ -193,16 +185,11 @@ def is_loopback(parts: SplitResult) -> bool:
 
 
 def exchange(
-    url: str,
-    data: bytes | Iterable[bytes] | None,
-    headers: emo.Values,
-    times: Times,
-    patience: Callable[[], float] = forever,
+    url: str, data: Body, headers: emo.Values, times: Times, patience: Patience = forever
 ) -> Reply:
     """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`.
 
-    `data` in pieces needs a Content-Length among the `headers`. By `patience` it also ends: the
-    moment until which answers are waited for, asked anew all the time.
+    `data` in pieces needs a Content-Length among the `headers`. By `patience` it ends as well.
     """
     is_get = data is None
     with no_answer(is_get, left=False):
@@ -225,7 +212,7 @@ def exchange(
         return reply
 
 
-def send(connection: Connection, data: bytes | Iterable[bytes] | None, headers: emo.Values) -> None:
+def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     """Send a request; a server that refuses it before all is written has answered, all the same."""
 
     def pieces(whole: Iterable[bytes]) -> Iterator[bytes]:
