@@ -117,8 +117,9 @@ class Held(unittest.TestCase):
         interrupts = Interrupts()
         with interrupts.end(None):
             pass
-        interrupts.handle(signal.SIGTERM, None)
         with mock.patch("os._exit") as ended:
+            interrupts.handle(signal.SIGTERM, None)
+            ended.assert_not_called()
             interrupts.handle(signal.SIGTERM, None)
         ended.assert_called_once_with(143)
 
@@ -262,6 +263,22 @@ class Runs(GenerationCase):
                     if posts:
                         self.assertEqual(self.states(), ["made"])
                         self.assertEqual(result.line["state"], "made")
+
+    def test_one_that_python_swallows_after_the_last_answer_is_told_and_loses_nothing(self):
+        self.serve()
+        interrupts = self.with_interrupts()
+        save_video = tasks.Task.save_video
+
+        def interrupted(*words):
+            save_video(*words)
+            in_a_destructor(interrupts)
+
+        with mock.patch.object(tasks.Task, "save_video", interrupted):
+            result = self.ends(self.go(), 143, "arguments")
+        self.assertEqual((self.states(), interrupts.came), (["made"], signal.SIGTERM))
+        self.assertTrue(self.place().joinpath("video.mp4").exists(), result)
+        with mock.patch("aliyun_emo.interrupts.Interrupts", Interrupts):
+            self.ends_with_video(self.go())
 
     def test_the_way_on_where_no_answer_was_seen_is_to_look_first(self):
         self.serve()

@@ -110,6 +110,7 @@ class Decide(TaskCase):
             # A record that says its number counts before the place of a folder that has none.
             ("a place that is taken", [{}, {**made, "attempt": 1}], 1, 2),
             ("a place that is taken, the last", [{}, {**made, "attempt": 1}], None, 2),
+            ("a place that is taken before", [{**made, "attempt": 2}, {}], 2, 1),
             ("two that say the same", [{**failed, "attempt": 1}, {**made, "attempt": 1}], 1, 2),
             ("between two", [failed, {}, {**made, "attempt": 3}], 2, 2),
             ("between two, the last", [failed, {}, {**made, "attempt": 3}], None, 3),
