@@ -43,9 +43,9 @@ class Interrupts:
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Handle the signal `number`; while held, a second one shortens the wait for an answer."""
-        if self.is_over and self.was_late:
-            os._exit(128 + number)  # nobody reads what is being printed
         if self.is_over:
+            if self.was_late:
+                os._exit(128 + number)  # nobody reads what is being printed
             self.was_late = True
             return
         if self.came and clock.monotonic() >= self.came_at + APART:

@@ -72,17 +72,16 @@ class Timed(socket.socket):
 
     def recv_into(self, *arguments: Any) -> int:
         while True:
-            left = self.left()
+            was_over, left = self.is_over, self.left()
+            self.is_over = left == LEAST
             self.settimeout(min(left, SLICE))
             try:
-                if left > LEAST or not self.is_over:  # else what always has a byte never ends
-                    return super().recv_into(*arguments)
-                raise socket.timeout
+                if was_over and self.is_over:  # else what always has a byte never ends
+                    raise socket.timeout
+                return super().recv_into(*arguments)
             except socket.timeout:
-                if left == LEAST:
+                if self.is_over:
                     raise
-            finally:
-                self.is_over = left == LEAST
 
     def send(self, *arguments: Any) -> int:
         self.settimeout(self.left())
