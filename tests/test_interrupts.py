@@ -166,7 +166,7 @@ class Runs(GenerationCase):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             with self.subTest(code):
                 self.clear()
-                service, result = self.interrupted(later(0.8, created), [number])
+                service, result = self.interrupted(later(0.5, created), [number])
                 self.ends(result, code, "arguments")
                 (task_id,) = service.tasks
                 self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])

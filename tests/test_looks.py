@@ -598,7 +598,7 @@ class Warnings(LookCase):
             ("a drip of a recording", "audio_url", lambda handler: drip(handler, SPEECH[:5000])),
             ("late", "audio_url", later(20, link)),
         ):
-            with self.subTest(name), mock.patch.object(looks, "LOOK_TIME", 0.8):
+            with self.subTest(name), mock.patch.object(looks, "LOOK_TIME", 0.5):
                 start = time.monotonic()
                 self.warned(self.look("--no-wait", **{field: answer}), field)
                 self.assertLess(time.monotonic() - start, 10)
@@ -613,7 +613,7 @@ class Warnings(LookCase):
                     drip(handler)
                     hung_up.set()
 
-                with mock.patch.object(looks, "LOOK_TIME", 0.8):
+                with mock.patch.object(looks, "LOOK_TIME", 0.5):
                     self.warned(self.look("--no-wait", **{field: dripping}), field)
                 self.assertTrue(hung_up.wait(20))
 
@@ -625,10 +625,10 @@ class Warnings(LookCase):
             link(handler)
 
         self.fine(image_url=together, audio_url=together)
-        with mock.patch.object(looks, "LOOK_TIME", 2):
+        with mock.patch.object(looks, "LOOK_TIME", 1.2):
             start = time.monotonic()
             result = self.ends(self.look("--no-wait", image_url=stall, audio_url=drip), 0)
-        self.assertLess(time.monotonic() - start, 3.9)  # one after the other takes 4
+        self.assertLess(time.monotonic() - start, 2.4)  # one after the other takes that
         fields = [warning["field"] for warning in result.line["warnings"]]
         self.assertEqual(fields, ["image_url", "audio_url"])
         self.paid_once(result)

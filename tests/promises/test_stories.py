@@ -35,7 +35,7 @@ from support.service import after as later
 from support.service_case import DAY, EVIDENCE, KEYS, POSIX, TASKS, ServiceCase
 
 WALKS = int(os.environ.get("EMO_WALKS", "2"))
-STEPS = 60
+STEPS = 45
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 
 

@@ -17,6 +17,8 @@ SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 sys.path.insert(0, str(SCRIPTS))
+# Service and client are threads of one process: they take turns sooner than every 5 ms.
+sys.setswitchinterval(0.0005)
 import prepare_emo_request as emo  # noqa: E402
 import preview_emo_request as preview  # noqa: E402, F401
 import run_emo_request as run  # noqa: E402
