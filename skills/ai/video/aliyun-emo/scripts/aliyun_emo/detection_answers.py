@@ -21,8 +21,7 @@ def check_detection(
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
 
     `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer}; then
-    the picture of that request must be `image_url`, which is None when that is wrong itself, and
-    of a local file the content with that `digest`.
+    its picture must be `image_url`, None where that is wrong, or of a file that of the `digest`.
     """
     request = saved.get("request") if "response" in saved else None
     if image_url and request is not None:

@@ -1,7 +1,5 @@
-"""A video behind a link, in pieces, whole or not at all, and how redirects are followed.
-
-It is whole when its Content-Length says so, and where it has none, when its top-level boxes end
-where it ends (ISO/IEC 14496-12, 4.2).
+"""A video behind a link, whole or not at all, behind redirects. It is whole when its Content-Length
+says so, or where it has none, its top-level boxes end where it ends (ISO/IEC 14496-12, 4.2).
 """
 
 from __future__ import annotations

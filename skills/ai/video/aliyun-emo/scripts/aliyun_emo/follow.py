@@ -79,8 +79,7 @@ def conclude(
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """Ask for `task` until it has ended, keeping all on the way; return the status it ended with.
 
-    Polls that fail are waited out with growing pauses, but where the link of a video is known: it
-    is asked for once. Raises `Problem`.
+    Polls that fail are waited out with growing pauses, but where a video's link is known.
     """
     answered, pause = False, settings.interval
     while True:

@@ -1,7 +1,5 @@
-"""A generation: decided, looked at, uploaded, claimed, sent once, and settled.
-
-What was made before is gone on with. From the claim of its folder on a request is on its way: an
-interrupt waits until its answer is kept.
+"""A generation: decided, looked at, uploaded, claimed, sent once, settled. From the claim of its
+folder on an interrupt waits until it is kept what became of it.
 """
 
 from __future__ import annotations

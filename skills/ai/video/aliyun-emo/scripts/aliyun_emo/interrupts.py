@@ -1,7 +1,5 @@
-"""The signals that end a run, and when: at once, or where money is on its way, a little later.
-
-One that came is never forgotten: Python swallows what a handler raises in some places (in a
-destructor, say), so it is also kept, and raised again at the next check.
+"""The signals that end a run, and when: at once, or where money is on its way, a little later. One
+that Python swallows, in a destructor for example, is kept, and raised again at the next check.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """What a file is, by its content, in words; of what is not taken, what it is instead.
 
-    >>> kind_of(Beginning(open("portrait.jpg", "rb").read()))
-    Kind(name='a JPEG', sort='picture', start=0)
-
 No search here goes on for long, and no input raises anything but `NotTaken`.
 """
 

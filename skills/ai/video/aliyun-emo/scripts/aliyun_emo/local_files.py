@@ -1,7 +1,5 @@
-"""A file of this machine in the place of a link: read, looked at, judged, and its `file:` URL.
-
-What is judged, hashed and uploaded is the content that was read, whoever writes to the file. The
-rules for pictures and recordings hold for what is behind a link as well.
+"""A file of this machine in the place of a link: read once, looked at, judged, and its `file:` URL.
+The rules for pictures and recordings hold for what is behind a link as well.
 """
 
 from __future__ import annotations

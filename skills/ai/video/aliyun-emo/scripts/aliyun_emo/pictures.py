@@ -1,7 +1,6 @@
 """The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP.
 
->>> with open("portrait.jpg", "rb") as file:
-...     picture(file.read())
+>>> picture(open("portrait.jpg", "rb").read())
 Picture(format='jpeg', width=1200, height=1600, orientation=6)
 """
 

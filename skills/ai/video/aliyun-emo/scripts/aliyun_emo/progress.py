@@ -1,5 +1,5 @@
 """What a person sees while a run goes on: at a terminal one line that changes; elsewhere a line for
-each change, and at least one a minute, so that whoever watches sees that it lives.
+each change, and at least one a minute.
 """
 
 from __future__ import annotations

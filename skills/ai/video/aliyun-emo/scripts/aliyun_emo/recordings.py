@@ -1,7 +1,6 @@
 """The length of a recording, WAV or MP3, as a decoder makes it.
 
-    >>> with open("speech.mp3", "rb") as file:
-    ...     recording(file.read()).seconds
+    >>> recording(open("speech.mp3", "rb").read()).seconds
     12.408
 
 An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,

@@ -44,8 +44,7 @@ def places_of(body: emo.Json) -> dict[str, emo.Json]:
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
     """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
 
-    With an `audio_url` it is a generation, else a detection. What is wrong with the age of a link
-    is an error, and does not hide the request. `now` is in seconds since 1970.
+    What is wrong with the age of a link at `now`, in seconds since 1970, does not hide the request.
     """
     if not isinstance(body.get("input"), dict) or not isinstance(body.get("parameters", {}), dict):
         message = "it is no prepared request: input or parameters is missing or no object"

@@ -48,19 +48,15 @@ def uses_store(body: object) -> bool:
 
 
 class Answer(NamedTuple):
-    """An HTTP answer: `status`, `document` (JSON, else a text, None for nothing), `retry_after`.
-
-    A `status` of 0 is none at all: `words` say why, `left` whether the request may have left, and
-    `again` whether it does no harm to ask again at once. One that `is_whole` was not cut short.
-    """
+    """An HTTP answer, or with the `status` 0 that there is none."""
 
     status: int
-    document: object = None
-    retry_after: float | None = None
-    words: str = ""
-    again: bool = False
-    left: bool = True
-    is_whole: bool = True
+    document: object = None  # JSON, else a text, None for nothing
+    retry_after: float | None = None  # seconds
+    words: str = ""  # why there is none
+    again: bool = False  # whether it does no harm to ask again at once
+    left: bool = True  # whether the request may have left
+    is_whole: bool = True  # not cut short
 
     @property
     def reason(self) -> str:
@@ -145,9 +141,8 @@ def retry_after(headers: Message) -> float | None:
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer.
 
-    The state is a word of those of a task, or `NOT_TAKEN`. What was certainly not taken is sent
-    again for a while; so is a detection, which makes nothing, where there is no answer or a
-    momentary one.
+    The state is that of a task, or `NOT_TAKEN`. What was certainly not taken is sent again for a
+    while; so is a detection, which makes nothing, without an answer or after a momentary one.
     """
     last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
     for pause in (*PAUSES, None):

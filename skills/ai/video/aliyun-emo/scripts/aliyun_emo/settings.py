@@ -22,22 +22,17 @@ INTERVAL, TIMEOUT = "5", "1800"  # seconds, as an option gives them
 
 
 class Settings(NamedTuple):
-    """What a run was asked for (`values`, by option), and how it goes on.
+    """What a run was asked for, and how it goes on."""
 
-    `base` is the service's URL, `interval` the seconds between two polls, `deadline` the moment by
-    the monotonic clock when it gives up, unless it `asks_once`, and `attempt` the number of the
-    task that is wanted, or None. The `key` is there from `with_key` on.
-    """
-
-    values: emo.Values
-    base: str
-    interval: float
-    deadline: float
-    asks_once: bool
-    attempt: int | None
+    values: emo.Values  # what was given, by option
+    base: str  # the service's URL
+    interval: float  # seconds between two polls
+    deadline: float  # the moment of the monotonic clock at which it gives up
+    asks_once: bool  # instead of until then
+    attempt: int | None  # the number of the task that is wanted
     progress: Progress
     interrupts: Interrupts
-    key: str = ""
+    key: str = ""  # there from with_key() on
 
     def has(self, field: str) -> bool:
         """Whether the option of `field` was given."""

@@ -3,8 +3,7 @@
     tasks/3f9a12c07b1e/      the first folder of a request, named for what it asks for
     tasks/3f9a12c07b1e-2/    the next one
 
-Whoever makes a folder sends the request, and everybody else finds it there. Which attempt it is
-stands in its record. Nothing here asks the service.
+Whoever makes a folder sends the request, and everybody else finds it there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """One HTTP exchange within its time, and whether the request left this machine.
 
-    >>> exchange("https://example.com/tasks/1", None, {}, Times(10, 30)).read()
-    b'{"output": ...'
-
 It is connected, sent and received, one after the other. What goes wrong while it is connected never
 left; whatever goes wrong later may have. Redirects are not followed here.
 """
