@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 from support import Case
-from support.service import KEY, PORTRAIT, Proxy, Service
+from support.service import KEY, PORTRAIT, Proxy, Server, Service
 from support.service_case import FILE, GenerationCase
 
 from aliyun_emo import clock, settings, transport
@@ -80,39 +80,6 @@ def dripping(start):
             line.sendall(b"x")
 
     return talk
-
-
-class Server:
-    """A server, while it is used as a context, that talks with each connection as it is told."""
-
-    def __init__(self, talk):
-        self.talk, self.asked, self.ends = talk, [], []
-        self.ended = threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.place = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self.url = f"http://{self.place}/x"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.socket.close()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                line, _ = self.socket.accept()
-                threading.Thread(target=self.speak, args=(line,), daemon=True).start()
-
-    def speak(self, line):
-        with line, contextlib.suppress(OSError):
-            self.talk(self, line)
-            line.settimeout(20)
-            while line.recv(65536):
-                pass
-            self.ends.append(line)  # the other side has closed it
 
 
 class TransportCase(Case):

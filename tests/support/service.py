@@ -567,18 +567,15 @@ class Service(http.server.ThreadingHTTPServer):
         return [h for h in self.posts if h.path == "/"]
 
 
-class Proxy:
-    """A proxy, while it is used as a context, that gives one `answer` to whatever it is asked.
+class Server:
+    """A server, while it is used as a context, that talks with each connection as it is told."""
 
-    Then it hangs up, or with `drips` goes on with a byte now and then.
-    """
-
-    def __init__(self, answer, drips=False):
-        self.answer, self.drips = answer, drips
+    def __init__(self, talk):
+        self.talk, self.asked, self.ends = talk, [], []
         self.ended = threading.Event()
-        self.asked = []
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.place = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.url = f"http://{self.place}/x"
 
     def __enter__(self):
         threading.Thread(target=self.serve, daemon=True).start()
@@ -596,10 +593,29 @@ class Proxy:
 
     def speak(self, line):
         with line, contextlib.suppress(OSError):
+            self.talk(self, line)
+            line.settimeout(20)
+            while line.recv(65536):
+                pass
+            self.ends.append(line)  # the other side has closed it
+
+
+class Proxy(Server):
+    """A proxy that gives one `answer` to whatever it is asked.
+
+    Then it hangs up, or with `drips` goes on with a byte now and then.
+    """
+
+    def __init__(self, answer, drips=False):
+        def talk(_, line):
             self.asked.append(line.recv(65536))
-            line.sendall(self.answer)
-            while self.drips and not self.ended.wait(0.05):
+            line.sendall(answer)
+            while drips and not self.ended.wait(0.05):
                 line.sendall(b"x")
+            line.shutdown(socket.SHUT_RDWR)
+
+        super().__init__(talk)
+        self.url = f"http://{self.place}"
 
 
 def main(words):
