@@ -12,9 +12,9 @@ import re
 import sys
 from collections.abc import Sequence
 from html import escape
-from time import time
 
 import prepare_emo_request as emo
+from aliyun_emo import clock
 from aliyun_emo.local_files import file_url, local_path
 from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
 
@@ -274,7 +274,7 @@ def preview(values: emo.Values, report: emo.Report) -> None:
     page_path = report.check(page_path_of, values, path)
     if report.errors or not subject or not page_path:
         return
-    page = page_of(subject, path, report.warnings, time()).encode()
+    page = page_of(subject, path, report.warnings, clock.time()).encode()
     if len(page) >= MAX_PAGE:
         message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
         raise emo.Problem("file", message, "Prepare it with shorter ones.")

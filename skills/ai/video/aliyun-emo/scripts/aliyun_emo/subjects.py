@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from time import time
 
 import prepare_emo_request as emo
+from aliyun_emo import clock
 from aliyun_emo.answers import member, understood
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_json
@@ -59,7 +59,7 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
 
 def request_subject(body: emo.Json, report: emo.Report) -> Subject | None:
     """Return what a prepared request shows, which is held to all of prepare's rules."""
-    request = request_of(body, time(), report)
+    request = request_of(body, clock.time(), report)
     if not request or report.errors:
         return None
     if "audio_url" not in request["input"]:
