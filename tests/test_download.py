@@ -28,8 +28,9 @@ from support.service import (
 from support.service_case import FILE, POSIX, GenerationCase, ServiceCase
 
 from aliyun_emo import download, settings
+from aliyun_emo.connections import FOREVER
 from aliyun_emo.download import Boxes, follow_redirects, video_pieces
-from aliyun_emo.transport import FOREVER, NoAnswer
+from aliyun_emo.transport import NoAnswer
 
 FTYP = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
 PLAIN = {"Content_Length": None, "Connection": "close"}  # a body that ends with its connection

@@ -18,8 +18,9 @@ from support import Case
 from support.service import KEY, PORTRAIT, Proxy, Server, Service
 from support.service_case import FILE, GenerationCase
 
-from aliyun_emo import clock, settings, transport
-from aliyun_emo.transport import NoAnswer, Times, exchange
+from aliyun_emo import clock, connections, settings, transport
+from aliyun_emo.connections import Times
+from aliyun_emo.transport import NoAnswer, exchange
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -620,14 +621,14 @@ class Time(TransportCase):
                 body += line.recv(65536)
             line.sendall(OK)
 
-        length, real, left = {"Content-Length": "9000"}, transport.Timed.sendall, []
+        length, real, left = {"Content-Length": "9000"}, connections.Timed.sendall, []
 
         def sendall(line, data):
             left.append(line.left())
             real(line, data)
 
         with mock.patch.object(clock, "monotonic", lambda: now[0]):
-            with mock.patch.object(transport.Timed, "sendall", sendall):
+            with mock.patch.object(connections.Timed, "sendall", sendall):
                 reply = exchange(self.server(talk).url, pieces(), length, Times(10, 30))
             self.assertEqual(self.body_of(reply), b"ok")
             self.assertEqual(left, [30.0] * 10)  # the head, and each piece
@@ -637,12 +638,12 @@ class Time(TransportCase):
 
     def test_patience_is_asked_anew_all_the_time_and_cuts_a_wait(self):
         for name, talk in (("silent", silent), ("dripping", dripping(b"HTTP/1.1 200 OK\r\n"))):
-            with self.subTest(name), mock.patch.object(transport, "SLICE", 0.02):
+            with self.subTest(name), mock.patch.object(connections, "SLICE", 0.02):
                 asked = []
 
                 def patience(asked=asked):
                     asked.append(1)
-                    return transport.FOREVER if len(asked) < 20 else clock.monotonic() - 1
+                    return connections.FOREVER if len(asked) < 20 else clock.monotonic() - 1
 
                 server = self.server(talk)
                 call = partial(exchange, server.url, b"{}", {}, Times(20, 60), patience)
@@ -662,7 +663,7 @@ class Time(TransportCase):
         def patience():
             if server.asked:
                 return clock.monotonic() - 1
-            return transport.FOREVER
+            return connections.FOREVER
 
         real = transport.send
 

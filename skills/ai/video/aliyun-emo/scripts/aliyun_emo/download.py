@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
 import prepare_emo_request as emo
+from aliyun_emo.connections import FOREVER, Patience, forever
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
-from aliyun_emo.transport import FOREVER, NoAnswer, Patience, Reply, exchange, forever
+from aliyun_emo.transport import NoAnswer, Reply, exchange
 
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes

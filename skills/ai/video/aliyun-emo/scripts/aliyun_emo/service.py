@@ -10,10 +10,11 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
 from aliyun_emo.answers import document_of, member, text_in, understood
+from aliyun_emo.connections import Times
 from aliyun_emo.files import MAX_JSON
 from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.settings import BASE_URL, Settings, times_until
-from aliyun_emo.transport import Body, NoAnswer, Reply, Times, exchange
+from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
 # --- 1. Contract: where, and which words ----------------------------------------------------------
 

@@ -9,9 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
+from aliyun_emo.connections import Times, is_loopback
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
-from aliyun_emo.transport import Times, is_loopback
 
 BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")

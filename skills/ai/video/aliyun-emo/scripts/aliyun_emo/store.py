@@ -12,10 +12,11 @@ from urllib.parse import quote
 import prepare_emo_request as emo
 from aliyun_emo import clock, service
 from aliyun_emo.answers import member
+from aliyun_emo.connections import is_loopback
 from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.requests import file_name
 from aliyun_emo.settings import Settings, is_safe, plain_url, times_until
-from aliyun_emo.transport import PIECE, is_loopback
+from aliyun_emo.transport import PIECE
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
 # What the form of an upload takes from the policy.

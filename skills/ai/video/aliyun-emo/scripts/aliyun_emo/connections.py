@@ -1,0 +1,169 @@
+"""A connection to the host of a URL, by way of its proxy where there is one, and its time.
+
+All waits of one phase share that: a byte now and then makes nothing longer.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import prepare_emo_request as emo
+from aliyun_emo import clock
+
+SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
+LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
+FOREVER = float("inf")
+Patience = Callable[[], float]  # the moment until which an answer is waited for, asked all the time
+
+
+def forever() -> float:
+    return FOREVER
+
+
+class Times(NamedTuple):
+    """Seconds to `connect`, for the `answer` or a piece of a body; none goes on after `until`."""
+
+    connect: float
+    answer: float
+    until: float = FOREVER  # a moment of the monotonic clock
+
+    def end_of(self, seconds: float) -> float:
+        """Return the moment at which what may take so many `seconds` ends."""
+        return min(clock.monotonic() + seconds, self.until)
+
+
+# --- 1. Sockets that wait no longer than they may -------------------------------------------------
+
+
+class Timed(socket.socket):
+    """A socket all of whose waits together end at the `deadline`, or by its `patience`: a time-out
+    alone is for one read, and a byte now and then would never end.
+    """
+
+    deadline, is_over = FOREVER, False
+    patience = staticmethod(forever)
+
+    def left(self) -> float:
+        return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
+
+    def recv_into(self, *arguments: Any) -> int:
+        while True:
+            was_over, left = self.is_over, self.left()
+            self.is_over = left == LEAST
+            self.settimeout(min(left, SLICE))
+            try:
+                if was_over and self.is_over:  # else what always has a byte never ends
+                    raise socket.timeout
+                return super().recv_into(*arguments)
+            except socket.timeout:
+                if self.is_over:
+                    raise
+
+    def send(self, *arguments: Any) -> int:
+        self.settimeout(self.left())
+        return super().send(*arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        self.settimeout(self.left())
+        super().sendall(*arguments)
+
+
+class TimedTls(Timed, ssl.SSLSocket):
+    pass
+
+
+# --- 2. Connections -------------------------------------------------------------------------------
+
+
+class Response(HTTPResponse):
+    def begin(self) -> None:
+        """Read the head of the answer; interim ones, 1xx, only announce it (RFC 9110, 15.2)."""
+        super().begin()
+        while 100 <= self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
+class Connection(HTTPConnection):
+    """A connection to the host of a URL, by way of its proxy where there is one."""
+
+    response_class = Response
+
+    def __init__(self, parts: SplitResult, proxy: str, times: Times, patience: Patience) -> None:
+        self.parts, self.times, self.patience = parts, times, patience
+        self.is_tls, self.to_proxy = parts.scheme == "https", dict[str, str]()
+        self.is_fetched = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
+        self.host_name = parts.hostname or ""
+        place = self.host_name, parts.port or (443 if self.is_tls else 80)
+        if not proxy:
+            super().__init__(*place)
+        else:
+            via, self.to_proxy = proxy_parts(proxy)
+            super().__init__(via.hostname or "", via.port or 80)
+            if self.is_tls:
+                self.set_tunnel(*place, headers=self.to_proxy)
+        self._create_connection = self.timed_socket  # what connect() calls before the tunnel
+
+    @property
+    def target(self) -> str:
+        """What the request line names: for a proxy that is to fetch it, the whole URL."""
+        query = f"?{self.parts.query}" if self.parts.query else ""
+        whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
+        return f"{whole}{self.parts.path or '/'}{query}"
+
+    def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
+        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # all share the time
+        plain = socket.create_connection(address, self.times.connect / max(len(places), 1))
+        return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
+
+    def keep(self, line: Any) -> Any:
+        """Keep the socket, which http.client drops before the body is read."""
+        line.deadline, line.patience = self.end, self.patience
+        self.line: Timed = line
+        return line
+
+    def connect(self) -> None:
+        self.end = self.times.end_of(self.times.connect)
+        super().connect()
+        if self.is_tls:
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            context.sslsocket_class = TimedTls
+            self.line.settimeout(self.line.left())
+            self.sock = self.keep(context.wrap_socket(self.line, server_hostname=self.host_name))
+
+    def limit(self, seconds: float) -> None:
+        """Let what comes take so many `seconds` from now."""
+        self.line.deadline = self.times.end_of(seconds)
+
+
+def proxy_for(parts: SplitResult) -> str:
+    """Return the proxy that the environment has for a URL, "" for none."""
+    # Plain http to this machine takes no proxy: a key would leave it unprotected.
+    if (parts.scheme == "http" and is_loopback(parts)) or proxy_bypass(parts.netloc):
+        return ""
+    return getproxies().get(parts.scheme, "")
+
+
+def proxy_parts(proxy: str) -> tuple[SplitResult, emo.Values]:
+    """Return the parts of a proxy's URL, and the header with its name and password."""
+    if "://" in proxy and not proxy.lower().startswith("http"):
+        raise OSError("only http proxies are supported")
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.username is None:
+        return parts, {}
+    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return parts, {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+
+
+def is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))
