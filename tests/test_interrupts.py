@@ -12,7 +12,7 @@ from support.service import after as later
 from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import follow, generation, runs, tasks
+from aliyun_emo import attempts, follow, generation, runs, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -211,10 +211,10 @@ class Runs(GenerationCase):
         service = self.serve()
         for owner, name in (
             (room, "body_to_send"),
-            (generation, "file_name"),
+            (sending, "file_name"),
             (tasks.Task, "write"),
-            (tasks, "claim"),
-            (tasks, "has_rival"),
+            (attempts, "claim"),
+            (attempts, "has_rival"),
         ):
             with self.subTest(name):
                 interrupts = self.with_interrupts()
@@ -238,8 +238,8 @@ class Runs(GenerationCase):
             (runs, "read_request", 0),
             (room, "body_to_send", 0),
             (generation, "look", 0),
-            (generation, "file_name", 0),
-            (tasks, "has_rival", 0),
+            (sending, "file_name", 0),
+            (attempts, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
             (follow, "ask", 1),
@@ -288,7 +288,7 @@ class Runs(GenerationCase):
             interrupts.handle(signal.SIGINT, None)
             return "unclear", room.Answer(0)
 
-        with mock.patch.object(generation.service, "deliver", unanswered):
+        with mock.patch.object(sending.service, "deliver", unanswered):
             result = self.go()
         self.assertEqual((result.code, self.states()), (130, ["unclear"]), result)
         self.assertIn("account", result.line["errors"][0]["hint"])

@@ -724,7 +724,7 @@ class Trouble(GenerationCase):
         class Unforeseen(Exception):
             pass
 
-        for target in ("tasks.claim", "follow.download", "runs.run_file"):
+        for target in ("attempts.claim", "follow.download", "runs.run_file"):
             with self.subTest(target):
                 self.clear()
                 with mock.patch(f"aliyun_emo.{target}", side_effect=Unforeseen(KEY)):

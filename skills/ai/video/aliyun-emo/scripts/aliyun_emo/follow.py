@@ -7,12 +7,13 @@ from urllib.parse import quote
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
+from aliyun_emo.attempts import AT_WORK
 from aliyun_emo.download import video_pieces
 from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint
-from aliyun_emo.tasks import AT_WORK, ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 from aliyun_emo.transport import NoAnswer
 
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, tasks
+from aliyun_emo import attempts, clock, tasks
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
@@ -111,8 +111,8 @@ def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> 
     if not request:
         words += ["--attempt", "N"]
     elif "audio_url" in request["input"]:
-        found = tasks.attempts(os.path.join(folder, "tasks"), request_name(request, settings.base))
-        words += ["--attempt", str(tasks.next_attempt(found))]
+        name, place = request_name(request, settings.base), os.path.join(folder, "tasks")
+        words += ["--attempt", str(attempts.next_attempt(place, name))]
     message = "is --attempt N now: it may be run again and again, and pays once"
     return emo.Problem("again", message, f"Run: {emo.for_the_shell(words)}")
 

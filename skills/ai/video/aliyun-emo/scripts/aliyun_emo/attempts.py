@@ -1,0 +1,108 @@
+"""The attempts of a request: which folders are its own, who claims the next one, and what is done.
+
+    tasks/3f9a12c07b1e/      the first folder of a request, named for what it asks for
+    tasks/3f9a12c07b1e-2/    the next one
+
+Whoever makes a folder sends the request, and everybody else finds it there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import namedtuple
+from collections.abc import Iterable, Sequence
+
+import prepare_emo_request as emo
+from aliyun_emo.tasks import ENDS, Task
+
+AT_WORK = 120  # seconds for which another run may be sending what it has claimed
+
+# --- 1. Folders -----------------------------------------------------------------------------------
+
+
+def folders_of(tasks: str, name: str) -> list[tuple[int, Task]]:
+    """Return the folders for the request `name` with their numbers, the oldest first."""
+    found = []
+    for entry in os.listdir(tasks) if os.path.isdir(tasks) else []:
+        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", entry, re.IGNORECASE)
+        if match:
+            found.append((int(match[1] or 1), Task(os.path.join(tasks, entry))))
+    return sorted(found, key=lambda attempt: attempt[0])
+
+
+def claim(tasks: str, name: str, number: int) -> Task | None:
+    """Return the new folder with this `number`, or None when another process has just made it."""
+    os.makedirs(tasks, exist_ok=True)
+    folder = os.path.join(tasks, name if number == 1 else f"{name}-{number}")
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return None
+    task = Task(folder)
+    task.is_new = True
+    return task
+
+
+def has_rival(found: Iterable[tuple[int, Task]], mine: Task) -> bool:
+    """Whether another folder says that it is the same attempt as `mine`.
+
+    A run that slept between its claim and its record may wake up beside one that took its place:
+    each looks for the other after it has said so, and before it sends.
+    """
+    others = [task for _, task in found if task.folder != mine.folder and task.state != "refused"]
+    return mine.attempt in [task.attempt for task in others]
+
+
+# --- 2. What is done about a request --------------------------------------------------------------
+
+Follow = namedtuple("Follow", "task")  # go on with this one
+Send = namedtuple("Send", "attempt number")  # send this attempt, in the folder with that number
+
+
+def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Send | emo.Problem:
+    """Return what is done about a request with the folders `found`, the oldest first.
+
+    The `wanted` attempt, or without one the last that there is, is gone on with where it was not
+    refused; it is sent where it may be the next: after one that has ended, or of which nobody knows
+    what became of it. Another run may still be at one that is `sending`, for two minutes.
+    """
+    standing = dict(numbered(found))
+    attempt = wanted or max(standing, default=1)
+    if attempt in standing:
+        return Follow(standing[attempt])
+    before = standing.get(attempt - 1)
+    if attempt == 1 or (before and gives_way(before)):
+        return Send(attempt, max((number for number, _ in found), default=0) + 1)
+    last = max(standing, default=0)
+    message = f"there is no attempt {attempt - 1} yet, and this one comes after it"
+    hint = f"The next one is --attempt {last + 1}." if last else "Leave --attempt out."
+    if before:
+        message = f"attempt {attempt - 1} has not ended, and this one would pay beside it"
+        hint = f"Run with --attempt {attempt - 1} first, until it ends."
+        if before.state == "sending":
+            hint = f"Another run may be at it just now: try again after {AT_WORK} seconds."
+    return emo.Problem("attempt", message, hint)
+
+
+def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
+    """Return the tasks that were not refused, each with the attempt that it is.
+
+    That stands in its record. Without one it is the one of its place: nothing was sent from a
+    folder whose record was not written yet. Of two the one that says it comes last, and counts.
+    """
+    standing = [task for _, task in found if task.state != "refused"]
+    placed = [(task.attempt or place, task) for place, task in enumerate(standing, 1)]
+    return sorted(placed, key=lambda one: one[1].attempt is not None)
+
+
+def gives_way(task: Task) -> bool:
+    """Whether another attempt may be paid for beside this one."""
+    if task.state == "made":
+        return task.status in ENDS
+    return task.state == "unclear" or abs(task.age) >= AT_WORK
+
+
+def next_attempt(tasks: str, name: str) -> int:
+    """Return the number of the attempt of the request `name` that was not made yet."""
+    return max((attempt for attempt, _ in numbered(folders_of(tasks, name))), default=0) + 1

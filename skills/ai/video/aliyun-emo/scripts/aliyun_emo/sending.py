@@ -1,0 +1,125 @@
+"""Sending a generation: claimed, sent once, settled. From the claim of its folder on an interrupt
+waits until it is kept what became of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+
+import prepare_emo_request as emo
+from aliyun_emo import attempts, service, tasks
+from aliyun_emo.follow import look_first
+from aliyun_emo.requests import file_name
+from aliyun_emo.settings import Settings
+from aliyun_emo.store import with_store_hint
+
+# What is sent: the settings with the key, the body with the uploads' links, what it will cost.
+Ready = namedtuple("Ready", "settings body price")
+
+
+def decided(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
+    """Return what is done about the request `name`; raises `Problem`."""
+    decision = attempts.decide(attempts.folders_of(folder, name), settings.attempt)
+    if isinstance(decision, emo.Problem):
+        raise decision
+    return decision
+
+
+def sent(
+    ready: Ready, request: emo.Json, folder: str, name: str, report: emo.Report
+) -> attempts.Follow:
+    """Send what is `ready`, unless another run has come first; return the task that there is.
+
+    Raises `Problem` where none was made.
+    """
+    while True:
+        decision = decided(ready.settings, folder, name)
+        if isinstance(decision, attempts.Follow):
+            return decision
+        task = outcome = None
+        try:
+            with ready.settings.interrupts.held():
+                task = attempts.claim(folder, name, decision.number)
+                if task:
+                    outcome = send_once(ready, request, task, decision.attempt, report)
+        except KeyboardInterrupt as interrupt:
+            if task and task.state == "unclear":
+                hint = look_first(decision.attempt + 1)
+                code = interrupt.args[0] if interrupt.args else 130
+                raise emo.Problem("arguments", "interrupted", hint, code) from None
+            raise
+        if task and outcome:
+            check_made(*outcome, ready.body, decision.attempt)
+            return attempts.Follow(task)
+
+
+def send_once(
+    ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
+) -> tuple[str, service.Answer] | None:
+    """Send what is `ready`, and keep what becomes of it in the folder of its `task`.
+
+    Returns its state and the answer, or None where another run has sent the same attempt.
+    """
+    folder, name = os.path.split(task.folder)
+    state, answer = service.NOT_TAKEN, service.Answer(0)
+    try:
+        what = write_record(task, attempt, request, ready.body)
+        if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
+            return None
+        ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
+        state = "unclear"  # from here on it may have left
+        state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)
+    except BaseException as error:
+        state = state if getattr(error, "left", True) else service.NOT_TAKEN
+        raise
+    finally:
+        settle(task, state, answer, report)
+    return state, answer
+
+
+def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Json) -> str:
+    """Write what is about to be sent, and return it in words; raises `OSError`."""
+    links = request["input"]
+    names = [file_name(links[field]) for field in emo.FORMATS]
+    title = " + ".join(name.rpartition(".")[0] or name for name in names)
+    record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
+    task.write(**record, request=request, sent=body, http_status=None, response=None)
+    tasks.sync_folder(os.path.dirname(task.folder))
+    size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
+    return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
+
+
+def settle(task: tasks.Task, state: str, answer: service.Answer, report: emo.Report) -> None:
+    """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
+    if state == service.NOT_TAKEN:
+        return task.remove()
+    came = {"http_status": answer.status or None, "response": answer.document}
+    try:
+        task.write(saved_at=tasks.timestamp(), state=state, **came)
+    except OSError as error:
+        report.errors.append(unsaved_problem(task, error))
+    return report.facts.update(task.facts())
+
+
+def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
+    """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
+    place = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
+    if task.state != "made":
+        hint = "Make room, then look whether the account has a task."
+        return emo.Problem("output", place, hint, 1)
+    task_id = emo.printable(task.task_id, 200)
+    hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
+    return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)
+
+
+def check_made(state: str, answer: service.Answer, body: emo.Json, attempt: int) -> None:
+    """Raise `Problem` where what was sent, the `body`, has made no task that is known."""
+    if state == "made":
+        return
+    problem = with_store_hint(service.answer_problem(answer), answer.document, body)
+    problem.code = 3 if state == "refused" else problem.code
+    if state == "unclear":
+        problem.message += "; a task may have been made"
+        problem.hint = look_first(attempt + 1)
+    raise problem
