@@ -392,7 +392,7 @@ class Safety(PreviewCase):
                 task = {**TASK, "request": request, "state": "<script>", "response": said}
                 page = self.page_of(task, self.task())
                 self.assertEqual(self.outline(page), plain_task)
-                self.assertIn("<script>, <script>, <b onclick=x>&lt;", page.text)
+                self.assertIn("sending, <script>, <b onclick=x>&lt;", page.text)
 
     def test_a_direction_override_is_shown_and_does_nothing(self):
         for mark in "\u202e\u202b\u2066\u2067\u2068\u200f\u061c\u2028\ufeff\x1b\x9b\x00":

@@ -7,7 +7,7 @@ import os
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, understood
 from aliyun_emo.detection_answers import check_detection
-from aliyun_emo.local_files import local_path, look_again
+from aliyun_emo.local_files import local_path, look_again, media_words
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 from aliyun_emo.service import DETECTION_PATH, answer_problem, body_to_send, deliver
 from aliyun_emo.settings import Settings
@@ -82,9 +82,5 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=emo.ratio_of(ext_bbox))
         report.done = "the portrait passed; the next command needs the recording"
         link = request["input"]["image_url"]
-        if "files" in request:
-            words = ("--image", local_path(link), "--audio", "RECORDING")
-        else:
-            link = "IMAGE_URL" if "?" in link else link  # a signature is for its file alone
-            words = ("--image-url", link, "--audio-url", "AUDIO_URL")
+        words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown
         report.next = (emo.neighbour("prepare_emo_request.py"), *words, "--detection", path)

@@ -156,6 +156,13 @@ def local_path(url: str) -> str:
     return path
 
 
+def media_words(image_url: str) -> list[str]:
+    """Return the words that give `prepare` this picture, and the place of a recording beside it."""
+    if image_url.startswith("file:"):
+        return ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
+    return ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
+
+
 def is_file_url(url: str) -> bool:
     """Whether `url` is spelled as `file_url` does, so that all read the same path in it."""
     path = os.path.normpath(local_path(url)) if url.startswith("file://") else ""

@@ -15,7 +15,7 @@ from html import escape
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
-from aliyun_emo.local_files import file_url, local_path
+from aliyun_emo.local_files import file_url, media_words
 from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
@@ -188,7 +188,7 @@ def next_section(subject: Subject, place: str) -> str:
         what = "This sends the request, which costs money, and brings the video home."
         words = [*in_folder_of(place, False), *program("run_emo_request.py"), place]
     elif subject.kind == "detection":
-        media = media_for(subject.given["image_url"])
+        media = media_words(subject.given["image_url"])
         what = "This writes the request of a video, and costs nothing."
         what += f" Put the recording in the place of {media[-1]}."
         words = [*in_folder_of(place, True), *program("prepare_emo_request.py"), *media]
@@ -205,13 +205,6 @@ def next_section(subject: Subject, place: str) -> str:
         what += " Put the path in the place of PATH: characters in it do not print."
     command = escape(emo.for_the_shell(pasteable), quote=False)
     return HTML["command"].format(what=what, command=command)
-
-
-def media_for(image_url: str) -> list[str]:
-    """Return the words that give `prepare` the picture, and the place of a recording beside it."""
-    if image_url.startswith("file:"):
-        return ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
-    return ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
 
 
 def in_folder_of(place: str, always: bool) -> list[str]:

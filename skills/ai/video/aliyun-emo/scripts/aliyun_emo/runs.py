@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
 from aliyun_emo.answers import member, text_in
+from aliyun_emo.evidence import evidence_of
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
@@ -115,29 +116,6 @@ def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> 
         words += ["--attempt", str(attempts.next_attempt(place, name))]
     message = "is --attempt N now: it may be run again and again, and pays once"
     return emo.Problem("again", message, f"Run: {emo.for_the_shell(words)}")
-
-
-def evidence_of(path: str) -> str:
-    """Return the folder of evidence that a prepared file belongs to, as it really is.
-
-    However the file is reached, it is the same one: what was paid for stands in it.
-    """
-    pwd = os.environ.get("PWD", "")  # how a shell came here, which the system does not tell
-    pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
-    places = os.path.realpath(path), path, os.path.join(pwd, path)
-    real, typed, walked = map(folder_above, places)
-    for folder in (real, typed, walked):
-        if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
-            found = os.path.realpath(folder)
-            return typed if os.path.abspath(typed) == found else found
-    return emo.evidence_path("")
-
-
-def folder_above(path: str) -> str:
-    """Return the folder of a file, or of the folder of what was shown that it lies in."""
-    folder = os.path.dirname(path)
-    is_inside = os.path.basename(os.path.abspath(folder)) in ("requests", "detections")
-    return os.path.dirname(folder) if is_inside else folder
 
 
 def run_id(settings: Settings, report: emo.Report) -> None:

@@ -7,13 +7,15 @@ import re
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
-from aliyun_emo.answers import member, understood
+from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
 from aliyun_emo.requests import check_there, file_name, request_name, request_of
+from aliyun_emo.tasks import Task
 
 ANY_TIME = float("-inf")  # a moment at which no link has expired
+SAID = ("code", "message")  # of an answer that is no video
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
 
@@ -92,15 +94,12 @@ def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject |
     if not request:
         return None
     subject = Subject("task", request, files_since(request, report))
-    answer = emo.Report().check(read_json, "file", os.path.join(folder, "response.json")) or {}
-    response = member({"said": understood(record["response"])}, "said")
-    output = member(response, "output")
-    words = [answer.get("task_status") or output.get("task_status")]
-    words += [said.get(name) for said in (answer, response) for name in ("code", "message")]
-    subject.state = emo.shown_words(record["state"] or "")
+    task = Task(folder)
+    task.record = record  # of FILE, whatever its name
+    words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
     subject.said = ", ".join(emo.shown_words(word) for word in words if word)
-    task_id = answer.get("task_id") or output.get("task_id")
-    subject.task_id = task_id if isinstance(task_id, str) and emo.is_visible_ascii(task_id) else ""
+    subject.state = task.state
+    subject.task_id = task.task_id if emo.is_visible_ascii(task.task_id) else ""
     return subject
 
 

@@ -56,9 +56,14 @@ class Task:
         return number if type(number) is int and number > 0 else None
 
     @property
+    def response(self) -> emo.Json:
+        """The answer to its request, {} where there is none."""
+        return member({"it": understood(self.record.get("response"))}, "it")
+
+    @property
     def made(self) -> emo.Json:
         """The `output` of the answer that made it."""
-        return member(understood(self.record.get("response")), "output")
+        return member(self.response, "output")
 
     @property
     def task_id(self) -> str:
