@@ -1,6 +1,8 @@
 """Frames of MPEG audio, whose third layer is MP3, and the tags that stand before and between them.
 
-ISO/IEC 11172-3 (MPEG 1) and 13818-3 (MPEG 2), 2.4.1.3 and 2.4.2.3 (header); MPEG 2.5 is a custom.
+A frame begins with the bits 11111111 111vvllc iiiirrpx: version, layer, no checksum; index of the
+bit rate, sampling rate, padding, private (ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3). They tell
+its length, and there the next one begins: noise has such bits as well, but no chain of them.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from functools import cache
+from itertools import product
 
 LAYERS = ("", "an MP1 (MPEG layer I)", "an MP2 (MPEG layer II)", "an MP3")
 # kbit/s of MPEG audio by its header's index, from 1 on, for MPEG 1 or not, and the layer.
@@ -19,12 +22,11 @@ BIT_RATES = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-# Where a frame may begin, with a valid version, layer, bit rate and sampling rate; or a tag.
-FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % b"".join(
-    b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15)
-)
-INFO_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # flag and bytes: frames, bytes, seeking, quality
-DECODER_DELAY = 529  # samples that any decoder of layer III comes late
+# Hz by the header's version, MPEG 1, 2 and 2.5 (a custom, of layer III alone), and index.
+RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+# A third byte whose bit rate's index is 1 to 14, and that of the sampling rate 0 to 2.
+THIRD = b"".join(b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15))
+FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % THIRD
 CHAIN = 3  # frames in a row that no chance makes
 NEAR = 4096  # bytes after a frame within which one of the same stream is believed alone
 FIRST_WITHIN = 1024 * 1024  # bytes within which the first frame is looked for
@@ -35,6 +37,52 @@ TRIES = 50_000  # places where a frame might begin that are looked at: noise has
 Stream = namedtuple("Stream", "layer rate samples lengths")
 
 
+@cache
+def stream_of(second: int, third: int) -> Stream:
+    """Return the one stream of these bytes of a header, without the bits in which frames differ."""
+    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
+    rate, is_1 = RATES[version][third >> 2], version == 3
+    samples = 384 if layer == 1 else 576 if layer == 3 and not is_1 else 1152
+    slot = 4 if layer == 1 else 1  # bytes that lengths are a multiple of
+    lengths = {}
+    for index, kbit in enumerate(BIT_RATES[is_1, layer], 1):
+        slots = samples * kbit * 1000 // 8 // (rate * slot)
+        for no_checksum, pad, private in product((0, 1), repeat=3):
+            head = bytes((0xFF, second | no_checksum, index << 4 | third | pad << 1 | private))
+            lengths[head] = (slots + pad) * slot
+    return Stream(layer, rate, samples, lengths)
+
+
+def is_free_format(data: bytes) -> bool:
+    """Return whether `data` begins with frames of MP3 that leave it open (0) how long they are."""
+    is_frame = re.match(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]", data)
+    again = [data[:2] + bytes([data[2] & 0xFC | flags]) for flags in range(4)] if is_frame else []
+    return any(data.find(header, 24) > 0 for header in again)
+
+
+def tag_length(head: bytes) -> int:
+    """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does.
+
+    ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
+    """
+    if re.match(rb"(?s)ID3[\2-\4]..[\0-\x7f]{4}", head):
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        return size + (20 if head[5] & 0x10 else 10)
+    if head.startswith(b"APETAGEX") and len(head) >= 24:
+        return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
+    return 0
+
+
+def silence_in(table: bytes) -> int:
+    """Return the samples that an encoder added at both ends, by its `table` (LAME Tag, 1)."""
+    flags, fields = int.from_bytes(table[4:8], "big"), ((1, 4), (2, 4), (4, 100), (8, 4))
+    lame = table[8 + sum(length for flag, length in fields if flags & flag) :]  # behind counts
+    if lame[:4] not in (b"LAME", b"Lavf", b"Lavc"):
+        return 0
+    delays = int.from_bytes(lame[21:24], "big")
+    return (delays >> 12) + max(delays & 0xFFF, 529)  # decoders come so late, and cut it
+
+
 class Frames:
     """Goes through the frames in a `block` of bytes; `at` is how far it has come."""
 
@@ -42,38 +90,25 @@ class Frames:
         self.block, self.at, self.tries = block, 0, TRIES
         self.stream = Stream(0, 0, 0, {})
 
-    def run(self) -> int:
-        """Go over the frames of the stream that follow each other here; returns how many."""
-        lengths, block, at, count = self.stream.lengths, self.block, self.at, 0
-        try:
-            while True:
-                at += lengths[block[at : at + 3]]  # 600,000 times in 15 MiB of the shortest
-                count += 1
-        except KeyError:  # the end of the block, or of the stream
-            self.at = at
-        return count
-
     def find(self, limit: int) -> bool:
         """Go on to where a frame begins, over noise and tags; False where none does up to `limit`.
 
         A frame of the stream so far is taken soon after the last one, others as a chain.
         """
-        near = self.at + NEAR
+        near, search = self.at + NEAR, re.compile(FRAME_OR_TAG).search
         while self.tries and self.at < limit:
-            found = re.compile(FRAME_OR_TAG).search(self.block, self.at)
+            found = search(self.block, self.at)
             self.at = found.start() if found else max(self.at, len(self.block) - 2)
             if not found:
                 return False
             self.tries -= 1
+            if self.block[self.at] == 0xFF:
+                stream = stream_of(self.block[self.at + 1] & 0xFE, self.block[self.at + 2] & 0x0C)
+                if (stream is self.stream and self.at <= near) or self.is_chain(stream):
+                    self.stream = stream
+                    return True
             tag = tag_length(self.block[self.at : self.at + 24])
-            if tag or self.block[self.at] != 0xFF:
-                self.at += tag if 0 < tag <= len(self.block) - self.at else 1
-                continue
-            stream = stream_of(self.block[self.at + 1] & 0x1E, self.block[self.at + 2] & 0x0C)
-            if (stream is self.stream and self.at <= near) or self.is_chain(stream):
-                self.stream = stream
-                return True
-            self.at += 1
+            self.at += tag if 0 < tag <= len(self.block) - self.at else 1
         return False
 
     def is_chain(self, stream: Stream) -> bool:
@@ -92,57 +127,24 @@ class Frames:
         return True
 
     def skip_info(self) -> int:
-        """Go over the frame here when it is no sound but an encoder's; returns the samples to drop.
+        """Go over the frame here if it is no sound but an encoder's; returns the samples to drop.
 
-        Its counts are not read, since they may lie. What a LAME tag says is the silence at both
-        ends that decoders cut off (LAME Tag, revision 1).
+        Its counts are not read, since they may lie.
         """
-        frame = self.block[self.at :][: self.stream.lengths[self.block[self.at : self.at + 3]]]
+        length = self.stream.lengths[self.block[self.at : self.at + 3]]
+        frame = self.block[self.at : self.at + length]
         at = max(frame.find(name, 0, 44) for name in (b"Xing", b"Info"))
-        if at < 0 and frame[36:40] != b"VBRI":
-            return 0
-        self.at += len(frame)
-        fields = int.from_bytes(frame[at + 4 : at + 8], "big")
-        at += 8 + sum(length for bit, length in INFO_FIELDS if fields & bit)
-        if frame[at : at + 4] not in (b"LAME", b"Lavf", b"Lavc"):
-            return 0
-        delays = int.from_bytes(frame[at + 21 : at + 24], "big")
-        return (delays >> 12) + max(delays & 0xFFF, DECODER_DELAY)
+        if at >= 0 or frame[36:40] == b"VBRI":
+            self.at += len(frame)
+        return silence_in(frame[at:]) if at >= 0 else 0
 
-
-@cache
-def stream_of(kind: int, pace: int) -> Stream:
-    """Return the stream of a `kind`, version and layer, and a `pace`: byte 1 & 0x1E, 2 & 0x0C."""
-    version, layer = kind >> 3, 4 - (kind >> 1 & 3)
-    is_1 = version == 3  # 2 is MPEG 2, with half the sampling rates, 0 is MPEG 2.5, with a quarter
-    rate = (44100, 48000, 32000)[pace >> 2] // {3: 1, 2: 2, 0: 4}[version]
-    samples = 384 if layer == 1 else 576 if layer == 3 and not is_1 else 1152
-    slot = 4 if layer == 1 else 1  # bytes that lengths are a multiple of
-    lengths = {}
-    for index, kbit in enumerate(BIT_RATES[is_1, layer], 1):
-        for flags in range(8):  # protection, padding, private
-            head = bytes((0xFF, 0xE0 | kind | flags >> 2, index << 4 | pace | flags & 3))
-            slots = samples * 125 * kbit // (rate * slot) + (flags >> 1 & 1)
-            lengths[head] = slots * slot
-    return Stream(layer, rate, samples, lengths)
-
-
-def is_free_format(data: bytes) -> bool:
-    """Return whether `data` begins with frames of MP3 that leave it open how long they are."""
-    if not re.match(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]", data):  # the bit rate's index is 0
-        return False
-    again = [data[:2] + bytes([data[2] & 0xFC | flags]) for flags in range(4)]
-    return any(data.find(header, 24) > 0 for header in again)
-
-
-def tag_length(head: bytes) -> int:
-    """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does.
-
-    ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
-    """
-    if head.startswith((b"ID3\2", b"ID3\3", b"ID3\4")) and head[9:10] and max(head[6:10]) < 0x80:
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        return size + (20 if head[5] & 0x10 else 10)
-    if head.startswith(b"APETAGEX") and len(head) >= 24:
-        return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
-    return 0
+    def run(self) -> int:
+        """Go over the frames of the stream that follow each other here; returns how many."""
+        lengths, block, at, count = self.stream.lengths, self.block, self.at, 0
+        try:
+            while True:
+                at += lengths[block[at : at + 3]]  # 600,000 times in 15 MiB of the shortest
+                count += 1
+        except KeyError:  # the end of the block, or of the stream
+            self.at = at
+        return count
