@@ -253,7 +253,7 @@ def shown_words(said: object) -> str:
     return printable(re.sub(secret, r"\1...", words, flags=re.IGNORECASE), 800)
 
 
-# --- 3. Validation: text in, value or problems out ----------------------------------------------
+# --- 3. Choices and boxes: text in, value or problems out -----------------------------------------
 
 
 def check_given(field: str, text: "Text", wanted: str) -> str:
@@ -366,188 +366,8 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
 
 
-# Links: `image_url` and `audio_url`, which the service downloads from the public internet.
-
-
-def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
-    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
-    before = len(report.errors)
-    link = report.check(split_link, field, text)
-    if not text or not link:
-        return None
-    scheme, userinfo, host, port, path, query, fragment = link
-    found = None if is_plain(text) else re.search(NOT_IN_A_LINK, text)
-    if found:
-        control = "a backslash" if found[0] == "\\" else "a control character"
-        name = "white space" if found[0].isspace() else control
-        message = f"{shown_link(text)} has {name}, U+{ord(found[0]):04X}, in it"
-        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
-    if userinfo:
-        message = f"{shown_link(text)} has a user name or password before the host"
-        report.error(field, message, "Give a link that works without, for example a signed one.")
-    public_host = report.check(check_host, field, host)
-    if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
-        message = "the port is not a number from 1 to 65535"
-        report.error(field, message, "Correct it, or leave it out with its colon.")
-    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
-        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
-        report.error(field, message, "Write a percent sign of a file's name as %25.")
-    report.check(check_page, field, host.lower(), path, query)
-    report.check(check_format, field, path, query)
-    if query and not found:  # a backslash before each & is one mistake, not two
-        report.check(check_signature, field, query)
-    sound = len(report.errors) == before
-    if query:
-        check_age(field, query, now, report)
-    if fragment:
-        message = "the part from # on was dropped: no server ever gets it"
-        report.warn(field, message, "Write a # of a file's name as %23.")
-    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
-
-
-def split_link(field: str, text: "Text") -> "tuple[str, ...]":
-    """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
-
-    The optional ones are empty or have their punctuation, and what no link may hold is left out.
-    Raises `Problem` for what is no http(s) link at all.
-    """
-    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
-    text = check_given(field, text, wanted)
-    link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
-    given, _, rest = link.partition(":")
-    scheme = given.lower()
-    upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
-    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
-    if text[0] in QUOTES:
-        hint = 'Take them off; in cmd.exe only " quotes.'
-        raise text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
-    if given == link or scheme not in ("http", "https"):
-        if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
-            raise text_problem(field, text, "is a local path, or lacks https:// in front", local)
-        hint = local if scheme == "file" else upload
-        raise text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
-    if not rest.startswith("//") or rest.startswith("///"):
-        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
-    rest, mark, fragment = rest[2:].partition("#")
-    rest, question, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    userinfo, at, host = authority.rpartition("@")
-    end = host.find(":", host.find("]") + 1)
-    host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
-    return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
-
-
-def is_visible_ascii(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def is_plain(text: str) -> bool:
-    """Whether `text` is visible ASCII without a backslash."""
-    return is_visible_ascii(text) and "\\" not in text
-
-
-def check_host(field: str, host: str) -> str:
-    """Return the public `host` in lower case; raises `Problem`."""
-    if not host:
-        raise Problem(field, "the link has no host", "Write https://, the host, the path.")
-    if host.startswith("["):
-        return check_address(field, host, "6")
-    if not host.isascii():
-        raise host_problem(field, host, "is not ASCII", ascii_hint(host))
-    if len(host) > 253:
-        raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
-    name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
-    labels = name.split(".")
-    last = labels[-1]
-    if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
-        return check_address(field, name, "4")
-    for label in labels:
-        check_label(field, host, label)
-    if len(labels) == 1:
-        raise host_problem(field, host, "has no dot: a name of this machine or network")
-    for suffix in PRIVATE_NAMES:
-        if f".{name}".endswith(f".{suffix}"):
-            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
-    for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
-        if public != name:
-            fault = "is an internal endpoint: only its own cloud reaches it"
-            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
-    return host.lower()
-
-
-def check_label(field: str, host: str, label: str) -> None:
-    """Raise `Problem` for a `label` that no name of a host can have."""
-    if not label:
-        fault = "is empty"
-    elif len(label) > 63:
-        fault = "is longer than 63 characters"
-    elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
-        fault = "has more than letters, digits and _, with - only between them"
-    else:
-        return
-    message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
-    raise Problem(field, message, "Correct the host.")
-
-
-def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
-    """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
-    public = "Give a link that works from the public internet: the service downloads it from there."
-    return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
-
-
-def ascii_hint(host: str) -> str:
-    """Return what to do about a host that is not ASCII, with its form in ASCII where it has one."""
-    try:  # what is too long is not converted: the codec takes a time that grows with the square
-        form = host.encode("idna").decode().lower() if len(host) <= 253 else ""
-    except UnicodeError:
-        form = ""
-    if form and len(form) <= 253 and set(form) <= LABEL_CHARACTERS | {"."}:
-        return f"Write it as {form}, if that is the host you mean."
-    return "Give the host in its xn-- form."
-
-
-def check_address(field: str, host: str, version: str) -> str:
-    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
-    from ipaddress import ip_address, ip_network
-
-    inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
-    try:
-        address = ip_address(inside if version == "6" or re.search(r"(^|\.)0\d", host) else host)
-    except ValueError:
-        fault = f"is no IPv{version} address"
-        raise host_problem(field, host, fault, "Correct the host.") from None
-    if any(address in ip_network(block) for block in NOT_PUBLIC):
-        raise host_problem(field, host, f"is the address {address}, which is not public")
-    return host.lower()
-
-
-def check_page(field: str, host: str, path: str, query: str) -> None:
-    """Raise `Problem` for a link of a page that shows the file to people."""
-    pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
-    shows = pattern and re.match(pattern, path or "/")
-    direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
-    if not direct and (shows or path.lower().endswith((".html", ".htm"))):
-        message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
-        raise Problem(field, message, hint)
-
-
-def check_format(field: str, path: str, query: str) -> None:
-    """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
-    name = unescaped(path.rpartition("/")[2])
-    extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
-    if extension in FORMATS[field]:
-        return
-    if field == "image_url" and query and re.search(CONVERSION, unescaped(query[1:]), re.I):
-        return
-    for other, kind in KINDS.items():
-        if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:
-            message = f"the link is of a {kind} (.{extension}), not of a {KINDS[field]}: swapped?"
-            hint = "Give the picture to --image-url and the recording to --audio-url."
-            raise Problem(field, message, hint)
-    if extension in OTHER_FORMATS[field] + OTHER_FORMATS[""]:
-        message = f".{extension} is not taken; the service takes {', '.join(FORMATS[field])}"
-        raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
+# --- 4. Signatures: what a link's query says of its signer ----------------------------------------
+# The contract, "Signed links and when they expire", has them in a table.
 
 
 def unescaped(text: str) -> str:
@@ -557,9 +377,6 @@ def unescaped(text: str) -> str:
     from urllib.parse import unquote
 
     return unquote(text)
-
-
-# Signatures: what a link's query says of its signer (contract, "Signed links and when they expire")
 
 
 def query_values(query: str) -> "Values":
@@ -651,6 +468,193 @@ def utc(moment: int) -> str:
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(max(moment, 0)))  # Windows has no time before
 
 
+# --- 5. Hosts: which are on the public internet ---------------------------------------------------
+
+
+def check_host(field: str, host: str) -> str:
+    """Return the public `host` in lower case; raises `Problem`."""
+    if not host:
+        raise Problem(field, "the link has no host", "Write https://, the host, the path.")
+    if host.startswith("["):
+        return check_address(field, host, "6")
+    if not host.isascii():
+        raise host_problem(field, host, "is not ASCII", ascii_hint(host))
+    if len(host) > 253:
+        raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
+    name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
+    labels = name.split(".")
+    last = labels[-1]
+    if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
+        return check_address(field, name, "4")
+    for label in labels:
+        check_label(field, host, label)
+    if len(labels) == 1:
+        raise host_problem(field, host, "has no dot: a name of this machine or network")
+    for suffix in PRIVATE_NAMES:
+        if f".{name}".endswith(f".{suffix}"):
+            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
+    for end, inside, outside in INTERNAL_NAMES:
+        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
+        if public != name:
+            fault = "is an internal endpoint: only its own cloud reaches it"
+            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+    return host.lower()
+
+
+def check_label(field: str, host: str, label: str) -> None:
+    """Raise `Problem` for a `label` that no name of a host can have."""
+    if not label:
+        fault = "is empty"
+    elif len(label) > 63:
+        fault = "is longer than 63 characters"
+    elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
+        fault = "has more than letters, digits and _, with - only between them"
+    else:
+        return
+    message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
+    raise Problem(field, message, "Correct the host.")
+
+
+def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
+    """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
+    public = "Give a link that works from the public internet: the service downloads it from there."
+    return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
+
+
+def ascii_hint(host: str) -> str:
+    """Return what to do about a host that is not ASCII, with its form in ASCII where it has one."""
+    try:  # what is too long is not converted: the codec takes a time that grows with the square
+        form = host.encode("idna").decode().lower() if len(host) <= 253 else ""
+    except UnicodeError:
+        form = ""
+    if form and len(form) <= 253 and set(form) <= LABEL_CHARACTERS | {"."}:
+        return f"Write it as {form}, if that is the host you mean."
+    return "Give the host in its xn-- form."
+
+
+def check_address(field: str, host: str, version: str) -> str:
+    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
+    from ipaddress import ip_address, ip_network
+
+    inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
+    try:
+        address = ip_address(inside if version == "6" or re.search(r"(^|\.)0\d", host) else host)
+    except ValueError:
+        fault = f"is no IPv{version} address"
+        raise host_problem(field, host, fault, "Correct the host.") from None
+    if any(address in ip_network(block) for block in NOT_PUBLIC):
+        raise host_problem(field, host, f"is the address {address}, which is not public")
+    return host.lower()
+
+
+# --- 6. Links: what the service downloads from the public internet --------------------------------
+
+
+def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
+    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
+    before = len(report.errors)
+    link = report.check(split_link, field, text)
+    if not text or not link:
+        return None
+    scheme, userinfo, host, port, path, query, fragment = link
+    found = None if is_plain(text) else re.search(NOT_IN_A_LINK, text)
+    if found:
+        control = "a backslash" if found[0] == "\\" else "a control character"
+        name = "white space" if found[0].isspace() else control
+        message = f"{shown_link(text)} has {name}, U+{ord(found[0]):04X}, in it"
+        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
+    if userinfo:
+        message = f"{shown_link(text)} has a user name or password before the host"
+        report.error(field, message, "Give a link that works without, for example a signed one.")
+    public_host = report.check(check_host, field, host)
+    if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
+        message = "the port is not a number from 1 to 65535"
+        report.error(field, message, "Correct it, or leave it out with its colon.")
+    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
+        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
+        report.error(field, message, "Write a percent sign of a file's name as %25.")
+    report.check(check_page, field, host.lower(), path, query)
+    report.check(check_format, field, path, query)
+    if query and not found:  # a backslash before each & is one mistake, not two
+        report.check(check_signature, field, query)
+    sound = len(report.errors) == before
+    if query:
+        check_age(field, query, now, report)
+    if fragment:
+        message = "the part from # on was dropped: no server ever gets it"
+        report.warn(field, message, "Write a # of a file's name as %23.")
+    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
+
+
+def split_link(field: str, text: "Text") -> "tuple[str, ...]":
+    """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
+
+    The optional ones are empty or have their punctuation, and what no link may hold is left out.
+    Raises `Problem` for what is no http(s) link at all.
+    """
+    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
+    text = check_given(field, text, wanted)
+    link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
+    given, _, rest = link.partition(":")
+    scheme = given.lower()
+    upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
+    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
+    if text[0] in QUOTES:
+        hint = 'Take them off; in cmd.exe only " quotes.'
+        raise text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
+    if given == link or scheme not in ("http", "https"):
+        if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
+            raise text_problem(field, text, "is a local path, or lacks https:// in front", local)
+        hint = local if scheme == "file" else upload
+        raise text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
+    if not rest.startswith("//") or rest.startswith("///"):
+        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
+    rest, mark, fragment = rest[2:].partition("#")
+    rest, question, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, host = authority.rpartition("@")
+    end = host.find(":", host.find("]") + 1)
+    host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
+    return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
+
+
+def is_visible_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` is visible ASCII without a backslash."""
+    return is_visible_ascii(text) and "\\" not in text
+
+
+def check_page(field: str, host: str, path: str, query: str) -> None:
+    """Raise `Problem` for a link of a page that shows the file to people."""
+    pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
+    shows = pattern and re.match(pattern, path or "/")
+    direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
+    if not direct and (shows or path.lower().endswith((".html", ".htm"))):
+        message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
+        raise Problem(field, message, hint)
+
+
+def check_format(field: str, path: str, query: str) -> None:
+    """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
+    name = unescaped(path.rpartition("/")[2])
+    extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
+    if extension in FORMATS[field]:
+        return
+    if field == "image_url" and query and re.search(CONVERSION, unescaped(query[1:]), re.I):
+        return
+    for other, kind in KINDS.items():
+        if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:
+            message = f"the link is of a {kind} (.{extension}), not of a {KINDS[field]}: swapped?"
+            hint = "Give the picture to --image-url and the recording to --audio-url."
+            raise Problem(field, message, hint)
+    if extension in OTHER_FORMATS[field] + OTHER_FORMATS[""]:
+        message = f".{extension} is not taken; the service takes {', '.join(FORMATS[field])}"
+        raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
+
+
 def escaped(text: str) -> str:
     """Return `text` with only what is not ASCII escaped: a signature covers the rest as it is."""
     if text.isascii():
@@ -660,13 +664,7 @@ def escaped(text: str) -> str:
     return quote(text, safe="".join(map(chr, range(128))))
 
 
-def estimate(seconds: float, ratio: str) -> "Json":
-    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
-    price = round(seconds * PRICES[ratio], 2)
-    return {"seconds": round(seconds, 2), "cny": price, "prices_of": PRICES_OF}
-
-
-# --- 4. Requests: from values to the JSON that is sent -------------------------------------------
+# --- 7. Requests: from values to the JSON that is sent --------------------------------------------
 
 
 def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
@@ -723,6 +721,12 @@ def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
             file.check(LOCAL[field], boxes, report)
 
 
+def estimate(seconds: float, ratio: str) -> "Json":
+    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
+    price = round(seconds * PRICES[ratio], 2)
+    return {"seconds": round(seconds, 2), "cny": price, "prices_of": PRICES_OF}
+
+
 def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
     """Return the request with these values, or None where one of them is None."""
     if None in (model, *given.values(), *parameters.values()):
@@ -732,7 +736,7 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
     return {"model": model, "input": given, **beside, "parameters": parameters}
 
 
-# --- 5. Files: where evidence lives, and how it is read and written ------------------------------
+# --- 8. Files: where evidence lives, and how it is read and written -------------------------------
 
 
 def evidence_path(name: str) -> str:
@@ -813,7 +817,7 @@ def temporary_name() -> str:
     return f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
-# --- 6. Commands: one function each --------------------------------------------------------------
+# --- 9. Commands: one function each ---------------------------------------------------------------
 
 
 def prepare(values: "Values", report: Report) -> None:
@@ -890,7 +894,7 @@ def neighbour(name: str) -> str:
     return os.path.join(os.path.dirname(__file__), name)
 
 
-# --- 7. Command line -----------------------------------------------------------------------------
+# --- 10. Command line: from words to the values of options ----------------------------------------
 
 EXIT_CODES = {
     0: "done (with --dry-run: would be)",
@@ -1024,6 +1028,9 @@ def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -
             if commands and option(other) == name:  # of another one, since it is unknown here
                 hint = f"It is an option of {commands}."
         report.error("arguments", f"{shown_link(name)} is not an option here", hint)
+
+
+# --- 11. A run: its exit code, its line of JSON, its lines for people -----------------------------
 
 
 def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":
