@@ -526,13 +526,20 @@ class Service(http.server.ThreadingHTTPServer):
         }
 
     def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        self.serving = threading.Thread(target=self.serve, daemon=True)
+        self.serving.start()
         return self
 
     def __exit__(self, *_):
         self.ended.set()
-        self.shutdown()
+        socket.create_connection(self.server_address).close()  # wakes up who waits for one
+        self.serving.join()
         self.server_close()
+
+    def serve(self):
+        while not self.ended.is_set():
+            with contextlib.suppress(OSError):  # who has come may be gone already
+                self.process_request(*self.get_request())
 
     def get_request(self):
         line, address = super().get_request()
