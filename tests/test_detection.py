@@ -19,7 +19,6 @@ from support.service import (
     says,
     stall,
 )
-from support.service import after as later
 from support.service_case import DETECTION, EVIDENCE, ServiceCase
 
 from aliyun_emo.refusals import REMEDIES
@@ -147,7 +146,7 @@ class Detection(ServiceCase):
                 self.clear()
                 Path(KEPT).unlink(missing_ok=True)
                 service = self.serve(face_detect=list(script))
-                with self.patience(script):
+                with self.patience():
                     result = self.call_run(FILE)
                 self.ends(result, code, *(["service"] if code else []))
                 self.assertEqual(len(service.posts), posts)
@@ -182,7 +181,7 @@ class Detection(ServiceCase):
         with self.subTest("drip"):
             Path(KEPT).unlink(missing_ok=True)
             service = self.serve(face_detect=[drip, detected])
-            with self.patience([drip]):
+            with self.patience():
                 self.ends(self.call_run(FILE), 4, "service")
             self.assertEqual(len(service.posts), 1)
             self.assertTrue(Path(KEPT).exists())
@@ -225,8 +224,8 @@ class Detection(ServiceCase):
         self.assertEqual(Path(KEPT).read_bytes(), before)
 
     def test_the_answer_to_what_was_sent_gets_its_time(self):
-        self.serve(face_detect=[later(0.4, detected)])
-        for words in (["--timeout", "0.2"], ["--timeout", "0"]):
+        self.serve(face_detect=[self.late(detected, 10)])
+        for words in (["--timeout", "5"], ["--timeout", "0"]):
             self.ends(self.call_run(FILE, *words), 0)
 
     def test_a_folder_in_the_way_is_found_before_it_is_billed(self):

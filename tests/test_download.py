@@ -289,7 +289,7 @@ class Videos(GenerationCase):
                     tasks=[succeeded()], video_synthesis=[partial(created, task_id="x")]
                 )
                 service.script["videos"] = list(script)
-                with self.patience(script, 0.25):
+                with self.patience():
                     result = self.ends(self.go(), code, *(["service"] if code else []))
                 if tries:
                     self.assertEqual(len(service.downloads), tries)
@@ -332,9 +332,9 @@ class Videos(GenerationCase):
             (settings.READ_TIMEOUT, download.SLOWEST, download.SLOW_TIME), (30, 1024, 60)
         )
         for name, answer, constants in (
-            ("slow", dripping, (download, {"SLOW_TIME": 0.3})),
-            ("halting", halting, (download, {"SLOW_TIME": 0.2})),
-            ("silent", stall, (settings, {"READ_TIMEOUT": 0.2})),
+            ("slow", dripping, (download, {"SLOW_TIME": 0.1})),
+            ("halting", halting, (download, {"SLOW_TIME": 0.1})),
+            ("silent", stall, (settings, {"READ_TIMEOUT": 0.1})),
         ):
             with self.subTest(name):
                 self.clear()

@@ -14,7 +14,6 @@ from support.service import (
     status_of,
     video_of,
 )
-from support.service import after as later
 from support.service_case import EVIDENCE, KEYS, TASKS, GenerationCase, other
 
 SEQUEL = os.path.join("output", "aliyun-emo", "tasks")
@@ -153,8 +152,8 @@ class Sending(GenerationCase):
         self.assertEqual(json.loads(service.posts[0].body), REQUEST)
 
     def test_the_timeout_bounds_the_wait_but_not_the_answer_to_what_was_sent(self):
-        service = self.serve(video_synthesis=[later(0.4, created)], tasks=[status_of("RUNNING")])
-        for words in (["--timeout", "0.2"], ["--timeout", "0"]):
+        service = self.serve(video_synthesis=[self.late(created, 10)], tasks=[status_of("RUNNING")])
+        for words in (["--timeout", "5"], ["--timeout", "0"]):
             with self.subTest(words):
                 self.clear()
                 line = self.ends(self.go(*words), 5, "service").line

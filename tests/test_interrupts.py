@@ -8,7 +8,6 @@ import weakref
 from pathlib import Path
 from unittest import mock
 
-from support.service import after as later
 from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
@@ -44,6 +43,7 @@ SWALLOWING = {"a destructor": in_a_destructor, "a callback": in_a_callback}
 
 
 PATIENT = {"interrupts_GRACE": 60, "interrupts_APART": 0}
+SHORT = {"interrupts_GRACE": 0.1}
 
 
 class Held(unittest.TestCase):
@@ -144,7 +144,7 @@ class Runs(GenerationCase):
         """
         Path("handled").write_text("")
         service = self.serve(video_synthesis=[script])
-        process = self.start(FILE, code=HANDLED, **constants)
+        process = self.start(FILE, code=HANDLED, transport_SLICE=0.02, **constants)
         self.until(lambda: service.posts)
         for count, number in enumerate(signals):
             self.until(lambda count=count: Path("handled").read_text() == "+" * count)
@@ -166,7 +166,12 @@ class Runs(GenerationCase):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             with self.subTest(code):
                 self.clear()
-                service, result = self.interrupted(later(0.5, created), [number])
+
+                def afterwards(handler):
+                    self.until(lambda: Path("handled").read_text())
+                    created(handler)
+
+                service, result = self.interrupted(afterwards, [number])
                 self.ends(result, code, "arguments")
                 (task_id,) = service.tasks
                 self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
@@ -179,14 +184,9 @@ class Runs(GenerationCase):
     def test_an_interrupt_does_not_wait_for_ever(self):
         stop, end = signal.SIGINT, signal.SIGTERM
         for name, signals, constants, code in (
-            ("no answer in time", [stop], {"interrupts_GRACE": 0.5}, 130),
-            ("no answer in time, SIGTERM", [end], {"interrupts_GRACE": 0.5}, 143),
-            (
-                "a second interrupt",
-                [stop, stop],
-                PATIENT,
-                130,
-            ),
+            ("no answer in time", [stop], SHORT, 130),
+            ("no answer in time, SIGTERM", [end], SHORT, 143),
+            ("a second interrupt", [stop, stop], PATIENT, 130),
             ("another signal", [stop, end], PATIENT, 143),
         ):
             with self.subTest(name):

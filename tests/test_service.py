@@ -96,7 +96,7 @@ class Faults(GenerationCase):
             with self.subTest(name):
                 self.clear()
                 service = self.serve(video_synthesis=list(script))
-                with self.patience(script):
+                with self.patience():
                     result = self.go("--no-wait")
                 code = result.code if code is None else code
                 self.ends(result, code, *(["service"] if code else []))

@@ -26,7 +26,7 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TIMES = Times(20, 20)
-SHORT = Times(20, 0.3)
+SHORT = Times(20, 0.1)
 
 
 def read_request(line):
@@ -550,7 +550,7 @@ class Time(TransportCase):
             for is_end in (False, True):
                 with self.subTest(name, is_end=is_end):
                     server = self.server(silent if start is None else dripping(start))
-                    times = Times(20, 60, time.monotonic() + 0.2) if is_end else Times(20, 0.2)
+                    times = Times(20, 60, time.monotonic() + 0.1) if is_end else Times(20, 0.1)
                     self.lasts(partial(exchange, server.url, None, {}, times))
 
     def test_so_do_those_of_a_body(self):
@@ -571,7 +571,7 @@ class Time(TransportCase):
                 server = self.server(dripping(start))
                 reply = exchange(server.url, None, {}, TIMES)
                 self.addCleanup(reply.close)
-                reply.limit(0.3)
+                reply.limit(0.1)
                 start_time = time.monotonic()
                 with self.assertRaises(NoAnswer) as caught:
                     list(iter(reply.read, b""))
@@ -587,7 +587,7 @@ class Time(TransportCase):
             with self.subTest(name), Proxy(start, drips=True) as proxy:
                 os.environ["https_proxy"] = proxy.url
                 start_time = time.monotonic()
-                error = self.fails("https://emo.invalid/", b"{}", {}, Times(0.3, 60))
+                error = self.fails("https://emo.invalid/", b"{}", {}, Times(0.1, 60))
                 self.assertIs(error.left, False)
                 self.assertLess(time.monotonic() - start_time, 10)
 
@@ -638,7 +638,7 @@ class Time(TransportCase):
 
     def test_patience_is_asked_anew_all_the_time_and_cuts_a_wait(self):
         for name, talk in (("silent", silent), ("dripping", dripping(b"HTTP/1.1 200 OK\r\n"))):
-            with self.subTest(name), mock.patch.object(connections, "SLICE", 0.02):
+            with self.subTest(name), mock.patch.object(connections, "SLICE", 0.005):
                 asked = []
 
                 def patience(asked=asked):
@@ -715,7 +715,7 @@ class Time(TransportCase):
         with Service(x=[flood]) as service:
             start = time.monotonic()
             with self.assertRaises(NoAnswer) as caught:
-                exchange(f"{service.root}/x", None, {}, Times(5, 0.3))
+                exchange(f"{service.root}/x", None, {}, Times(5, 0.1))
             self.assertEqual(str(caught.exception), "it took too long")
             self.assertLess(time.monotonic() - start, 5)
 
@@ -778,7 +778,7 @@ class Proxies(GenerationCase):
         ):
             with self.subTest(name), Proxy(answer, drips=True) as proxy:
                 start = time.monotonic()
-                self.through(proxy.url, CONNECT_TIMEOUT=0.5)
+                self.through(proxy.url, CONNECT_TIMEOUT=0.1)
                 self.assertLess(time.monotonic() - start, 10)
 
     def test_a_proxy_variable_of_another_kind_means_that_nothing_was_sent(self):

@@ -12,9 +12,9 @@ from pathlib import Path
 from unittest import mock
 
 from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, emo
-from support.service import KEY, Service, drip, stall, video_of
+from support.service import KEY, Service, video_of
 
-from aliyun_emo import clock, settings
+from aliyun_emo import clock, settings, transport
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
 
@@ -55,10 +55,14 @@ def listen():
 
 
 class Clock:
-    """Time that passes when somebody sleeps."""
+    """Time that passes when somebody sleeps, and while it `flies`, where nothing comes."""
 
     def __init__(self):
-        self.slept = []
+        self.slept, self.flies = [], False
+
+    def passes(self, seconds):
+        if self.flies:
+            self.slept.append(seconds)
 
     def sleep(self, seconds):
         self.slept.append(seconds)
@@ -92,13 +96,26 @@ class ServiceCase(Case):
         """
         self.services.close()
         service = self.services.enter_context(Service(**script))
+        service.passes = self.clock.passes
         os.environ.update(service.environment)
         return service
 
-    def patience(self, script, seconds=0.35):
-        """Wait for an answer so many `seconds` where the `script` has one that never comes."""
-        seconds = seconds if stall in script or drip in script else 20
-        return mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+    @contextlib.contextmanager
+    def patience(self, seconds=2):
+        """Wait for an answer so many `seconds`, which fly where it never comes."""
+        times = mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
+        looks_up = mock.patch.object(transport, "SLICE", 0.02)
+        with times, looks_up, mock.patch.object(self.clock, "flies", True):
+            yield
+
+    def late(self, answer, seconds):
+        """Return what gives `answer` when so many `seconds` have passed."""
+
+        def given(handler):
+            self.clock.slept.append(seconds)
+            answer(handler)
+
+        return given
 
     def settings(self, **values):
         """Return the settings of a run with its key, as options, by field, give them."""
