@@ -256,12 +256,9 @@ class Papers(Case):
                 script = "\n".join(blocks).replace("<folder of this file>/scripts", str(SCRIPTS))
                 script = script.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
                 script = script.replace("python3 ", f"{shlex.quote(sys.executable)} ")
+                script = script.replace("request.json\n", "request.json --interval 0.05\n")
                 done = subprocess.run(
-                    [
-                        "/bin/sh",
-                        "-c",
-                        script.replace("request.json\n", "request.json --interval 0.1\n"),
-                    ],
+                    ["/bin/sh", "-c", script],
                     cwd=folder,
                     capture_output=True,
                     text=True,

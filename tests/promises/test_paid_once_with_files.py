@@ -15,7 +15,7 @@ class WhileFilesGoUp(UploadCase):
     """Other runs, kills and signals while a file goes up."""
 
     def test_two_runs_at_once_pay_once(self):
-        service = self.serve(store=[later(0.2, stored)], video_synthesis=[later(0.2, created)])
+        service = self.serve(store=[later(0.1, stored)], video_synthesis=[later(0.1, created)])
         running = [self.start(FILE, "--interval", "0.05") for _ in range(2)]
         ends = [self.end_of(process) for process in running]
         self.assertEqual(len(service.of("POST", "video-synthesis")), 1)

@@ -81,8 +81,11 @@ class ServiceCase(Case):
         self.clock = Clock()
         self.services = contextlib.ExitStack()
         self.addCleanup(self.services.close)
-        for name in ("sleep", "monotonic", "time"):
-            patch = mock.patch.object(clock, name, getattr(self.clock, name))
+        patches = [
+            mock.patch.object(clock, name, getattr(self.clock, name))
+            for name in ("sleep", "monotonic", "time")
+        ]
+        for patch in (*patches, mock.patch("os.fsync")):  # no test lives as long as a disk waits
             patch.start()
             self.addCleanup(patch.stop)
         os.environ["DASHSCOPE_API_KEY"] = KEY
@@ -221,7 +224,7 @@ class ServiceCase(Case):
 
     # Processes
 
-    def start(self, *words, code="", **constants):
+    def start(self, *words, code="", stdin=subprocess.DEVNULL, **constants):
         """Start a process that signals reach, also where this one ignores them.
 
         `constants` of its rooms, "room_NAME", are changed in it, and `code` is executed before it
@@ -236,7 +239,7 @@ class ServiceCase(Case):
             command = ["-c", f"import run_emo_request as run\n{changes}{code}\nrun.script()"]
         process = subprocess.Popen(
             [sys.executable, *command, *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
