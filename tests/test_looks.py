@@ -22,6 +22,7 @@ from support.service import (
     PORTRAIT,
     SPEECH,
     Proxy,
+    chunked,
     created,
     drip,
     fails,
@@ -55,15 +56,6 @@ def body(content, status=200, kind="application/octet-stream", **headers):
 
 def without_length(content):
     return body(content, Content_Length=None, Connection="close")
-
-
-def chunked(content):
-    """Answer in chunks (RFC 9112, section 7.1)."""
-    lines = b"".join(
-        b"%x\r\n%s\r\n" % (len(part), part)
-        for part in [content[at : at + 5000] for at in range(0, len(content), 5000)] + [b""]
-    )
-    return body(lines, Content_Length=None, Transfer_Encoding="chunked")
 
 
 def zipped(content, **headers):

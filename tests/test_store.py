@@ -292,9 +292,7 @@ class Faults(UploadCase):
         """Check a row: `words` are in the error's text, and a run later ends well."""
         self.clear()
         Path(KEPT).unlink(missing_ok=True)
-        service = self.serve(
-            **{route: list(route_script) for route, route_script in script.items()}
-        )
+        service = self.serve(**{route: list(answers) for route, answers in script.items()})
         with self.patience():
             result = (run or self.go)()
         self.ends(result, code, *(["service"] if code else []))
@@ -532,7 +530,7 @@ class Faults(UploadCase):
                     service = self.serve(uploads=[policy_with(max_file_size_mb=limit)])
                     result = self.ends(go(), 2, "image_url")
                     (error,) = result.line["errors"]
-                    self.assertRegex(error["message"], r"\b1\.5\d* MiB.*\b1\b")
+                    self.assertIn("has 1.50 MiB; the store takes 1 MiB", error["message"])
                     self.saw(service, policies=1)
                     self.paid_nothing(service, result)
         for size, code in ((MIB, 0), (MIB + 1, 2)):
@@ -598,14 +596,6 @@ class Faults(UploadCase):
                 result = self.ends(self.go(), 4, "service")
                 self.assertLess(len(result.stdout), 1000)
                 self.saw(service, policies=1)
-
-    def test_a_file_that_is_too_large_for_the_store_is_told_with_both_numbers(self):
-        self.save("portrait.png", PORTRAIT + bytes(1_070_000))
-        self.prepare()
-        service = self.serve(uploads=[policy_with(max_file_size_mb="1")])
-        result = self.ends(self.go(), 2, "image_url")
-        self.assertIn("has 1.02 MiB; the store takes 1 MiB", result.line["errors"][0]["message"])
-        self.saw(service, policies=1)
 
 
 class Rights(UploadCase):

@@ -99,13 +99,6 @@ class TransportCase(Case):
         self.addCleanup(reply.close)
         return b"".join(iter(reply.read, b""))
 
-    def until(self, happened):
-        for _ in range(2000):
-            if happened():
-                return
-            time.sleep(0.01)
-        self.fail("it did not happen")
-
 
 class Phases(TransportCase):
     """Connected, sent, received: what goes wrong in the first never left."""

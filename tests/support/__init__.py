@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -141,6 +142,13 @@ class Case(unittest.TestCase):
             for path in self.folder.rglob("*")
             if path.is_file()
         )
+
+    def until(self, happened):
+        for _ in range(3000):
+            if happened():
+                return
+            time.sleep(0.01)
+        self.fail("it did not happen")
 
     def refuse(self, result, *fields):
         """Assert that `result` is a refusal for `fields` that left no file behind."""

@@ -134,6 +134,13 @@ def raw(status, body, **headers):
     return answer
 
 
+def chunked(body, size=1000, end=b"0\r\n\r\n"):
+    """Answer with `body` in chunks (RFC 9112, section 7.1)."""
+    parts = [body[place : place + size] for place in range(0, len(body), size)]
+    data = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    return raw(200, data + end, Content_Length=None, Transfer_Encoding="chunked")
+
+
 def says(document, status=200, **headers):
     return raw(status, json.dumps(document).encode(), **headers)
 
