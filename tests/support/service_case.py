@@ -257,8 +257,9 @@ class ServiceCase(Case):
 
     def quiet(self, service):
         """Wait until the service has seen all that processes that have ended sent to it."""
-        with socket.create_connection(service.server_address):
-            pass  # connections come in order: when this one is done with, so are the others
+        with socket.create_connection(service.server_address) as line:
+            line.shutdown(socket.SHUT_WR)
+            line.recv(1)  # connections come in order: when this one is done with, all have come
         self.until(lambda: not service.lines)
 
 
