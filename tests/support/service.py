@@ -531,7 +531,7 @@ class Service(http.server.ThreadingHTTPServer):
         self.links, self.looks = dict(links), []
         self.lines = set()
         self.before_body = False
-        self.passes = id  # what is told of seconds that pass with nothing to come
+        self.passes = lambda _: None  # what is told of seconds that pass with nothing to come
         self.ended = threading.Event()
         self.root = f"http://127.0.0.1:{self.server_port}"
         self.base_url = self.root + "/api/v1"
