@@ -144,7 +144,7 @@ class Runs(GenerationCase):
         """
         Path("handled").write_text("")
         service = self.serve(video_synthesis=[script])
-        process = self.start(FILE, code=HANDLED, transport_SLICE=0.02, **constants)
+        process = self.start(FILE, code=HANDLED, connections_SLICE=0.02, **constants)
         self.until(lambda: service.posts)
         for count, number in enumerate(signals):
             self.until(lambda count=count: Path("handled").read_text() == "+" * count)

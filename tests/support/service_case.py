@@ -14,7 +14,7 @@ from unittest import mock
 from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, emo
 from support.service import KEY, Service, video_of
 
-from aliyun_emo import clock, settings, transport
+from aliyun_emo import clock, connections, settings
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
 
@@ -105,7 +105,7 @@ class ServiceCase(Case):
     def patience(self, seconds=2):
         """Wait for an answer so many `seconds`, which fly where it never comes."""
         times = mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
-        looks_up = mock.patch.object(transport, "SLICE", 0.02)
+        looks_up = mock.patch.object(connections, "SLICE", 0.02)
         with times, looks_up, mock.patch.object(self.clock, "flies", True):
             yield
 
