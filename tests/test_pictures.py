@@ -4,7 +4,7 @@ import itertools
 import struct
 import unittest
 
-import support  # noqa: F401
+from support import FIXTURES
 from support.media import (
     MIB,
     NOISE,
@@ -25,6 +25,7 @@ from support.media import (
     webp,
 )
 
+from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import picture
 
 
@@ -43,11 +44,22 @@ class Pictures(MediaCase):
              ("jpeg", 640, 480, 1)),
             ("png", png(), ("png", 640, 480, 1)),
             ("interlaced png", png(interlace=1, **wide), ("png", 70_000, 3, 1)),
-            ("png of an iPhone", png(first=[chunk(b"CgBI", b"P\0 \2")]), ("png", 640, 480, 1)),
             ("animated png", png(chunk(b"acTL", bytes(8))), ("png", 640, 480, 1)),
             ("bmp", bmp(), ("bmp", 640, 480, 1)),
             ("bmp from the top", bmp(height=-480), ("bmp", 640, 480, 1)),
             *((f"bmp of {n}", bmp(header=n), ("bmp", 640, 480, 1)) for n in (12, 52, 56, 64, 124)),
+            *((f"bmp, {n} bits", bmp(63, 4, bits=n), ("bmp", 63, 4, 1)) for n in (4, 8, 16, 24, 32)),
+            ("bmp of one pixel", bmp(1, 1, 12, 24), ("bmp", 1, 1, 1)),
+            ("bmp, size 0", bmp(size=0), ("bmp", 640, 480, 1)),
+            ("bmp, size wrong", bmp(size=99_999_999), ("bmp", 640, 480, 1)),
+            ("bmp, its last row without padding", bmp(63, 1, bits=8)[:-1], ("bmp", 63, 1, 1)),
+            ("bmp, packed", bmp(bits=8, packed=1, image=9, pixels=bytes(9)), ("bmp", 640, 480, 1)),
+            ("bmp, packed, no length", bmp(bits=8, packed=1, pixels=b"\0"), ("bmp", 640, 480, 1)),
+            ("bmp, packed, image wrong", bmp(bits=4, packed=2, image=999_999, pixels=bytes(9)),
+             ("bmp", 640, 480, 1)),
+            ("bmp, packed, size wrong", bmp(bits=8, packed=1, image=9, size=99, pixels=bytes(9)),
+             ("bmp", 640, 480, 1)),
+            ("bmp, masks", bmp(bits=16, packed=3), ("bmp", 640, 480, 1)),
             ("webp", webp(vp8()), ("webp", 640, 480, 1)),
             ("webp, scaled", webp(vp8(640 | 1 << 14, 480 | 3 << 14)), ("webp", 640, 480, 1)),
             ("webp lossless", webp(vp8l(16384, 1)), ("webp", 16384, 1, 1)),
@@ -65,6 +77,7 @@ class Pictures(MediaCase):
             tiff = exif(value, order)
             for name, data in (
                 ("jpeg", jpeg(segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0"), app1(tiff))),
+                ("jpeg, behind its frame header", jpeg(behind=[segment(0xC4), app1(tiff)])),
                 ("png", png(chunk(b"eXIf", tiff))),
                 ("png at its end", png(last=[chunk(b"eXIf", tiff)])),
                 ("png by mistake", png(chunk(b"eXIf", b"Exif\0\0" + tiff))),
@@ -74,6 +87,16 @@ class Pictures(MediaCase):
                 with self.subTest(name, order=order, value=value):
                     expected = value if 1 <= value <= 8 else 1
                     self.assertEqual(self.picture(data)[3], expected)
+
+    def test_whole_numbers_of_any_kind_are_an_orientation(self):
+        for order, kind, value in itertools.product("<>", range(14), (1, 6, 0x10006, -2)):
+            with self.subTest(order=order, kind=kind, value=value):
+                field = struct.pack(order + "i", value)
+                if kind in (3, 8) and value > 0:
+                    field = struct.pack(order + "Hxx", value & 0xFFFF)
+                is_turned = value == 6 and kind in (3, 4, 8, 9) or value > 9 and kind in (3, 8)
+                found = self.picture(jpeg(app1(exif(field, order, kind=kind))))[3]
+                self.assertEqual(found, 6 if is_turned else 1)
 
     def test_broken_exif_is_no_orientation(self):
         for name, tiff in (
@@ -112,6 +135,10 @@ class Pictures(MediaCase):
             ("jpeg with DNL", jpeg(height=0),
              "it is a JPEG picture that tells its height only at its end (DNL)"),
             ("jpeg, width 0", jpeg(width=0), "it is a JPEG picture that is broken: 0x480 pixels"),
+            ("jpeg, cut behind its frame header", jpeg()[:-16],
+             "it is cut short: the picture is missing"),
+            ("jpeg without a picture", jpeg()[:-14] + b"\xff\xd9",
+             "it is a JPEG picture that is broken: it has no picture"),
             ("png", png()[:20], "it is cut short: its size (IHDR) is missing"),
             ("png, its IHDR cut", png()[:30],
              "it is cut short: a chunk goes on to byte 33, the file to 30"),
@@ -121,9 +148,15 @@ class Pictures(MediaCase):
             ("png, width 0", png(width=0), "it is a PNG picture that is broken: 0x480 pixels"),
             ("png without IHDR", b"\x89PNG\r\n\x1a\n" + chunk(b"IEND"),
              "it is a PNG picture that is broken: 0x0 pixels"),
-            ("bmp", bmp()[:-1],
-             "it is cut short: the picture goes on to byte 118, the file to 117"),
+            ("bmp", bmp(bits=24)[:-1],
+             "it is cut short: the picture goes on to byte 921654, the file to 921653"),
+            ("bmp, size right, pixels cut", bmp(bits=8, pixels=bytes(99)),
+             "it is cut short: the picture goes on to byte 307254, the file to 153"),
+            ("bmp, packed", bmp(bits=8, packed=1, image=99, size=153, pixels=bytes(90)),
+             "it is cut short: the picture goes on to byte 153, the file to 144"),
             ("bmp in its head", bmp()[:20], "it is cut short: its size is missing"),
+            ("bmp of 12 bytes, in its head", bmp(header=12)[:25],
+             "it is cut short: its size is missing"),
             ("bmp, width -64", bmp(width=-64), "it is a BMP picture that is broken: 0x480 pixels"),
             ("bmp, height 0", bmp(height=0), "it is a BMP picture that is broken: 640x0 pixels"),
             ("webp", webp(vp8())[:-4],
@@ -137,6 +170,50 @@ class Pictures(MediaCase):
         ):  # fmt: skip
             with self.subTest(name):
                 self.refuse(picture, data, message)
+
+
+    def test_what_no_decoder_reads(self):
+        damaged = "it is a PNG picture that is damaged, as a transfer in text mode does it"
+        whole = png()
+        for name, data, message in (
+            ("png of an iPhone", png(first=[chunk(b"CgBI", b"P\0 \2")]),
+             "it is a PNG picture of an iPhone's app (CgBI), which decoders do not read"),
+            ("png, LF for CR LF", whole.replace(b"\r\n", b"\n"), damaged),
+            ("png, CR LF for LF", whole.replace(b"\n", b"\r\n"), damaged),
+            ("png, LF for CR", whole.replace(b"\r", b"\n"), damaged),
+            ("png, seven bits", b"\x09" + whole[1:], damaged),
+            ("png, as UTF-8", b"\xc2" + whole, damaged),
+            ("png, as UTF-8 with losses", b"\xef\xbf\xbd" + whole[1:], damaged),
+            ("png of 4 bytes", whole[:4], "it is cut short: the picture is missing"),
+            ("jpeg in a bmp", bmp(bits=0, packed=4), "it is a BMP picture that holds a JPEG, "
+             "which decoders do not read"),
+            ("png in a bmp", bmp(bits=24, packed=5), "it is a BMP picture that holds a PNG, "
+             "which decoders do not read"),
+            *((f"bmp, packed {n}", bmp(bits=24, packed=n),
+               f"it is a BMP picture that is broken: 24 bits a pixel, packed in way {n}")
+              for n in (6, 7, 11, 99)),
+            *((f"bmp, {n} bits", bmp(bits=n, pixels=b"x"),
+               f"it is a BMP picture that is broken: {n} bits a pixel, packed in way 0")
+              for n in (0, 2, 5, 15, 48, 64, 65535)),
+            ("bmp of 12 bytes, 3 bits", bmp(header=12, bits=3),
+             "it is a BMP picture that is broken: 3 bits a pixel, packed in way 0"),
+        ):  # fmt: skip
+            with self.subTest(name):
+                self.refuse(picture, data, message)
+
+    def test_files_of_others(self):
+        for name, expected in (
+            ("bmp-size-plus-1.bmp", ("bmp", 40, 24, 1)),
+            ("exif-behind-sof.jpg", ("jpeg", 40, 24, 6)),
+            ("exif-behind.webp", ("webp", 40, 24, 6)),
+            ("exif-slong.jpg", ("jpeg", 40, 24, 6)),
+        ):
+            with self.subTest(name):
+                data = (FIXTURES / "media" / name).read_bytes()
+                self.assertEqual(self.picture(data), expected)
+        data = (FIXTURES / "media/signature-text-mode.png").read_bytes()
+        with self.assertRaisesRegex(NotTaken, "is a PNG picture that is damaged"):
+            picture(data)
 
 
 class HeadOnly(MediaCase):
@@ -153,11 +230,25 @@ class HeadOnly(MediaCase):
     def test_too_little(self):
         for data, what in (
             (jpeg()[:9], "the frame header, which has its size,"),
+            (jpeg()[:-16], "the picture"),
+            (jpeg(app1(exif(6)))[:40], "its EXIF"),
             (png()[:20], "its size (IHDR)"),
+            (png(chunk(b"eXIf", exif(6)))[:60], "its EXIF"),
+            (bmp()[:30], "its size"),
+            (webp(vp8x(), (b"ALPH", bytes(9999)), (b"EXIF", b""))[:60], "its EXIF"),
+            (webp(vp8x(), vp8(), (b"EXIF", exif(6)), (b"XMP ", bytes(9999)))[:80], "its EXIF"),
         ):
-            with self.subTest(what):
+            with self.subTest(what, data=data[:4]):
                 message = f"its first {len(data)} bytes do not reach {what}"
                 self.refuse(picture, data, message, size=99_999)
+                with self.assertRaises(NotTaken) as caught:
+                    picture(data, 99_999)
+                self.assertTrue(caught.exception.needs_more)
+
+    def test_a_webp_that_has_no_exif_though_it_says_so_needs_no_more_than_there_is(self):
+        data = webp(vp8x(), vp8())
+        self.assertEqual(self.picture(data + bytes(99)), ("webp", 640, 480, 1))
+        self.assertEqual(self.picture(data, len(data) + 99), ("webp", 640, 480, 1))
 
     def test_cut_short_all_the_same(self):
         message = "it is cut short: a chunk goes on to byte 56, the file to 52"

@@ -27,8 +27,8 @@ def sof(width, height, marker=0xC0):
 SOS = segment(0xDA, b"\1\1\0\0\x3f\0") + b"\x12\x34\xff\xd9"
 
 
-def jpeg(*segments, width=640, height=480, marker=0xC0):
-    return b"\xff\xd8" + b"".join(segments) + sof(width, height, marker) + SOS
+def jpeg(*segments, width=640, height=480, marker=0xC0, behind=()):
+    return b"\xff\xd8" + b"".join((*segments, sof(width, height, marker), *behind)) + SOS
 
 
 def chunk(name, body=b""):
@@ -41,12 +41,16 @@ def png(*chunks, width=640, height=480, first=(), last=(), interlace=0):
     return b"\x89PNG\r\n\x1a\n" + b"".join(body) + chunk(b"IEND")
 
 
-def bmp(width=640, height=480, header=40):
+def bmp(width=640, height=480, header=40, bits=1, packed=0, image=0, size=None, pixels=None):
+    """Return a BMP; `packed` is how its pixels are, `image` their bytes, as its header says."""
     sides = struct.pack("<HH" if header == 12 else "<ii", width, height)
-    body = (struct.pack("<I", header) + sides + struct.pack("<HH", 1, 24)).ljust(header, b"\0")
-    return (
-        b"BM" + struct.pack("<IHHI", 14 + len(body) + 64, 0, 0, 14 + len(body)) + body + bytes(64)
-    )
+    body = struct.pack("<I", header) + sides + struct.pack("<HH", 1, bits)
+    body += struct.pack("<II", packed, image) if header > 12 else b""
+    body = body.ljust(header, b"\0")
+    if pixels is None:
+        pixels = bytes((abs(width) * bits + 31) // 32 * 4 * abs(height))
+    size = 14 + len(body) + len(pixels) if size is None else size
+    return b"BM" + struct.pack("<IHHI", size, 0, 0, 14 + len(body)) + body + pixels
 
 
 def riff(form, *chunks, name=b"RIFF", size=None):
@@ -75,7 +79,8 @@ def webp(*chunks):
 
 def exif(value, order="<", tag=0x0112, kind=3, count=None, ifd=8):
     entries = struct.pack(order + "HHIH2x", 0x010F, 3, 1, 1)
-    entries += struct.pack(order + "HHIH2x", tag, kind, 1, value)
+    field = value if isinstance(value, bytes) else struct.pack(order + "H2x", value)
+    entries += struct.pack(order + "HHI", tag, kind, 1) + field
     mark = b"II" if order == "<" else b"MM"
     head = mark + struct.pack(order + "HI", 42, ifd) + bytes(max(ifd - 8, 0))
     return head + struct.pack(order + "H", count or 2) + entries + bytes(4)

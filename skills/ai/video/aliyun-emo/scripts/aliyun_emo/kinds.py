@@ -19,7 +19,7 @@ TAKEN = {PICTURE: "JPEG, PNG, BMP or WebP", RECORDING: "WAV or MP3"}
 # Name and sort of a format; offsets, and what shows it there. The first that fits counts.
 SIGNATURES: tuple[tuple[Any, ...], ...] = (
     ("a JPEG", PICTURE, 0, b"\xff\xd8\xff"),
-    ("a PNG", PICTURE, 0, b"\x89PNG"),
+    ("a PNG", PICTURE, 0, (b"\x89PNG", b"\tPNG", b"\xc2\x89PNG", b"\xef\xbf\xbdPNG")),  # or damaged
     ("a BMP", PICTURE, 0, b"BM", 15, b"\0\0\0"),  # its second header has less than 256 bytes
     ("a WebP", PICTURE, 0, b"RIFF", 8, b"WEBP"),
     ("a WAV", RECORDING, 0, (b"RIFF", b"RF64", b"BW64"), 8, b"WAVE"),

@@ -20,6 +20,8 @@ STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG, DAC
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 EXIF = b"Exif\0\0"
+WHOLE_NUMBERS = {3: 2, 4: 4, 8: 2, 9: 4}  # bytes of SHORT, LONG, SSHORT, SLONG, as decoders take it
+HELD_IN_BMP = {4: "JPEG", 5: "PNG"}
 
 
 def picture(data: bytes, size: int | None = None) -> Picture:
@@ -41,11 +43,11 @@ def picture(data: bytes, size: int | None = None) -> Picture:
 def jpeg(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a JPEG.
 
-    Its segments are walked up to the first frame header; that of a thumbnail is inside of APP1.
+    Its segments are walked up to the picture; the frame header of a thumbnail is inside of APP1.
     ITU-T T.81, B.1.1 (markers, fill bytes) and B.2.2 (frame header); Exif (CIPA DC-008), 4.7.2.
     """
     what = "the frame header, which has its size,"
-    at, orientation = 2, 0
+    at, width, height, orientation = 2, 0, 0, 0
     for _ in range(PARTS):
         mark, code = source.need(at, 2, what)
         is_marker = mark == 0xFF and 0x00 < code < 0xFF
@@ -55,31 +57,39 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
         if code in (SOS, EOI):
             break
         length = big(source.need(at, 2, what))
-        if code in FRAME_HEADERS:
+        if code in FRAME_HEADERS and not height:
             height, width = struct.unpack(">HH", source.need(at + 3, 4, what))
+            what = "the picture"
             if not height:
                 raise NotTaken("it is a JPEG picture that tells its height only at its end (DNL)")
-            return width, height, orientation or 1
         if length < 2:
             break
         if code == APP1 and not orientation and source.at(at + 2, 6) == EXIF:
             orientation = exif_orientation(source, at + 2, at + length)
         at += length
-    raise NotTaken("it is a JPEG picture that is broken: it has no frame header")
+    if height and code == SOS:
+        return width, height, orientation or 1
+    missing = "picture" if height else "frame header"
+    raise NotTaken(f"it is a JPEG picture that is broken: it has no {missing}")
 
 
 def png(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a PNG.
 
     The heads of its chunks are walked to the last, since eXIf may stand behind the picture itself.
-    PNG (Third Edition), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
+    PNG (Third Edition), 5.2 (signature), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
     """
+    if source.need(0, 8, "the picture") != b"\x89PNG\r\n\x1a\n":
+        raise NotTaken("it is a PNG picture that is damaged, as a transfer in text mode does it")
     at, size, orientation = 8, b"", 1
     for _ in range(PARTS):
         # Behind IHDR there must be something, at least: 33 is where that ends.
         head = source.at(at, 8) if at > 33 else source.need(at, 8, "the picture")
         if len(head) < 8 or head[4:] == b"IEND":
             break
+        if head[4:] == b"CgBI":
+            its = "it is a PNG picture of an iPhone's app (CgBI)"
+            raise NotTaken(f"{its}, which decoders do not read")
         end = at + 12 + big(head[:4])
         if head[4:] == b"IHDR" and not size:
             size = source.need(at + 8, 8, "its size (IHDR)")
@@ -97,10 +107,24 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
     Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     """
     head = source.need(0, 26, "its size")
-    source.check_end(little(head[2:6]), "the picture")
-    if little(head[14:18]) == 12:
-        return little(head[18:20]), little(head[20:22]), 1
-    width, height = struct.unpack("<ii", head[18:26])
+    whole, _, offset, header = struct.unpack("<4I", head[2:18])
+    if header == 12:
+        width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
+    else:
+        fields = source.need(18, 20, "its size")
+        width, height, _, bits, packed, size = struct.unpack("<iiHHII", fields)
+    if packed in HELD_IN_BMP:
+        its = f"it is a BMP picture that holds a {HELD_IN_BMP[packed]}"
+        raise NotTaken(f"{its}, which decoders do not read")
+    if packed > 3 or bits not in (1, 4, 8, 16, 24, 32):
+        its = f"{bits} bits a pixel, packed in way {packed}"
+        raise NotTaken(f"it is a BMP picture that is broken: {its}")
+    # The last row may lack the bytes that make it a multiple of 4; how long packed rows are, only
+    # two fields tell, and one of them is wrong at times.
+    pixels = (abs(height) - 1) * ((width * bits + 31) // 32 * 4) + (width * bits + 7) // 8
+    is_packed = packed in (1, 2)
+    end = min(offset + size, whole) if is_packed else max(offset, 14 + header) + pixels
+    source.check_end(end, "the picture")
     return max(width, 0), abs(height), 1
 
 
@@ -120,15 +144,15 @@ def webp(source: Beginning) -> tuple[int, int, int]:
         return little(body[6:8]) & 0x3FFF, little(body[8:10]) & 0x3FFF, 1
     if name != b"VP8X":
         raise NotTaken("it is a WebP picture that is broken: it begins with no VP8, VP8L or VP8X")
-    at, orientation = 12, 1
+    at, end, orientation = 12, 8 + little(head[4:8]), 1
     for _ in range(PARTS if first & 0x08 else 0):  # the flag that says that there is EXIF
-        chunk = source.at(at, 8)
-        length = little(chunk[4:])
-        if chunk[:4] == b"EXIF":
-            orientation = exif_orientation(source, at + 8, at + 8 + length)
-        if chunk[:4] == b"EXIF" or len(chunk) < 8:
+        if at + 8 > end:
             break
-        at += 8 + length + length % 2
+        chunk = source.need(at, 8, "its EXIF")
+        start, at = at + 8, at + 8 + little(chunk[4:]) + chunk[4] % 2
+        if chunk[:4] == b"EXIF":
+            orientation = exif_orientation(source, start, at)
+            break
     return little(body[4:7]) + 1, little(body[7:10]) + 1, orientation
 
 
@@ -140,6 +164,7 @@ def exif_orientation(source: Beginning, start: int, end: int) -> int:
 
     Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
     """
+    source.need(start, min(end, source.size) - start, "its EXIF")
     if source.at(start, 6) == EXIF:  # the rule in a JPEG, elsewhere a common mistake
         start += 6
     head = source.at(start, 8) if start + 8 <= end else b""
@@ -151,7 +176,7 @@ def exif_orientation(source: Beginning, start: int, end: int) -> int:
     entries = source.at(ifd + 2, min(12 * count, end - ifd - 2))
     for at in range(0, len(entries), 12):
         if number(entries[at : at + 2]) == 0x0112:
-            value = number(entries[at + 8 : at + 10])
-            is_short = number(entries[at + 2 : at + 4]) == 3
-            return value if is_short and 1 <= value <= 8 else 1
+            length = WHOLE_NUMBERS.get(number(entries[at + 2 : at + 4]), 0)
+            value = number(entries[at + 8 : at + 8 + length])
+            return value if 1 <= value <= 8 else 1
     return 1
