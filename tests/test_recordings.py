@@ -5,7 +5,7 @@ import struct
 import time
 import unittest
 
-import support  # noqa: F401
+from support import FIXTURES
 from support.media import (
     COVER,
     FRAME,
@@ -31,6 +31,7 @@ from support.media import (
     wav,
 )
 
+from aliyun_emo.kinds import NotTaken
 from aliyun_emo.recordings import recording
 
 
@@ -46,10 +47,17 @@ class Wav(MediaCase):
             ("8 bits", [fmt(bits=8), sound], 2),
             ("24 bits", [fmt(bits=24, channels=2, rate=44100), (b"data", bytes(5292))], 0.02),
             ("20 bits in 3 bytes", [fmt(bits=20, block=3), (b"data", bytes(24_000))], 1),
+            ("24 bits in 4 bytes", [fmt(bits=24, block=4), sound], 0.5),
+            ("24 bits in 8 bytes, stereo", [fmt(bits=24, channels=2, block=8), sound], 0.25),
+            ("24 bits in 4 bytes, extensible", [extensible(1, block=4), sound], 0.5),
+            ("24 bits of 4 channels", [fmt(bits=24, channels=4), (b"data", bytes(24_000))], 0.25),
+            ("16 bits in 4 bytes", [fmt(block=4), sound], 1),
             ("32 bits", [fmt(bits=32), sound], 0.5),
             ("float", [fmt(3, bits=32), sound], 0.5),
             ("float of 64 bits", [fmt(3, bits=64), sound], 0.25),
             ("A-law", [fmt(6, bits=8), sound], 2),
+            ("A-law of 0 bits", [fmt(6, bits=0, block=1), sound], 2),
+            ("mu-law of 16 bits", [fmt(7), sound], 2),
             ("mu-law", [fmt(7, bits=8, extra=b"\0\0"), (b"fact", bytes(4)), sound], 2),
             ("extensible", [extensible(1), (b"data", bytes(24_000))], 1),
             ("extensible float", [extensible(3, bits=32, byte_rate=1), sound], 0.5),
@@ -66,6 +74,10 @@ class Wav(MediaCase):
                            (b"fact", struct.pack("<I", 8120)), (b"data", bytes(1690))], 1.015),
             ("GSM, fact lies", [fmt(0x31, bits=0, block=65, byte_rate=1625),
                                 (b"fact", b"\xff" * 4), (b"data", bytes(1625))], 1),
+            ("GSM at another rate", [fmt(0x31, rate=44100, bits=0, block=65, byte_rate=1625),
+                                     (b"data", bytes(6500))], 32_000 / 44100),
+            ("GSM, all but its rate is 0", [fmt(0x31, bits=0, block=0, byte_rate=0),
+                                            (b"data", bytes(1625))], 1),
             ("G.726, no fact", [fmt(0x45, bits=4, block=1, byte_rate=4000), sound], 4),
             ("only fact", [fmt(0x45, bits=4, block=1, byte_rate=0),
                            (b"fact", struct.pack("<I", 800)), (b"data", second)], 0.1),
@@ -73,6 +85,56 @@ class Wav(MediaCase):
         ):  # fmt: skip
             with self.subTest(name):
                 self.assertAlmostEqual(self.wav(*chunks), expected, places=9)
+
+    def test_a_tenth_of_a_second_may_be_missing(self):
+        ima = struct.pack("<HH", 2, 505)
+        for name, layout, byte_rate in (
+            ("16 bits", fmt(), 16_000),
+            ("24 bits in 4 bytes, a wrong rate", fmt(bits=24, block=4, byte_rate=9), 32_000),
+            ("IMA ADPCM", fmt(0x11, bits=4, block=256, byte_rate=9, extra=ima), 8000 / 505 * 256),
+            ("GSM", fmt(0x31, rate=44100, bits=0, block=65, byte_rate=1625), 44100 / 320 * 65),
+            ("G.726", fmt(0x45, bits=4, block=1, byte_rate=4000), 4000),
+        ):
+            data = wav(layout, (b"data", bytes(int(byte_rate) * 2)))
+            expected = self.seconds(data, form="wav")
+            length = int(byte_rate * 2)
+            with self.subTest(name):
+                more = patched(data, b"data", length + int(byte_rate * 0.099))
+                self.assertAlmostEqual(self.seconds(more, form="wav"), expected, delta=0.01)
+                with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
+                    recording(patched(data, b"data", length + int(byte_rate * 0.101) + 1))
+        fact = b"fact", struct.pack("<I", 16_000)
+        data = wav(fmt(0x45, bits=4, block=1, byte_rate=4000), fact, (b"data", bytes(4500)))
+        with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
+            recording(patched(data, b"data", 8000))
+        data = wav(fmt(0x55, rate=44100, block=1, byte_rate=8000), (b"data", MP3))
+        self.assertAlmostEqual(self.seconds(patched(data, b"data", len(MP3) + 700), form="wav"),
+                               100 / SECOND)  # fmt: skip
+
+    def test_what_no_decoder_reads(self):
+        for channels, code, bits, told in (
+            (0, 1, 16, "0 channels, 16 bits a sample"),
+            (0, 6, 8, "0 channels, 8 bits a sample"),
+            (0, 0x31, 0, "0 channels, 0 bits a sample"),
+            (1, 1, 0, "1 channels, 0 bits a sample"),
+            (2, 1, 33, "2 channels, 33 bits a sample"),
+            (2, 1, 65535, "2 channels, 65535 bits a sample"),
+            (1, 3, 0, "1 channels, 0 bits a sample"),
+            (1, 3, 16, "1 channels, 16 bits a sample"),
+        ):
+            with self.subTest(told, code=code):
+                data = wav(fmt(code, channels, bits=bits, block=4), (b"data", SOUND))
+                self.refuse(recording, data, f"it is a WAV recording that is broken: {told}")
+        self.assertEqual(self.wav(fmt(bits=64), (b"data", SOUND)), 0.25)
+
+    def test_files_of_others(self):
+        for name, seconds in (
+            ("wav-24-in-4-bytes.wav", 0.25),
+            ("wav-gsm-44100.wav", 44160 / 44100),
+        ):
+            with self.subTest(name):
+                data = (FIXTURES / "media" / name).read_bytes()
+                self.assertAlmostEqual(self.seconds(data, form="wav"), seconds)
 
     def test_a_length_that_a_pipe_cannot_know(self):
         for size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF - 36):
@@ -104,8 +166,8 @@ class Wav(MediaCase):
     def test_cut_short_or_broken(self):
         broken = "it is a WAV recording that is broken: "
         for name, data, message in (
-            ("its data", PCM[:-1],
-             "it is cut short: the sound goes on to byte 16044, the file to 16043"),
+            ("its data", PCM[:-1601],
+             "it is cut short: the sound goes on to byte 16044, the file to 14443"),
             ("before its data", PCM[:36], "it is cut short: the sound (the data chunk) is missing"),
             ("in its layout", PCM[:30],
              "it is cut short: the layout of its sound (the fmt chunk) is missing"),
@@ -118,7 +180,7 @@ class Wav(MediaCase):
             ("rate 0", wav(fmt(rate=0), (b"data", SOUND)),
              "it is a WAV recording with no sound in it"),
             ("all 0", wav((b"fmt ", bytes(16)), (b"data", SOUND)),
-             "it is a WAV recording with no sound in it"),
+             broken + "0 channels, 0 bits a sample"),
             ("no MP3 inside", wav(fmt(0x55, block=1), (b"data", SOUND)),
              "it is a WAV recording with no sound in it"),
         ):  # fmt: skip
@@ -223,8 +285,8 @@ class HeadOnly(MediaCase):
                 self.refuse(recording, data, message, size=99_999)
 
     def test_cut_short_all_the_same(self):
-        message = "it is cut short: the sound goes on to byte 16044, the file to 16043"
-        self.refuse(recording, PCM[:50], message, size=len(PCM) - 1)
+        message = "it is cut short: the sound goes on to byte 16044, the file to 14443"
+        self.refuse(recording, PCM[:50], message, size=len(PCM) - 1601)
 
 
 class Limits(MediaCase):

@@ -38,10 +38,14 @@ def recording(data: bytes, size: int | None = None) -> Recording:
     raise NotTaken(f"it is {kind.name} recording with no sound in it")
 
 
-# Codes of a WAV's format: those whose samples are bytes each, and of ADPCM, which has blocks.
-PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM, MP3_INSIDE = 1, 2, 3, 6, 7, 0x11, 0x55
+# Codes of a WAV's format: those whose samples are bytes each, and those that have blocks of them.
+PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM, GSM, MP3_INSIDE = 1, 2, 3, 6, 7, 0x11, 0x31, 0x55
+BITS = {PCM: (*range(1, 33), 64), FLOAT: (32, 64)}  # of a sample, as decoders take them
+COUNTED = (PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM)  # exactly, by their bytes
 EXTENSIBLE = 0xFFFE  # the code stands further on
 STREAMED = 0x7FFF0000  # what writes to a pipe gives a length of 0, or one from here on up
+BROKEN = "it is a WAV recording that is broken"
+MISSING = 0.1  # seconds that may be missing at the end: decoders play what is there
 
 
 def wav_seconds(source: Beginning, start: int) -> float:
@@ -54,20 +58,28 @@ def wav_seconds(source: Beginning, start: int) -> float:
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
     if code == EXTENSIBLE:
         code = little(layout[24:26])
+    if not channels or bits not in BITS.get(code, (bits,)):
+        raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
+    there = min(length, source.size - at)
     if code == MP3_INSIDE:
-        return mp3_seconds(source, at, at + length)
-    in_block = little(layout[18:20]) if code in (MS_ADPCM, IMA_ADPCM) else 0
-    if code in (PCM, FLOAT, A_LAW, MU_LAW):
-        block = channels * ((bits + 7) // 8) or block
-        in_block = 1
-    if in_block and block:
-        samples = length // block * in_block
-    by_count = float(samples / rate if rate else 0)
-    by_length = float(length / byte_rate if byte_rate else 0)
-    if in_block or not by_length:
-        return by_count
-    # The count of a fact chunk is more exact for a codec, where it does not lie.
-    return by_count if by_length / 2 < by_count < by_length * 2 else by_length
+        return mp3_seconds(source, at, at + there)
+    in_block, pace = little(layout[18:20]), rate  # samples of a block, and a second
+    if code in (PCM, FLOAT):
+        is_wide = bits == 24 and block == 4 * channels
+        block, in_block = 4 * channels if is_wide else (bits + 7) // 8 * channels, 1
+    elif code in (A_LAW, MU_LAW):
+        block, in_block = channels, 1
+    elif code == GSM:
+        block, in_block = block or 65, in_block or 320
+    elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and in_block):
+        block, in_block, pace = 1, 1, byte_rate
+    if (length - there) * in_block > MISSING * block * pace:
+        source.check_end(at + length, "the sound")
+    by_length = float(there // block * in_block / pace if pace else 0)
+    by_count = float(samples / rate if rate and code not in COUNTED else 0)
+    if by_length and not by_length / 2 < by_count < by_length * 2:
+        return by_length
+    return by_count  # that of a fact chunk is more exact for a codec, where it does not lie
 
 
 def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
@@ -75,7 +87,6 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
 
     How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
     """
-    broken = "it is a WAV recording that is broken"
     at, layout, samples, long_length = start + 12, b"", 0, 0
     for _ in range(PARTS):
         head = source.need(at, 8, "the sound (the data chunk)")
@@ -95,15 +106,14 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
         if length % 2 and source.at(at, 4) not in (b"data", b"fmt ", b"fact", b"LIST"):
             at += 1
     else:
-        raise NotTaken(f"{broken}: no sound in its first {PARTS} chunks")
+        raise NotTaken(f"{BROKEN}: no sound in its first {PARTS} chunks")
     if len(layout) < 16:
-        raise NotTaken(f"{broken}: no layout (fmt) before its sound")
+        raise NotTaken(f"{BROKEN}: no layout (fmt) before its sound")
     there = source.size - at
     if length == 0xFFFFFFFF and long_length:
         length = long_length
     if not length or (length > there and length >= STREAMED):
         length = there
-    source.check_end(at + length, "the sound")
     return at, length, layout, samples
 
 
