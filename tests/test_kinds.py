@@ -11,6 +11,7 @@ from support.media import (
     OTHERS,
     PICTURES,
     RECORDINGS,
+    SHORTCUTS,
     VIDEOS,
     MediaCase,
 )
@@ -35,6 +36,12 @@ class Others(MediaCase):
                     self.refuse(picture, data, message, bool(for_picture))
                     message = f"it is {name}, not {for_recording or 'a recording'}"
                     self.refuse(recording, data, message, bool(for_recording))
+
+    def test_shortcuts(self):
+        for data in SHORTCUTS:
+            for call in (picture, recording):
+                with self.subTest(data[:20]):
+                    self.refuse(call, data, "it is a shortcut to the file, not the file")
 
     def test_empty(self):
         for call in (picture, recording):
@@ -73,6 +80,7 @@ class Fuzz(MediaCase):
         *PICTURES.values(),
         *RECORDINGS.values(),
         *(row[1] for row in OTHER_PICTURES + OTHER_RECORDINGS + VIDEOS + OTHERS),
+        *SHORTCUTS,
     ]
 
     def check(self, data, size=None):

@@ -207,6 +207,18 @@ OTHER_PICTURES = (
     ("a JPEG XL picture", b"\0\0\0\x0cJXL \r\n\x87\n"),
     ("a JPEG 2000 picture", b"\0\0\0\x0cjP  \r\n\x87\n"),
     ("a JPEG 2000 picture", b"\xff\x4f\xff\x51\0\x2f"),
+    ("a TGA picture", b"\0\0\2\0\0\0\0\0\0\0\0\0\x28\0\x18\0\x18\0\x40\x80\xff"),
+    ("a TGA picture", b"\x1a\0\x0a\0\0\0\0\0\0\0\x18\0\x28\0\x18\0\x20\x28made by a program"),
+    ("a TGA picture", b"\0\1\1\0\0\0\1\x18\0\0\0\0\x28\0\x18\0\x08\0\x40\x80\xff"),
+    *(("a PPM picture", b"P%d\n40 24\n255\n\0\x80\xff" % n) for n in range(1, 8)),
+    ("a PPM picture", b"P6 40 24 255\n\0\x80\xff"),
+    ("a PPM picture", b"P3\n# made by a program\n40 24\n255\n0 0 0\n"),
+    ("a PCX picture", b"\x0a\5\1\x08\0\0\0\0\x27\0\x17\0"),
+    ("an EPS picture", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
+    ("an EPS picture", b"\xc5\xd0\xd3\xc6\x1e\0\0\0"),
+    ("a DDS picture", b"DDS \x7c\0\0\0\7\x10"),
+    ("an XBM picture", b"#define me_width 40\n#define me_height 24\nstatic char me_bits[] = {"),
+    ("an XBM picture", b"/* made by a program */\n#define _width 40\n"),
 )
 OTHER_RECORDINGS = (
     ("an M4A recording", b"\0\0\0\x20ftypM4A \0\0\2\0"),
@@ -224,6 +236,26 @@ OTHER_RECORDINGS = (
     ("an AU recording", b".snd\0\0\0\x18"),
     ("an AC-3 recording", b"\x0b\x77\xa0\x01"),
     ("a SILK recording", b"\x02#!SILK_V3\x0c\0"),
+    *(
+        (f"{name} recording", data + behind)
+        for name, behind in (
+            ("a Monkey's Audio (APE)", b"MAC \x96\x0f\0\0\x34\0\0\0"),
+            ("a Monkey's Audio (APE)", b"MAC \x6e\x0f\xd0\x07\0\0"),
+            ("a WavPack", b"wvpk\x8a\1\0\0\x10\4"),
+            ("a TTA", b"TTA1\1\0\1\0\x10\0"),
+            ("a TAK", b"tBaK\1\x0f\0\0"),
+            ("a Musepack", b"MP+\x07\x0c\0"),
+            ("a Musepack", b"MP+\x17\x0c\0"),
+            ("a Musepack", b"MPCKSH"),
+            ("a DSD (DSF or DFF)", b"DSD \x1c\0\0\0\0\0\0\0"),
+            ("a DSD (DSF or DFF)", b"FRM8\0\0\0\0\0\0\1\0DSD FVER"),
+            ("a W64", b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"),
+            ("a RealAudio", b".ra\xfd\0\3"),
+            ("a DTS", b"\x7f\xfe\x80\1\xfc"),
+            ("an AAC", b"ADIF\0\x20"),
+        )
+        for data in (b"", id3())
+    ),
     ("a big-endian WAV recording", b"RIFX\0\0\0\x24WAVEfmt "),
     ("an MP1 (MPEG layer I) recording", frame(layer=1) * 4),
     ("an MP2 (MPEG layer II) recording", frame(layer=2) * 4),
@@ -238,6 +270,7 @@ VIDEOS = (
     ("an Ogg recording or video", b"OggS\0\2".ljust(27, b"\0") + b"\x2a\x80theora"),
     ("a WMA recording or WMV video", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9"),
     ("a WebM or Matroska video", b"\x1a\x45\xdf\xa3\x9f\x42\x86"),
+    ("a RealAudio recording or RealMedia video", b".RMF\0\0\0\x12\0\1"),
     ("an AVI video", b"RIFF\0\1\0\0AVI LIST"),
     ("an FLV video", b"FLV\1\5\0\0\0\x09"),
     ("an MPEG video", b"\0\0\1\xba\x44\0\4"),
@@ -255,6 +288,19 @@ OTHERS = (
     ("plain text", "一张照片".encode()[:-1]),
     ("plain text", "语音".encode("gb18030") * 40),
     ("plain text", b"BM is how a bitmap begins"),
+    ("plain text", b"MAC is a computer, wvp a name, TTA another, P6 a number"),
+    ("plain text", b"P1 is what we do first\n2 comes then\n"),
+    ("plain text", b"TTA1 is no track"),
+    ("plain text", b"#define WIDTH 40\nint main() { return WIDTH; }\n"),
+    ("a 7-Zip or RAR archive", b"7z\xbc\xaf\x27\x1c\0\4"),
+    ("a 7-Zip or RAR archive", b"Rar!\x1a\7\1\0"),
+    ("an older Office document", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ("a companion that macOS writes (its name begins with ._)", b"\0\5\x16\7\0\2\0\0Mac OS X"),
+    (
+        "a pointer of Git LFS (get the file by: git lfs pull)",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+    ),
+    ("a binary file damaged by a transfer as text", b"\xef\xbf\xbd" * 4 + b"\0\x10JFIF"),
     ("plain text", b"ID3 is a tag of recordings"),
     ("a MIDI file, notes without sound", b"MThd\0\0\0\6\0\1"),
     ("a PDF document", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3"),
@@ -264,6 +310,22 @@ OTHERS = (
     ("something unknown", NOISE),
     ("something unknown", FRAME + bytes(9)),
     ("something unknown", b"\x7fELF\2\1\1" + bytes(60) + b"\xff\xff\x25\xc2\x3f\0" * 300),
+)
+
+
+# What systems write that leads to another file.
+SHORTCUTS = (
+    b"L\0\0\0\1\x14\2\0\0\0\0\0\xc0\0\0\0\0\0\0\x46",  # .lnk
+    b"[InternetShortcut]\r\nURL=file:///C:/me.png\r\n",  # .url
+    b"[{000214A0-0000-0000-C000-000000000046}]\r\nProp3=19,2\r\n[InternetShortcut]\r\nURL=a\r\n",
+    "\ufeff[InternetShortcut]\r\nURL=a\r\n".encode("utf-16-le"),
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" '
+    b'"http://www.apple.com/DTDs/PropertyList-1.0.dtd">\n'
+    b'<plist version="1.0">\n<dict>\n\t<key>URL</key>\n',  # .webloc
+    b"bplist00\xd1\1\2SURL_\x10\x17https://example.com/",
+    b"[Desktop Entry]\nVersion=1.0\nType=Link\nURL=file:///me.png\n",  # .desktop
+    b"#!/usr/bin/env xdg-open\n[Desktop Entry]\nType=Link\n",
+    b"book\0\0\0\0mark\0\0\0\0\x38\0\0\0",  # an alias of macOS
 )
 
 

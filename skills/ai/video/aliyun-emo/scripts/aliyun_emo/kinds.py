@@ -9,61 +9,82 @@ import codecs
 import re
 from collections import namedtuple
 from functools import partial
-from typing import Any
 
 from aliyun_emo.mpeg import FIRST_WITHIN, LAYERS, MARGIN, Frames, is_free_format, tag_length
 
 PICTURE, RECORDING, VIDEO, OTHER = "picture", "recording", "video", ""
 TAKEN = {PICTURE: "JPEG, PNG, BMP or WebP", RECORDING: "WAV or MP3"}
 
-# Name and sort of a format; offsets, and what shows it there. The first that fits counts.
-SIGNATURES: tuple[tuple[Any, ...], ...] = (
-    ("a JPEG", PICTURE, 0, b"\xff\xd8\xff"),
-    ("a PNG", PICTURE, 0, (b"\x89PNG", b"\tPNG", b"\xc2\x89PNG", b"\xef\xbf\xbdPNG")),  # or damaged
-    ("a BMP", PICTURE, 0, b"BM", 15, b"\0\0\0"),  # its second header has less than 256 bytes
-    ("a WebP", PICTURE, 0, b"RIFF", 8, b"WEBP"),
-    ("a WAV", RECORDING, 0, (b"RIFF", b"RF64", b"BW64"), 8, b"WAVE"),
-    ("a HEIC", PICTURE, 4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")),
-    ("an AVIF", PICTURE, 4, b"ftypavi"),
-    ("a GIF", PICTURE, 0, b"GIF8"),
-    ("a TIFF or camera raw", PICTURE, 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    ("a camera raw", PICTURE, 4, b"ftypcrx"),
-    ("a Photoshop (PSD)", PICTURE, 0, b"8BPS"),
-    ("an ICO", PICTURE, 0, b"\0\0\1\0", 5, b"\0", 9, b"\0"),
-    ("a JPEG XL", PICTURE, 0, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
-    ("a JPEG 2000", PICTURE, 0, (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
-    ("an M4A", RECORDING, 4, (b"ftypM4A", b"ftypM4B")),
-    ("a 3GP", VIDEO, 4, b"ftyp3g"),
-    ("a MOV", VIDEO, 4, (b"ftypqt", b"moov", b"mdat", b"wide")),
-    ("an M4A recording or MP4", VIDEO, 4, b"ftyp"),  # voice recorders write isom and mp42 as well
-    ("an AMR", RECORDING, 0, b"#!AMR"),
-    ("an Opus", RECORDING, 0, b"OggS", 28, b"OpusHead"),
-    ("an Ogg Vorbis", RECORDING, 0, b"OggS", 28, b"\x01vorbis"),
-    ("an Ogg recording or", VIDEO, 0, b"OggS"),
-    ("a FLAC", RECORDING, 0, b"fLaC"),
-    ("an AAC", RECORDING, 0, (b"\xff\xf1", b"\xff\xf9", b"\xff\xf0", b"\xff\xf8")),  # ADTS
-    ("an AIFF", RECORDING, 0, b"FORM", 8, b"AIF"),
-    ("a CAF", RECORDING, 0, b"caff"),
-    ("an AU", RECORDING, 0, b".snd"),
-    ("an AC-3", RECORDING, 0, b"\x0b\x77"),
-    ("a SILK", RECORDING, 0, (b"#!SILK", b"\x02#!SILK")),  # voice messages of WeChat
-    ("a big-endian WAV", RECORDING, 0, b"RIFX", 8, b"WAVE"),
-    ("a WMA recording or WMV", VIDEO, 0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
-    ("a WebM or Matroska", VIDEO, 0, b"\x1a\x45\xdf\xa3"),
-    ("an AVI", VIDEO, 0, b"RIFF", 8, b"AVI "),
-    ("an FLV", VIDEO, 0, b"FLV\1"),
-    ("an MPEG", VIDEO, 0, b"\0\0\1\xba"),
-    ("an MPEG", VIDEO, 0, b"G", 188, b"G", 376, b"G", 564, b"G"),
-    ("a MIDI file, notes without sound", OTHER, 0, b"MThd"),
-    ("a PDF document", OTHER, 0, b"%PDF"),
-    ("a ZIP archive or an Office document", OTHER, 0, (b"PK\3\4", b"PK\5\6")),
-    ("a gzip archive", OTHER, 0, b"\x1f\x8b"),
+STORE_ERROR, SHORTCUT = "an XML error of a store", "a shortcut to the file"
+# Name and sort of a format, and the pattern that it begins with. The first that fits counts.
+SIGNATURES = (
+    ("a JPEG", PICTURE, rb"\xff\xd8\xff"),
+    ("a PNG", PICTURE, rb"(\x89|\x09|\xc2\x89|\xef\xbf\xbd)PNG"),  # or one that is damaged
+    ("a BMP", PICTURE, rb"BM.{13}\0\0\0"),  # its second header has less than 256 bytes
+    ("a WebP", PICTURE, rb"RIFF....WEBP"),
+    ("a WAV", RECORDING, rb"(RIFF|RF64|BW64)....WAVE"),
+    ("a HEIC", PICTURE, rb"....ftyp(hei|hev|mif1|msf1)"),
+    ("an AVIF", PICTURE, rb"....ftypavi"),
+    ("a GIF", PICTURE, rb"GIF8"),
+    ("a TIFF or camera raw", PICTURE, rb"II[*+]\0|MM\0[*+]"),
+    ("a camera raw", PICTURE, rb"....ftypcrx"),
+    ("a Photoshop (PSD)", PICTURE, rb"8BPS"),
+    ("an ICO", PICTURE, rb"\0\0\x01\0.\0...\0"),
+    ("a JPEG XL", PICTURE, rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a JPEG 2000", PICTURE, rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "),
+    ("a PPM", PICTURE, rb"P[1-7]\s+(#|\d+\s+\d+\s|WIDTH)"),
+    ("a PCX", PICTURE, rb"\x0a[\0\2-\5]\x01[\1\2\4\x08]"),
+    ("an EPS", PICTURE, rb"%!PS-Adobe|\xc5\xd0\xd3\xc6"),
+    ("a DDS", PICTURE, rb"DDS \x7c\0\0\0"),
+    ("an XBM", PICTURE, rb"(/\*.*?\*/\s*)?#define \w*_width \d"),
+    ("a TGA", PICTURE, rb".(\0[\2\3\n\v]\0{5}|\x01[\1\t].{4}[\x18 ]).{8}[\x08\x10\x18 ]"),
+    ("an M4A", RECORDING, rb"....ftypM4[AB]"),
+    ("a 3GP", VIDEO, rb"....ftyp3g"),
+    ("a MOV", VIDEO, rb"....(ftypqt|moov|mdat|wide)"),
+    ("an M4A recording or MP4", VIDEO, rb"....ftyp"),  # voice recorders write isom and mp42 as well
+    ("an AMR", RECORDING, rb"#!AMR"),
+    ("an Opus", RECORDING, rb"OggS.{24}OpusHead"),
+    ("an Ogg Vorbis", RECORDING, rb"OggS.{24}\x01vorbis"),
+    ("an Ogg recording or", VIDEO, rb"OggS"),
+    ("a FLAC", RECORDING, rb"fLaC"),
+    ("an AAC", RECORDING, rb"\xff[\xf0\xf1\xf8\xf9]|ADIF"),  # ADTS, ADIF
+    ("an AIFF", RECORDING, rb"FORM....AIF"),
+    ("a CAF", RECORDING, rb"caff"),
+    ("an AU", RECORDING, rb"\.snd"),
+    ("an AC-3", RECORDING, rb"\x0b\x77"),
+    ("a DTS", RECORDING, rb"\x7f\xfe\x80\x01"),
+    ("a SILK", RECORDING, rb"\x02?#!SILK"),  # voice messages of WeChat
+    ("a big-endian WAV", RECORDING, rb"RIFX....WAVE"),
+    ("a W64", RECORDING, rb"riff\x2e\x91\xcf\x11"),
+    ("a Monkey's Audio (APE)", RECORDING, rb"MAC .[\x0e\x0f]"),
+    ("a WavPack", RECORDING, rb"wvpk.{5}\x04"),
+    ("a TTA", RECORDING, rb"TTA1[\1-\3]\0"),
+    ("a TAK", RECORDING, rb"tBaK"),
+    ("a Musepack", RECORDING, rb"MP\+[\x07\x17]|MPCK"),
+    ("a DSD (DSF or DFF)", RECORDING, rb"DSD \x1c\0|FRM8.{8}DSD "),
+    ("a RealAudio", RECORDING, rb"\.ra\xfd"),
+    ("a RealAudio recording or RealMedia", VIDEO, rb"\.RMF"),
+    ("a WMA recording or WMV", VIDEO, rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    ("a WebM or Matroska", VIDEO, rb"\x1a\x45\xdf\xa3"),
+    ("an AVI", VIDEO, rb"RIFF....AVI "),
+    ("an FLV", VIDEO, rb"FLV\x01"),
+    ("an MPEG", VIDEO, rb"\0\0\x01\xba|(G.{187}){3}G"),
+    ("a MIDI file, notes without sound", OTHER, rb"MThd"),
+    ("a PDF document", OTHER, rb"%PDF"),
+    ("a ZIP archive or an Office document", OTHER, rb"PK(\x03\x04|\x05\x06)"),
+    ("an older Office document", OTHER, rb"\xd0\xcf\x11\xe0"),
+    ("a gzip archive", OTHER, rb"\x1f\x8b"),
+    ("a 7-Zip or RAR archive", OTHER, rb"7z\xbc\xaf|Rar!\x1a"),
+    (SHORTCUT, OTHER, rb"L\0\0\0\x01\x14\x02\0|book\0{4}mark|bplist00\xd1\x01\x02SURL"),
+    ("a companion that macOS writes (its name begins with ._)", OTHER, rb"\0\x05\x16\x07"),
+    ("a pointer of Git LFS (get the file by: git lfs pull)", OTHER, rb"version https://git-lfs"),
+    ("a binary file damaged by a transfer as text", OTHER, rb"(\xef\xbf\xbd)+\0"),
 )
-STORE_ERROR = "an XML error of a store"
 # The same of texts that begin with "<": what comes first in them, in lower case.
-MARKUP: tuple[tuple[Any, ...], ...] = (
+MARKUP = (
     ("a web page", OTHER, ("<!doctype html", "<html", "<head", "<body", "<script")),
     (STORE_ERROR, OTHER, ("<error>", "<error ")),
+    (SHORTCUT, OTHER, ("<key>url</key>",)),
     ("an SVG", PICTURE, ("<svg",)),
 )
 
@@ -127,10 +148,8 @@ def kind_of(file: Beginning) -> Kind:
         start += tag
         file.need(start, 1, "the sound behind its tag")
     head = file.at(start, 1024)
-    for name, sort, *shown in SIGNATURES:
-        if start and sort == PICTURE:
-            continue  # tags stand before recordings only
-        if all(head.startswith(magic, at) for at, magic in zip(shown[::2], shown[1::2])):
+    for name, sort, pattern in SIGNATURES:  # tags stand before recordings only
+        if re.match(pattern, head, re.DOTALL) and not (start and sort == PICTURE):
             return Kind(name, sort, start)
     if text := text_in(head):
         return text_kind(text)
@@ -167,6 +186,8 @@ def text_kind(text: str) -> Kind:
             words = ": ".join(filter(None, (words_in(text, tag) for tag in ("Code", "Message"))))
             name += f" ({words})" if words else ""
         return Kind(name, sort, 0)
+    if re.search(r"^\[(internetshortcut|desktop entry)\]", lower, re.MULTILINE):
+        return Kind(SHORTCUT, OTHER, 0)
     is_json = "".join(lower.split())[:2] in ('{"', "{}", "[{", '["', "[[", "[]")
     return Kind("JSON" if is_json else "plain text", OTHER, 0)
 
@@ -184,4 +205,5 @@ def refusal(kind: Kind, wanted: str) -> NotTaken:
     # A converter takes the sound out of a video as well.
     convertible = kind.sort == wanted or (kind.sort, wanted) == (VIDEO, RECORDING)
     instead = TAKEN[wanted] if convertible else f"a {wanted}"
+    instead = "the file" if kind.name == SHORTCUT else instead
     return NotTaken(f"it is {kind.name} {kind.sort}".rstrip() + f", not {instead}", convertible)
