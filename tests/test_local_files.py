@@ -25,6 +25,7 @@ from support import (
     SCRIPTS,
     Case,
     arguments,
+    emo,
     without_root,
 )
 from support.links import WITH_A_SECRET
@@ -36,6 +37,7 @@ from support.media import (
     PICTURES,
     RECORDINGS,
     SECOND,
+    SHORTCUTS,
     VIDEOS,
     app1,
     bmp,
@@ -57,7 +59,7 @@ from support.service import SPEECH, policy
 from support.service_case import FILE
 from support.upload_case import DETECT, UploadCase, digest_of
 
-from aliyun_emo import local_files
+from aliyun_emo import local_files, subjects
 
 POSIX = os.name == "posix"
 PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
@@ -644,11 +646,26 @@ class Pasted(LocalCase):
             ("my portrait.png ", "my portrait.png"),
             ("my\\ portrait.png", "my portrait.png"),
             (home, os.path.join(str(self.folder), "my portrait.png")),
+            (f"'{home}'", os.path.join(str(self.folder), "my portrait.png")),
+            ("$HOME/my portrait.png", f"{self.folder}/my portrait.png"),
+            ('"${HOME}/my portrait.png"', f"{self.folder}/my portrait.png"),
+            ("$env:USERPROFILE/my portrait.png", f"{self.folder}/my portrait.png"),
+            ("%USERPROFILE%/my portrait.png", f"{self.folder}/my portrait.png"),
+            ("%USERPROFILE%\\my portrait.png", f"{self.folder}/my portrait.png"),
+            ("$env:USERPROFILE\\my portrait.png", f"{self.folder}/my portrait.png"),
+            ("~\\my portrait.png", f"{self.folder}/my portrait.png"),
+            (".\\my portrait.png", "./my portrait.png"),
+            ("my%20portrait.png", "my portrait.png"),
         ):
             with self.subTest(given):
                 result = self.call("detect", "--image", given)
                 self.refuse(result, "image")
-                self.assertEqual(result.line["errors"][0]["hint"], f"Did you mean '{meant}'?")
+                hint = result.line["errors"][0]["hint"]
+                meant = (meant, meant.replace("/", os.sep))
+                self.assertIn(hint, [f"Did you mean '{path}'?" for path in meant])
+        for given in ("~/x.png", "$HOME/x.png", "%USERPROFILE%\\x.png", "$NOBODY/a", "%NOBODY%/a"):
+            with self.subTest(given):
+                self.assertNotIn("mean", self.refuse(self.detect(given), "image"))
 
     def test_no_message_shows_a_query_or_a_password(self):
         for link in (*WITH_A_SECRET, '"https://example.com/a?Signature=s3cret"'):
@@ -920,9 +937,19 @@ class Extensions(LocalCase):
                     message = result.line["warnings"][0]["message"].lower()
                     found = result.line[field]["format"]
                     self.assert_words([path.suffix[1:].lower(), found], message)
+                    right = path.with_suffix("." + found.replace("jpeg", "jpg"))
+                    hint = f"Rename it to '{right}', and give that."
+                    self.assertEqual(result.line["warnings"][0]["hint"], hint)
                 os.remove(path)
                 if path.parent.name != "names":
                     path.parent.rmdir()
+
+    def test_no_other_file_is_named_to_be_written_over(self):
+        write("a.png", jpeg(width=900, height=800))
+        write("a.jpg", b"mine")
+        os.mkdir("a-2.jpg")
+        warning = self.take(self.detect("a.png"), "image").line["warnings"][0]
+        self.assertEqual(warning["hint"], "Rename it to 'a-3.jpg', and give that.")
 
 
 class NotTaken(LocalCase):
@@ -1324,6 +1351,68 @@ class AsPrepared(UploadCase):
                 self.image.write_bytes(PICTURE)
                 self.audio.write_bytes(SPEECH)
 
+    def test_files_that_moved_with_their_folder_are_found_by_name_and_content(self):
+        before = Path(FILE).read_bytes()
+        os.mkdir("elsewhere")
+        for name, place, moved in (
+            ("the working folder", os.curdir, "portrait.png"),
+            ("beside the request", os.path.dirname(FILE), "portrait.png"),
+            ("both, one of other content", os.curdir, "portrait.png"),
+        ):
+            with self.subTest(name):
+                self.clear()
+                self.image.write_bytes(PICTURE)
+                self.image.rename(os.path.join(place, moved))
+                if name.startswith("both"):
+                    Path(os.path.dirname(FILE), moved).write_bytes(PORTRAIT)
+                service = self.serve()
+                result = self.go()
+                self.ends_with_video(result)
+                (warning,) = [w for w in result.line["warnings"] if w["field"] == "image_url"]
+                path = os.path.realpath(os.path.join(place, moved))
+                path = path if place != os.curdir else moved
+                self.assertIn(f"the same is at '{path}'", warning["message"])
+                self.assertEqual(
+                    self.digests_in(service), sorted(map(digest_of, (PICTURE, SPEECH)))
+                )
+                record = json.loads(next(Path("output").rglob("task.json")).read_bytes())
+                self.assertEqual(record["request"], json.loads(before))
+                self.assertEqual(Path(FILE).read_bytes(), before)
+                report = emo.Report()
+                subject = subjects.subject_of(FILE, report)
+                self.assertEqual([w.field for w in report.warnings], ["image_url"])
+                there = path_behind(subject.given["image_url"])
+                self.assertTrue(os.path.samefile(there, path), there)
+                self.assertEqual(subject.request, json.loads(before))
+                detected = self.ends(self.call_run(DETECT), 0)
+                self.assertEqual([w["field"] for w in detected.line["warnings"]], ["image_url"])
+                os.remove(os.path.join(place, moved))
+                Path(os.path.dirname(FILE), moved).unlink(missing_ok=True)
+
+    def test_what_only_looks_like_the_file_that_moved_is_not_used(self):
+        for name, moved, content in (
+            ("another content", "portrait.png", PICTURE[:-1] + b"x"),
+            ("another name", "me.png", PICTURE),
+            ("another folder", "elsewhere/portrait.png", PICTURE),
+            ("nothing", "portrait.png", None),
+        ):
+            for _ in self.files_as_prepared():
+                pass
+            self.image.unlink()
+            os.makedirs("elsewhere", exist_ok=True)
+            if content is None:
+                os.mkdir(moved)
+            else:
+                Path(moved).write_bytes(content)
+            with self.subTest(name):
+                self.refuses("image_url", "cannot be read", str(self.image), "prepare")
+            shutil.rmtree(moved) if content is None else os.remove(moved)
+
+    def test_a_file_that_is_there_but_changed_is_not_replaced_by_another_one(self):
+        Path("portrait.png").write_bytes(PICTURE)
+        self.image.write_bytes(PICTURE[:-1] + b"x")
+        self.refuses("image_url", "changed since")
+
     def test_another_attempt_needs_the_files(self):
         service = self.serve()
         self.ends_with_video(self.go())
@@ -1397,6 +1486,23 @@ class Together(LocalCase):
 
 
 class Faults(LocalCase):
+    def test_a_folder_an_empty_file_and_a_shortcut_are_told_in_these_words(self):
+        os.mkdir("album.png")
+        write("empty.png", b"")
+        for number, data in enumerate(SHORTCUTS):
+            write(f"{number}.png", data)
+        for path, words in (
+            ("album.png", "it is a folder"),
+            (f"album.png{os.sep}", "it is a folder"),
+            (".", "it is a folder"),
+            ("empty.png", "it is empty"),
+            *((f"{n}.png", "it is a shortcut to the file, not the") for n in range(len(SHORTCUTS))),
+        ):
+            for field in ("image", "audio"):
+                with self.subTest(f"{field} {path}"):
+                    said = self.refuse(self.prepare(**{field: path}), field)
+                    self.assert_words([words, path], said)
+
     def test_what_is_no_file_is_refused_for_both(self):
         os.mkdir("folder")
         paths = ["vanished.png", "folder", "folder/", ".", "..", "vanished/a.png", "portrait.png/a"]

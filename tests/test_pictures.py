@@ -176,7 +176,7 @@ class Pictures(MediaCase):
         whole = png()
         for name, data, message in (
             ("png of an iPhone", png(first=[chunk(b"CgBI", b"P\0 \2")]),
-             "it is a PNG picture of an iPhone's app (CgBI), which decoders do not read"),
+             "it is an iPhone's own PNG picture (CgBI), which decoders do not read"),
             ("png, LF for CR LF", whole.replace(b"\r\n", b"\n"), damaged),
             ("png, CR LF for LF", whole.replace(b"\n", b"\r\n"), damaged),
             ("png, LF for CR", whole.replace(b"\r", b"\n"), damaged),
@@ -184,18 +184,14 @@ class Pictures(MediaCase):
             ("png, as UTF-8", b"\xc2" + whole, damaged),
             ("png, as UTF-8 with losses", b"\xef\xbf\xbd" + whole[1:], damaged),
             ("png of 4 bytes", whole[:4], "it is cut short: the picture is missing"),
-            ("jpeg in a bmp", bmp(bits=0, packed=4), "it is a BMP picture that holds a JPEG, "
-             "which decoders do not read"),
-            ("png in a bmp", bmp(bits=24, packed=5), "it is a BMP picture that holds a PNG, "
-             "which decoders do not read"),
-            *((f"bmp, packed {n}", bmp(bits=24, packed=n),
-               f"it is a BMP picture that is broken: 24 bits a pixel, packed in way {n}")
-              for n in (6, 7, 11, 99)),
-            *((f"bmp, {n} bits", bmp(bits=n, pixels=b"x"),
-               f"it is a BMP picture that is broken: {n} bits a pixel, packed in way 0")
-              for n in (0, 2, 5, 15, 48, 64, 65535)),
-            ("bmp of 12 bytes, 3 bits", bmp(header=12, bits=3),
-             "it is a BMP picture that is broken: 3 bits a pixel, packed in way 0"),
+            *((f"bmp of {bits} bits, {packed}", bmp(1, 1, header, bits, packed, pixels=b"x"),
+               "it is a BMP picture that decoders do not read: "
+               f"{bits} bits a pixel, packed as {told}")
+              for header, bits, packed, told in (
+                  (40, 0, 4, "a JPEG"), (40, 24, 5, "a PNG"), (12, 3, 0, "0"),
+                  *((124, 24, n, n) for n in (6, 7, 11, 99)),
+                  *((40, n, 0, 0) for n in (0, 2, 5, 15, 48, 64, 65535)),
+              )),
         ):  # fmt: skip
             with self.subTest(name):
                 self.refuse(picture, data, message)

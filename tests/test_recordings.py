@@ -108,8 +108,10 @@ class Wav(MediaCase):
         with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
             recording(patched(data, b"data", 8000))
         data = wav(fmt(0x55, rate=44100, block=1, byte_rate=8000), (b"data", MP3))
-        self.assertAlmostEqual(self.seconds(patched(data, b"data", len(MP3) + 700), form="wav"),
-                               100 / SECOND)  # fmt: skip
+        more = patched(data, b"data", len(MP3) + 700)
+        self.assertAlmostEqual(self.seconds(more, form="wav"), 100 / SECOND)
+        with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
+            recording(patched(data, b"data", len(MP3) + 900))
 
     def test_what_no_decoder_reads(self):
         for channels, code, bits, told in (

@@ -25,7 +25,7 @@ def run_detection(
     report.errors += links.errors
     report.warnings += links.warnings
     path = report.check(emo.output_path, settings.values, os.path.join(folder, "detection.json"))
-    files = look_again(request, report)
+    files = look_again(request, settings.values["file"], report)
     given = [settings.values["file"], *(local_path(file.url) for file in files.values())]
     report.check(emo.check_other_file, path or "", given)
     settings = report.check(settings.with_key) or settings

@@ -43,7 +43,7 @@ def make_ready(
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
-    files = look_again(request, report)
+    files = look_again(request, settings.values["file"], report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     if not report.errors:

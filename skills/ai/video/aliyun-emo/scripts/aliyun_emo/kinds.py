@@ -10,7 +10,7 @@ import re
 from collections import namedtuple
 from functools import partial
 
-from aliyun_emo.mpeg import FIRST_WITHIN, LAYERS, MARGIN, Frames, is_free_format, tag_length
+from aliyun_emo.mpeg import FIRST_WITHIN, FREE_FORMAT, LAYERS, MARGIN, Frames, tag_length
 
 PICTURE, RECORDING, VIDEO, OTHER = "picture", "recording", "video", ""
 TAKEN = {PICTURE: "JPEG, PNG, BMP or WebP", RECORDING: "WAV or MP3"}
@@ -48,11 +48,11 @@ SIGNATURES = (
     ("an Ogg recording or", VIDEO, rb"OggS"),
     ("a FLAC", RECORDING, rb"fLaC"),
     ("an AAC", RECORDING, rb"\xff[\xf0\xf1\xf8\xf9]|ADIF"),  # ADTS, ADIF
+    ("an MPEG audio (free-format)", RECORDING, FREE_FORMAT),  # few decoders take it
     ("an AIFF", RECORDING, rb"FORM....AIF"),
     ("a CAF", RECORDING, rb"caff"),
     ("an AU", RECORDING, rb"\.snd"),
     ("an AC-3", RECORDING, rb"\x0b\x77"),
-    ("a DTS", RECORDING, rb"\x7f\xfe\x80\x01"),
     ("a SILK", RECORDING, rb"\x02?#!SILK"),  # voice messages of WeChat
     ("a big-endian WAV", RECORDING, rb"RIFX....WAVE"),
     ("a W64", RECORDING, rb"riff\x2e\x91\xcf\x11"),
@@ -62,8 +62,7 @@ SIGNATURES = (
     ("a TAK", RECORDING, rb"tBaK"),
     ("a Musepack", RECORDING, rb"MP\+[\x07\x17]|MPCK"),
     ("a DSD (DSF or DFF)", RECORDING, rb"DSD \x1c\0|FRM8.{8}DSD "),
-    ("a RealAudio", RECORDING, rb"\.ra\xfd"),
-    ("a RealAudio recording or RealMedia", VIDEO, rb"\.RMF"),
+    ("a RealAudio recording or RealMedia", VIDEO, rb"\.RMF|\.ra\xfd"),
     ("a WMA recording or WMV", VIDEO, rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     ("a WebM or Matroska", VIDEO, rb"\x1a\x45\xdf\xa3"),
     ("an AVI", VIDEO, rb"RIFF....AVI "),
@@ -71,24 +70,19 @@ SIGNATURES = (
     ("an MPEG", VIDEO, rb"\0\0\x01\xba|(G.{187}){3}G"),
     ("a MIDI file, notes without sound", OTHER, rb"MThd"),
     ("a PDF document", OTHER, rb"%PDF"),
-    ("a ZIP archive or an Office document", OTHER, rb"PK(\x03\x04|\x05\x06)"),
-    ("an older Office document", OTHER, rb"\xd0\xcf\x11\xe0"),
+    ("a ZIP archive or an Office document", OTHER, rb"PK(\x03\x04|\x05\x06)|\xd0\xcf\x11\xe0"),
     ("a gzip archive", OTHER, rb"\x1f\x8b"),
-    ("a 7-Zip or RAR archive", OTHER, rb"7z\xbc\xaf|Rar!\x1a"),
     (SHORTCUT, OTHER, rb"L\0\0\0\x01\x14\x02\0|book\0{4}mark|bplist00\xd1\x01\x02SURL"),
+    (SHORTCUT, OTHER, rb"(#!.*?\n|\[\{.*?)?\[(InternetShortcut|Desktop Entry)\]"),
+    (SHORTCUT, OTHER, rb"<.*?<key>URL</key>"),
     ("a companion that macOS writes (its name begins with ._)", OTHER, rb"\0\x05\x16\x07"),
-    ("a pointer of Git LFS (get the file by: git lfs pull)", OTHER, rb"version https://git-lfs"),
     ("a binary file damaged by a transfer as text", OTHER, rb"(\xef\xbf\xbd)+\0"),
 )
-# The same of texts that begin with "<": what comes first in them, in lower case.
-MARKUP = (
-    ("a web page", OTHER, ("<!doctype html", "<html", "<head", "<body", "<script")),
-    (STORE_ERROR, OTHER, ("<error>", "<error ")),
-    (SHORTCUT, OTHER, ("<key>url</key>",)),
-    ("an SVG", PICTURE, ("<svg",)),
-)
+# What texts that begin with "<" are, by what comes first in them, in lower case: a group for each.
+MARKUP = "<(?:(!doctype html|html|head|body|script)|(error[> ])|(svg))"
+MARKED = (("an XML file", OTHER), ("a web page", OTHER), (STORE_ERROR, OTHER), ("an SVG", PICTURE))
 
-MAX_QUOTE = 120  # characters of a file's own words
+TEXT, MAX_QUOTE = 1024, 120  # bytes that tell a text, characters of a file's own words
 PARTS = 5000  # chunks, segments or tags of a file that are looked at: many empty ones take long
 
 Kind = namedtuple("Kind", "name sort start")  # `start`: where the content begins, behind tags
@@ -147,19 +141,16 @@ def kind_of(file: Beginning) -> Kind:
             break
         start += tag
         file.need(start, 1, "the sound behind its tag")
-    head = file.at(start, 1024)
+    head = file.at(start, MARGIN)
     for name, sort, pattern in SIGNATURES:  # tags stand before recordings only
         if re.match(pattern, head, re.DOTALL) and not (start and sort == PICTURE):
             return Kind(name, sort, start)
-    if text := text_in(head):
+    if text := text_in(head[:TEXT]):
         return text_kind(text)
-    block = file.at(start, FIRST_WITHIN + MARGIN)
-    if is_free_format(block[:MARGIN]):
-        return Kind("an MPEG audio (free-format)", RECORDING, start)  # few decoders take it
-    frames = Frames(block)
+    frames = Frames(file.at(start, FIRST_WITHIN + MARGIN))
     if frames.find(FIRST_WITHIN):
         return Kind(LAYERS[frames.stream.layer], RECORDING, start + frames.at)
-    unknown = "something unknown" if head.strip(b"\0") else "a file that begins with zeros"
+    unknown = "something unknown" if head[:TEXT].strip(b"\0") else "a file that begins with zeros"
     return Kind("a tag without sound" if start else unknown, OTHER, start)
 
 
@@ -179,15 +170,12 @@ def text_kind(text: str) -> Kind:
     """Return what kind of text begins with `text`."""
     lower = text.lstrip("\ufeff \t\r\n").lower()
     if lower.startswith("<"):
-        found = [(lower.find(mark), name, sort) for name, sort, marks in MARKUP for mark in marks]
-        found = [mark for mark in found if mark[0] >= 0]
-        _, name, sort = min(found, default=(0, "an XML file", OTHER))
+        found = re.search(MARKUP, lower)
+        name, sort = MARKED[(found and found.lastindex) or 0]
         if name == STORE_ERROR:
             words = ": ".join(filter(None, (words_in(text, tag) for tag in ("Code", "Message"))))
             name += f" ({words})" if words else ""
         return Kind(name, sort, 0)
-    if re.search(r"^\[(internetshortcut|desktop entry)\]", lower, re.MULTILINE):
-        return Kind(SHORTCUT, OTHER, 0)
     is_json = "".join(lower.split())[:2] in ('{"', "{}", "[{", '["', "[[", "[]")
     return Kind("JSON" if is_json else "plain text", OTHER, 0)
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import prepare_emo_request as emo
 from aliyun_emo.files import open_at_once
@@ -122,13 +123,18 @@ def conversion(path: str, kind: str) -> str:
     """Return the shell's command that makes of the file `path` one that is taken, a new one."""
     if path.startswith("-") or (":" in path and not os.path.isabs(path)):
         path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
-    stem, extension = os.path.splitext(path)[0], ".mp3" if kind == "recording" else ".png"
-    target, number = stem + extension, 2
-    while os.path.lexists(target):
-        target, number = f"{stem}-{number}{extension}", number + 1
     # [0]: of several pictures the first
     words = ["ffmpeg", "-i", path] if kind == "recording" else ["magick", f"{path}[0]"]
-    return emo.for_the_shell([*words, target])
+    return emo.for_the_shell([*words, free_path(path, "mp3" if kind == "recording" else "png")])
+
+
+def free_path(path: str, extension: str) -> str:
+    """Return a path like that of the file `path`, with another extension, where nothing lies."""
+    stem, number = os.path.splitext(path)[0], 2
+    target = f"{stem}.{extension}"
+    while os.path.lexists(target):
+        target, number = f"{stem}-{number}.{extension}", number + 1
+    return target
 
 
 def link_field(field: str) -> str:
@@ -185,24 +191,37 @@ def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
             is_known = any(extension in words for words in emo.ALL_FORMATS)
             if file and is_known and extension.replace("jpg", "jpeg") != file.found.format:
                 message = f"it is named .{extension}, and it is a {file.found.format}"
-                report.warn(name, message, "Rename it: whoever goes by names takes it for broken.")
+                right = free_path(values[name], file.found.format.replace("jpeg", "jpg"))
+                report.warn(name, message, f"Rename it to {emo.shown_path(right)}, and give that.")
     return files
 
 
-def look_again(request: emo.Json, report: emo.Report) -> dict[str, LocalFile]:
+def look_again(request: emo.Json, origin: str, report: emo.Report) -> dict[str, LocalFile]:
     """Return the local files of a prepared `request`, which must be what they were then.
 
-    They are held to the same rules again, since people edit boxes.
+    They are held to the same rules again, since people edit boxes. `origin` is the request's file.
     """
     boxes = [request["input"][name] for name in emo.BOX_FIELDS if name in request["input"]]
     files = {}
     for field, digest in request.get("files", {}).items():
-        path = local_path(request["input"][field])
+        path = place_now(field, local_path(request["input"][field]), digest, origin, report)
         file = report.check(file_as_prepared, field, path, digest)
         if file:
             file.check(field, boxes, report)
             files[field] = file
     return files
+
+
+def place_now(field: str, path: str, digest: str, origin: str, report: emo.Report) -> str:
+    """Return `path`, or where the same file lies beside `origin` or here, if it is gone."""
+    for place in () if os.path.exists(path) else (os.path.dirname(os.path.realpath(origin)), ""):
+        moved = os.path.join(place, os.path.basename(path))
+        file = emo.Report().check(read_file, field, moved)
+        if file and file.digest == digest:
+            message = f"{emo.shown_path(path)} is gone; the same is at {emo.shown_path(moved)}"
+            report.warn(field, message, "That one is used: its content is what was prepared.")
+            return moved
+    return path
 
 
 def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
@@ -241,16 +260,24 @@ def read_file(field: str, path: str) -> LocalFile:
             content = opened.read(limit if size <= limit else MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = f"Give the path of the {emo.KINDS[link_field(field)]}."
-        bare = path.strip(emo.QUOTES + " \t\r\n")
-        for guess in (bare, os.path.expanduser(bare), bare.replace("\\", "")):
+        for guess in paths_meant(path):
             if guess != path and guess.isprintable() and os.path.isfile(guess):
                 hint = f"Did you mean {emo.shown_path(guess)}?"
         # A path that is not there may be a signed link.
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
+        reason = "it is a folder" if os.path.isdir(path) else reason
         raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
     digest = hashlib.sha256(content).hexdigest()
     return LocalFile(file_url(path), digest, content, size if size > limit else len(content))
+
+
+def paths_meant(path: str) -> tuple[str, ...]:
+    """Return what a shell or a browser might have made of `path`, which is not there."""
+    bare = path.strip(emo.QUOTES + " \t\r\n")
+    named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
+    ways = unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
+    return tuple(os.path.expanduser(os.path.expandvars(way)) for way in ways)
 
 
 def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:

@@ -27,6 +27,8 @@ RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8
 # A third byte whose bit rate's index is 1 to 14, and that of the sampling rate 0 to 2.
 THIRD = b"".join(b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15))
 FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % THIRD
+# Two headers whose bit rate's index is 0, which leaves it open how long their frames are.
+FREE_FORMAT = rb"(\xff[\xe2\xe3\xf2\xf3\xfa\xfb])[\0-\v].{21,}\1[\0-\v]"
 CHAIN = 3  # frames in a row that no chance makes
 NEAR = 4096  # bytes after a frame within which one of the same stream is believed alone
 FIRST_WITHIN = 1024 * 1024  # bytes within which the first frame is looked for
@@ -51,13 +53,6 @@ def stream_of(second: int, third: int) -> Stream:
             head = bytes((0xFF, second | no_checksum, index << 4 | third | pad << 1 | private))
             lengths[head] = (slots + pad) * slot
     return Stream(layer, rate, samples, lengths)
-
-
-def is_free_format(data: bytes) -> bool:
-    """Return whether `data` begins with frames of MP3 that leave it open (0) how long they are."""
-    is_frame = re.match(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\0-\x0b]", data)
-    again = [data[:2] + bytes([data[2] & 0xFC | flags]) for flags in range(4)] if is_frame else []
-    return any(data.find(header, 24) > 0 for header in again)
 
 
 def tag_length(head: bytes) -> int:

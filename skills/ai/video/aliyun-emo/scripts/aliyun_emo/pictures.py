@@ -21,7 +21,7 @@ FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 EXIF = b"Exif\0\0"
 WHOLE_NUMBERS = {3: 2, 4: 4, 8: 2, 9: 4}  # bytes of SHORT, LONG, SSHORT, SLONG, as decoders take it
-HELD_IN_BMP = {4: "JPEG", 5: "PNG"}
+BMP_PACKED = {4: "a JPEG", 5: "a PNG"}  # 1 and 2 are run lengths, 3 are masks
 
 
 def picture(data: bytes, size: int | None = None) -> Picture:
@@ -69,8 +69,8 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
         at += length
     if height and code == SOS:
         return width, height, orientation or 1
-    missing = "picture" if height else "frame header"
-    raise NotTaken(f"it is a JPEG picture that is broken: it has no {missing}")
+    what = "picture" if height else "frame header"
+    raise NotTaken(f"it is a JPEG picture that is broken: it has no {what}")
 
 
 def png(source: Beginning) -> tuple[int, int, int]:
@@ -88,8 +88,7 @@ def png(source: Beginning) -> tuple[int, int, int]:
         if len(head) < 8 or head[4:] == b"IEND":
             break
         if head[4:] == b"CgBI":
-            its = "it is a PNG picture of an iPhone's app (CgBI)"
-            raise NotTaken(f"{its}, which decoders do not read")
+            raise NotTaken("it is an iPhone's own PNG picture (CgBI), which decoders do not read")
         end = at + 12 + big(head[:4])
         if head[4:] == b"IHDR" and not size:
             size = source.need(at + 8, 8, "its size (IHDR)")
@@ -111,19 +110,14 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
     if header == 12:
         width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
     else:
-        fields = source.need(18, 20, "its size")
-        width, height, _, bits, packed, size = struct.unpack("<iiHHII", fields)
-    if packed in HELD_IN_BMP:
-        its = f"it is a BMP picture that holds a {HELD_IN_BMP[packed]}"
-        raise NotTaken(f"{its}, which decoders do not read")
+        head = source.need(18, 20, "its size")
+        width, height, _, bits, packed, size = struct.unpack("<iiHHII", head)
     if packed > 3 or bits not in (1, 4, 8, 16, 24, 32):
-        its = f"{bits} bits a pixel, packed in way {packed}"
-        raise NotTaken(f"it is a BMP picture that is broken: {its}")
-    # The last row may lack the bytes that make it a multiple of 4; how long packed rows are, only
-    # two fields tell, and one of them is wrong at times.
+        its = f"{bits} bits a pixel, packed as {BMP_PACKED.get(packed, packed)}"
+        raise NotTaken(f"it is a BMP picture that decoders do not read: {its}")
+    # The last row may lack its filling; the length of packed ones stands in two fields, one wrong.
     pixels = (abs(height) - 1) * ((width * bits + 31) // 32 * 4) + (width * bits + 7) // 8
-    is_packed = packed in (1, 2)
-    end = min(offset + size, whole) if is_packed else max(offset, 14 + header) + pixels
+    end = max(offset, 14 + header) + pixels if packed in (0, 3) else min(offset + size, whole)
     source.check_end(end, "the picture")
     return max(width, 0), abs(height), 1
 
@@ -165,15 +159,12 @@ def exif_orientation(source: Beginning, start: int, end: int) -> int:
     Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
     """
     source.need(start, min(end, source.size) - start, "its EXIF")
-    if source.at(start, 6) == EXIF:  # the rule in a JPEG, elsewhere a common mistake
-        start += 6
-    head = source.at(start, 8) if start + 8 <= end else b""
-    number = {b"II*\0": little, b"MM\0*": big}.get(head[:4])
-    ifd = start + number(head[4:]) if number else 0
-    if not number or not start + 8 <= ifd <= end - 2:
+    tiff = source.at(start, end - start)
+    tiff = tiff[6:] if tiff[:6] == EXIF else tiff  # the rule in a JPEG, elsewhere a common mistake
+    number = {b"II*\0": little, b"MM\0*": big}.get(tiff[:4])
+    if not number or (ifd := number(tiff[4:8])) < 8:
         return 1
-    count = number(source.at(ifd, 2))
-    entries = source.at(ifd + 2, min(12 * count, end - ifd - 2))
+    entries = tiff[ifd + 2 :][: 12 * number(tiff[ifd : ifd + 2])]
     for at in range(0, len(entries), 12):
         if number(entries[at : at + 2]) == 0x0112:
             length = WHOLE_NUMBERS.get(number(entries[at + 2 : at + 4]), 0)

@@ -33,8 +33,7 @@ def recording(data: bytes, size: int | None = None) -> Recording:
         raise refusal(kind, RECORDING)
     if found.seconds > 0:
         return found
-    if source.held < source.size:
-        raise NotTaken(f"its first {source.held} bytes do not reach its sound", needs_more=True)
+    source.need(source.size - 1, 1, "its sound")
     raise NotTaken(f"it is {kind.name} recording with no sound in it")
 
 
@@ -58,23 +57,22 @@ def wav_seconds(source: Beginning, start: int) -> float:
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
     if code == EXTENSIBLE:
         code = little(layout[24:26])
+    bits = 8 if code in (A_LAW, MU_LAW) else bits
     if not channels or bits not in BITS.get(code, (bits,)):
         raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
     there = min(length, source.size - at)
-    if code == MP3_INSIDE:
-        return mp3_seconds(source, at, at + there)
     in_block, pace = little(layout[18:20]), rate  # samples of a block, and a second
-    if code in (PCM, FLOAT):
-        is_wide = bits == 24 and block == 4 * channels
-        block, in_block = 4 * channels if is_wide else (bits + 7) // 8 * channels, 1
-    elif code in (A_LAW, MU_LAW):
-        block, in_block = channels, 1
+    if code in (PCM, FLOAT, A_LAW, MU_LAW):
+        bits = 32 if bits == 24 and block == 4 * channels else bits
+        block, in_block = channels * ((bits + 7) // 8), 1
     elif code == GSM:
         block, in_block = block or 65, in_block or 320
     elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and in_block):
         block, in_block, pace = 1, 1, byte_rate
     if (length - there) * in_block > MISSING * block * pace:
         source.check_end(at + length, "the sound")
+    if code == MP3_INSIDE:
+        return mp3_seconds(source, at, at + there)
     by_length = float(there // block * in_block / pace if pace else 0)
     by_count = float(samples / rate if rate and code not in COUNTED else 0)
     if by_length and not by_length / 2 < by_count < by_length * 2:

@@ -27,7 +27,7 @@ class Subject:
 
     def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
         self.kind, self.request, self.files = kind, request, files
-        self.given = request["input"]
+        self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
         self.names = {f: file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
         self.state = self.said = self.task_id = ""
@@ -45,11 +45,11 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
         problem.hint = WHICH_FILE
         raise
     if "input" in document:
-        return request_subject(document, report)
+        return request_subject(document, path, report)
     if "state" in document and "response" in document:
-        return task_subject(document, os.path.dirname(os.path.realpath(path)), report)
+        return task_subject(document, path, report)
     if isinstance(document.get("request"), dict) and "response" in document:
-        return detection_subject(document, report)
+        return detection_subject(document, path, report)
     message, hint = "there is no picture in it", WHICH_FILE
     if "output" in document or "check_pass" in document:
         message = "it is an answer alone, and the picture that it is about is not in it"
@@ -59,7 +59,7 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     raise emo.Problem("file", message, hint)
 
 
-def request_subject(body: emo.Json, report: emo.Report) -> Subject | None:
+def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | None:
     """Return what a prepared request shows, which is held to all of prepare's rules."""
     request = request_of(body, clock.time(), report)
     if not request or report.errors:
@@ -67,10 +67,10 @@ def request_subject(body: emo.Json, report: emo.Report) -> Subject | None:
     if "audio_url" not in request["input"]:
         message = "it is the request of a detection, which has no boxes yet"
         raise emo.Problem("file", message, "Run it, and give its detection.json.")
-    return Subject("request", request, look_again(request, report))
+    return Subject("request", request, look_again(request, path, report))
 
 
-def detection_subject(record: emo.Json, report: emo.Report) -> Subject | None:
+def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
     """Return what a detection shows, however old its link is."""
     if "audio_url" in member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
@@ -81,11 +81,11 @@ def detection_subject(record: emo.Json, report: emo.Report) -> Subject | None:
     if not boxes or not request:
         return None
     request["input"].update(zip(emo.BOX_FIELDS, boxes))
-    return Subject("detection", request, files_since(request, report))
+    return Subject("detection", request, files_since(request, path, report))
 
 
-def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject | None:
-    """Return what a task shows, `folder` being its own: its request as prepared, and its end."""
+def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
+    """Return what a task shows, `path` being its file: its request as prepared, and its end."""
     body = member(record, "request")
     if "audio_url" not in member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
@@ -93,8 +93,8 @@ def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject |
     request = request_of(body, ANY_TIME, report)
     if not request:
         return None
-    subject = Subject("task", request, files_since(request, report))
-    task = Task(folder)
+    subject = Subject("task", request, files_since(request, path, report))
+    task = Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
     words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
     subject.said = ", ".join(emo.shown_words(word) for word in words if word)
@@ -103,10 +103,10 @@ def task_subject(record: emo.Json, folder: str, report: emo.Report) -> Subject |
     return subject
 
 
-def files_since(request: emo.Json, report: emo.Report) -> dict[str, LocalFile]:
+def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, LocalFile]:
     """Return the local files of what was made; what became of them since is only a warning."""
     found = emo.Report()
-    files = look_again(request, found)
+    files = look_again(request, path, found)
     report.warnings += found.errors + found.warnings
     return files
 
