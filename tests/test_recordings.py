@@ -78,6 +78,8 @@ class Wav(MediaCase):
                                      (b"data", bytes(6500))], 32_000 / 44100),
             ("GSM, all but its rate is 0", [fmt(0x31, bits=0, block=0, byte_rate=0),
                                             (b"data", bytes(1625))], 1),
+            ("G.722, its rate that of its samples", [fmt(0x28F, rate=16000, bits=4, block=1),
+                (b"fact", struct.pack("<I", 32_000)), sound], 2),
             ("G.726, no fact", [fmt(0x45, bits=4, block=1, byte_rate=4000), sound], 4),
             ("only fact", [fmt(0x45, bits=4, block=1, byte_rate=0),
                            (b"fact", struct.pack("<I", 800)), (b"data", second)], 0.1),
@@ -107,7 +109,8 @@ class Wav(MediaCase):
         data = wav(fmt(0x45, bits=4, block=1, byte_rate=4000), fact, (b"data", bytes(4500)))
         with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
             recording(patched(data, b"data", 8000))
-        data = wav(fmt(0x55, rate=44100, block=1, byte_rate=8000), (b"data", MP3))
+        fact = b"fact", struct.pack("<I", 115_200)
+        data = wav(fmt(0x55, rate=44100, block=1, byte_rate=0), fact, (b"data", MP3))
         more = patched(data, b"data", len(MP3) + 700)
         self.assertAlmostEqual(self.seconds(more, form="wav"), 100 / SECOND)
         with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):

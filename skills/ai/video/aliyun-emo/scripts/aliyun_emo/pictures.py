@@ -68,6 +68,8 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
             orientation = exif_orientation(source, at + 2, at + length)
         at += length
     if height and code == SOS:
+        if source.held == source.size and b"\xff\xd9" not in source.data[at:]:
+            raise NotTaken("it is cut short: the end of the picture is missing")
         return width, height, orientation or 1
     what = "picture" if height else "frame header"
     raise NotTaken(f"it is a JPEG picture that is broken: it has no {what}")
@@ -95,7 +97,6 @@ def png(source: Beginning) -> tuple[int, int, int]:
         source.check_end(end, "a chunk")
         if head[4:] == b"eXIf":
             orientation = exif_orientation(source, at + 8, end - 4)
-            break
         at = end
     return big(size[:4]), big(size[4:]), orientation
 

@@ -68,14 +68,14 @@ def wav_seconds(source: Beginning, start: int) -> float:
     elif code == GSM:
         block, in_block = block or 65, in_block or 320
     elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and in_block):
-        block, in_block, pace = 1, 1, byte_rate
+        block, in_block, pace = 1, 1, byte_rate or (samples and length * rate // samples)
     if (length - there) * in_block > MISSING * block * pace:
         source.check_end(at + length, "the sound")
     if code == MP3_INSIDE:
         return mp3_seconds(source, at, at + there)
     by_length = float(there // block * in_block / pace if pace else 0)
     by_count = float(samples / rate if rate and code not in COUNTED else 0)
-    if by_length and not by_length / 2 < by_count < by_length * 2:
+    if by_length and not by_length / 2 <= by_count <= by_length * 2:
         return by_length
     return by_count  # that of a fact chunk is more exact for a codec, where it does not lie
 
