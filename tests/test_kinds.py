@@ -70,7 +70,11 @@ class Others(MediaCase):
                 self.refuse(picture, body.encode(), message)
 
     def test_what_is_long_takes_no_longer(self):
-        for data in (b"<" * MIB, b"ID3\4\0\0\x7f\x7f\x7f\x7f", bytes(MIB)):
+        for data in (
+            *(b"<" * MIB, b"ID3\4\0\0\x7f\x7f\x7f\x7f", bytes(MIB), b"P1" + b" " * MIB),
+            *(b"P1 " + b"1 " * MIB, b"/*" * MIB, b"/**/ " * MIB, b"[{" * MIB, b"#!" * MIB),
+            *(b"\xff\xfb\0" * MIB, b"\xef\xbf\xbd" * MIB, b"bplist" * MIB, b"G" * MIB),
+        ):
             with self.subTest(data[:9]):
                 self.run_on(data)
 

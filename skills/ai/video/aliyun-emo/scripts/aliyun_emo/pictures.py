@@ -68,7 +68,7 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
             orientation = exif_orientation(source, at + 2, at + length)
         at += length
     if height and code == SOS:
-        if source.held == source.size and b"\xff\xd9" not in source.data[at:]:
+        if source.held == source.size and source.data.find(b"\xff\xd9", at) < 0:
             raise NotTaken("it is cut short: the end of the picture is missing")
         return width, height, orientation or 1
     what = "picture" if height else "frame header"
