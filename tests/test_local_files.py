@@ -1371,7 +1371,7 @@ class AsPrepared(UploadCase):
                 (warning,) = [w for w in result.line["warnings"] if w["field"] == "image_url"]
                 path = os.path.realpath(os.path.join(place, moved))
                 path = path if place != os.curdir else moved
-                self.assertIn(f"the same is at '{path}'", warning["message"])
+                self.assertIn(f"it is at '{path}' now", warning["message"])
                 self.assertEqual(
                     self.digests_in(service), sorted(map(digest_of, (PICTURE, SPEECH)))
                 )

@@ -218,8 +218,8 @@ def place_now(field: str, path: str, digest: str, origin: str, report: emo.Repor
         moved = os.path.join(place, os.path.basename(path))
         file = emo.Report().check(read_file, field, moved)
         if file and file.digest == digest:
-            message = f"{emo.shown_path(path)} is gone; the same is at {emo.shown_path(moved)}"
-            report.warn(field, message, "That one is used: its content is what was prepared.")
+            message = f"{emo.shown_path(path)} is gone; it is at {emo.shown_path(moved)} now"
+            report.warn(field, message, "That one is used: its content is the same.")
             return moved
     return path
 
