@@ -3,7 +3,7 @@
 import random
 import unittest
 
-import support  # noqa: F401
+from support import FIXTURES
 from support.media import (
     MIB,
     OTHER_PICTURES,
@@ -14,6 +14,7 @@ from support.media import (
     SHORTCUTS,
     VIDEOS,
     MediaCase,
+    id3,
 )
 
 from aliyun_emo.kinds import NotTaken
@@ -36,6 +37,12 @@ class Others(MediaCase):
                     self.refuse(picture, data, message, bool(for_picture))
                     message = f"it is {name}, not {for_recording or 'a recording'}"
                     self.refuse(recording, data, message, bool(for_recording))
+
+    def test_a_file_of_others(self):
+        data = (FIXTURES / "media/monkeys-audio.ape").read_bytes()
+        for tagged in (data, id3() + data):
+            message = "it is a Monkey's Audio (APE) recording, not WAV or MP3"
+            self.refuse(recording, tagged, message, True)
 
     def test_shortcuts(self):
         for data in SHORTCUTS:
