@@ -4,7 +4,7 @@ import json
 import unittest
 from pathlib import Path
 
-from support import emo
+from support import emo, preview, run
 from support.service import KEY, raw
 from support.service_case import FILE, GenerationCase
 
@@ -28,6 +28,43 @@ class Keys(GenerationCase):
                 for secret in (KEY[:5], escaped[:12]):
                     self.assertNotIn(secret, kept)
                     self.assertNotIn(secret.replace("\\", "\\\\"), kept)
+
+    def test_what_looks_like_a_key_is_shown_by_no_program_and_the_hint_says_where_it_goes(self):
+        programs = (
+            (emo.main, ["prepare"]),
+            (emo.main, ["detect"]),
+            (run.main, []),
+            (preview.main, []),
+        )
+        for key in ("sk-0123456789s3cret", "SK-s3cret", "sk\u2013s3cret", "LTAI5tS3crets3cret"):
+            for words in (
+                *([key], ["--api-key", key], [f"--api-key={key}"], ["--task", key], [f"--{key}"]),
+                *(["--output", "x", "y", key], ["--image-url", key], ["--image", key], ["-k", key]),
+                *(["--model", key], ["--timeout", key], ["--attempt", key], ["--ratio", key]),
+                *(["--face-bbox", key], ["--detection", key], ["--style-level", f"key={key}"]),
+                *([f"--audio-url=https://a.cn/{key}.gif"], ["no.json", key], ["a", f"b {key}, c"]),
+            ):
+                for main, first in programs:
+                    with self.subTest(f"{main.__module__} {first} {words}"):
+                        result = self.call(*first, *words, main=main)
+                        self.assertEqual(result.code, 2, result)
+                        self.assertNotIn("s3cret", str(result).lower())
+                        if key in words and ("--api-key" in words or key not in words[1:]):
+                            self.assertIn("DASHSCOPE_API_KEY", str(result))
+
+    def test_what_only_resembles_a_key_is_shown(self):
+        for name in (
+            "desk-lamp.png",
+            "task-1.png",
+            "risk-.png",
+            "MALTAI.png",
+            "sketch.png",
+            "a-sk.png",
+        ):
+            with self.subTest(name):
+                result = self.call_run(name)
+                self.assertIn(f"'{name}'", result.stderr)
+                self.assertNotIn("An API key", result.stderr)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ run_emo_request.py, beside this file too, runs what was prepared. Stdout is one 
 the same for people; --help lists the exit codes.
 """
 
-import argparse
 import errno
-import functools
 import json
 import os
 import re
@@ -34,6 +32,7 @@ sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 # For a type checker alone, and in quotes below: typing and __future__ are slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any, NoReturn, Optional, TypeVar
 
@@ -160,6 +159,9 @@ NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 17
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
+# What an API key and an AccessKey ID look like, though a writing program made a dash of the hyphen.
+KEY = "(?<![A-Za-z0-9])(sk[-\u2010-\u2015\u2212\uff0d]|LTAI)[\\w.-]+"
+KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 NOT_IN_A_LINK = r"[\s\x00-\x1f\x7f-\x9f\\]"
 
 DETECTION_FIELDS = ("model", "image_url", "ratio")
@@ -174,6 +176,9 @@ class Problem(Exception):
 
     def __init__(self, field: str, message: str, hint: str, code: int = 2) -> None:
         super().__init__(message)
+        hint = without_keys(hint)
+        if "..." in message and re.search(KEY, message, re.IGNORECASE):
+            hint += f" {KEY_HINT}"
         self.field, self.message, self.hint, self.code = field, message, hint, code
 
 
@@ -220,9 +225,15 @@ def shown_path(path: str) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, those that would move a cursor as escapes."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
+    """Return at most `limit` characters of `text`, no key, what would move a cursor as escapes."""
+    cut = without_keys(text if len(text) <= limit else text[:limit] + "...")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def without_keys(text: str) -> str:
+    """Return `text`, of what looks like a key only its beginning."""
+    found = "sk" in (lower := text.lower()) or "ltai" in lower
+    return re.sub(KEY, r"\1...", text, flags=re.IGNORECASE) if found else text
 
 
 def option(field: str) -> str:
@@ -287,7 +298,7 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
     text = check_given("model", values.get("model", default), wanted)
     if text in others:
         raise text_problem("model", text, f"is not for {stage}", f"Give {wanted}.")
-    if not MODEL_CHARACTERS.issuperset(text):
+    if not MODEL_CHARACTERS.issuperset(text) or without_keys(text) != text:
         fault = "is not a model name: letters, digits and . _ - / :"
         raise text_problem("model", text, fault, f"Give {wanted}.")
     return text
@@ -367,7 +378,6 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
 
 
 # --- 4. Signatures: what a link's query says of its signer ----------------------------------------
-# The contract, "Signed links and when they expire", has them in a table.
 
 
 def unescaped(text: str) -> str:
@@ -740,8 +750,13 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
 
 
 def evidence_path(name: str) -> str:
-    """Return the path of the file `name` among the evidence."""
-    return os.path.join(os.environ.get("OUTPUT_DIR") or "output", "aliyun-emo", name)
+    """Return the path of the file `name` among the evidence; raises `Problem`."""
+    folder = os.environ.get("OUTPUT_DIR") or "output"
+    if folder[0] in QUOTES + "~$%":
+        bare = f"OUTPUT_DIR={printable(folder.strip(QUOTES), 200)}"
+        hint = f"Write the whole path, or, for a shell to read, {bare} without quotes."
+        raise Problem("output", f"OUTPUT_DIR is {shown_path(folder)}, as no shell reads it", hint)
+    return os.path.join(folder, "aliyun-emo", name)
 
 
 def part(name: str, field: str) -> "Any":
@@ -860,7 +875,7 @@ def write_request(
     name: str, request: "Request", files: "Files", values: "Values", report: Report
 ) -> None:
     """Write `request`, for --dry-run check its path, and tell; raises `OSError` and `Problem`."""
-    path = report.check(output_path, values, evidence_path(name))
+    path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
     if report.errors or not request or not path:
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
@@ -928,45 +943,14 @@ OPTIONS = {
     "dry_run": ("prepare detect", "", "only check"),
 }
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
-
-
-# Its own words stay English: to look for a translation of them imports locale, at every start.
-argparse._ = str  # type: ignore[attr-defined]
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but what it finds wrong is a `Problem` like any other."""
-
-    def error(self, message: str) -> "NoReturn":
-        raise Problem("arguments", printable(message, 200), f"See {self.prog} --help.")
-
-
-def build_parser(program: "Program", command: str, fields: "Sequence[str]") -> Parser:
-    """Return the parser of a `command` of `program`, whose options give `fields`."""
-    all_commands, options, exit_codes = program
-    _, what, example = all_commands[command]
-    lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
-    commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
-    word = "[prepare] " if command == "prepare" else command and command + " "
-    sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
-    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
-    parser = Parser(
-        usage=f"%(prog)s {word}[options]{' [FILE]' if 'file' in fields else ''}",
-        description=f"{what[0].upper()}{what[1:]}.{commands}",
-        epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
-        f"exit codes:\n{codes}",
-        # Without a width argparse asks shutil for it, at every option, and that imports a lot.
-        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
-        allow_abbrev=False,
-    )
-    for field in fields:
-        _, metavar, text = options[field]
-        valued = {"metavar": metavar, "nargs": "?" if field == "file" else None}
-        kind: Json = valued if metavar else {"action": "store_true", "default": None}
-        name = field if field == "file" else option(field)
-        parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
-    return parser
+BESIDE = "the program beside this one"
+MEANT = {  # words of other tools and versions: what to use here
+    **dict.fromkeys(("submit", "wait", "run"), f"Use run_emo_request.py FILE, {BESIDE}."),
+    **dict.fromkeys(("list", "status"), f"Use run_emo_request.py without FILE, {BESIDE}."),
+    "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
+    **dict.fromkeys(("--api-key", "--key"), KEY_HINT),
+    **dict.fromkeys(("--help", "--version"), "Write it alone."),
+}
 
 
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
@@ -976,58 +960,108 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     if command and arguments and not arguments[0].startswith("-"):
         command, *arguments = arguments
     if command not in commands:
-        hint = f"The first word is {' or '.join(commands)}, or an option: see --help."
-        if command in ("submit", "wait"):
-            hint = "Use run_emo_request.py FILE, the program beside this one."
+        first = f"The first word is {' or '.join(commands)}, or an option: see --help."
+        hint = hint_for(command, commands, first)
         raise Problem("arguments", f"{shown_link(command)} is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if field != "file"]
-    words = joined(options, arguments, report)
-    parsed_words, unknown = build_parser(program, command, fields).parse_known_args(words)
-    report_unknown(unknown, options, report)
-    given = {field: str(value) for field, value in vars(parsed_words).items() if value is not None}
+    given, unknown = values_in(arguments, options, report)
+    if told := [word for word in unknown if word in ("-h", "--help", "--version")]:
+        parser_for_help(program, command, fields).parse_args(told)
+    report_unknown(unknown, program, report)
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
-def joined(options: "Options", arguments: "Sequence[str]", report: Report) -> "list[str]":
-    """Return `arguments` with options and their values, missing ones too, as "--name=value".
-
-    So argparse, which stops at the first fault, finds none, and a value may begin with a minus.
-    """
+def values_in(
+    arguments: "Sequence[str]", options: "Options", report: Report
+) -> "tuple[Values, list[str]]":
+    """Return the values of `options` by field, "" where one is missing, and the words of none."""
     fields = {option(field): field for field in report.options}
-    words: list[str] = []
-    waiting = list(arguments)
+    found: Values = {}
+    others: list[str] = []
+    waiting = [*reversed(arguments)]
     while waiting:
-        word = waiting.pop(0)
-        name, equals, _ = word.partition("=")
-        takes_value = name in fields and options[fields[name]][1] != ""
-        if takes_value and not equals:
-            after = waiting[0] if waiting else "-h"
-            is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
-            word += "=" + ("" if is_option else waiting.pop(0))
-        if fields.get(name) in BOX_FIELDS:
-            while waiting and (waiting[0][:1] != "-" or waiting[0][1:2].isdigit()):
-                word += " " + waiting.pop(0)
-        elif name in fields and equals and not takes_value:
-            report.error(fields[name], "takes no value", f"Write {name} alone.")
-            continue
-        words.append(word)
-    return words
+        word = waiting.pop()
+        name, equals, value = word.partition("=")
+        field = fields.get(name, "")
+        is_plain = not fields or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
+        if word == "--" and fields:  # all that comes behind it is no option
+            fields = {}
+        elif not field and is_plain and "file" in options and "file" not in found:
+            found["file"] = word
+        elif not field:
+            others.append(word)
+        elif options[field][1]:
+            if not equals:
+                after = waiting[-1] if waiting else "-h"
+                is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
+                value = "" if is_option else waiting.pop()
+            if field in BOX_FIELDS:
+                while waiting and is_of_box(waiting[-1]):
+                    value += " " + waiting.pop()
+            found[field] = value
+        elif equals:
+            report.error(field, "takes no value", f"Write {name} alone.")
+        else:
+            found[field] = "True"
+    return {field: found[field] for field in options if field in found}, others
 
 
-def report_unknown(words: "Sequence[str]", options: "Options", report: Report) -> None:
+def is_of_box(word: str) -> bool:
+    return (word[:1] != "-" or word[1:2].isdigit()) and word not in COMMANDS
+
+
+def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -> None:
     """Report `words` that no option takes: options, without their values, which may be secrets."""
+    commands, options, _ = program
     names = [option(field) for field in report.options if options[field][2]]
-    for word in [word for word in words if word.startswith("-")] or words:
-        import difflib
-
-        name = word.partition("=")[0]
-        close = difflib.get_close_matches(name.lower().replace("_", "-"), names, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"The options are {', '.join(names)}."
-        for other, (commands, _, _) in options.items():
-            if commands and option(other) == name:  # of another one, since it is unknown here
-                hint = f"It is an option of {commands}."
+    hints = {option(f): f"It is an option of {c}." for f, (c, _, _) in options.items() if c}
+    hints |= {command: f"Put {command} first." for command in commands if command}
+    told = [word for word in words if word[:1] == "-" or word in hints] or words
+    for name in [word.partition("=")[0] for word in told[:20]]:
+        hint = hints.get(name) or hint_for(name, names, f"The options are {', '.join(names)}.")
         report.error("arguments", f"{shown_link(name)} is not an option here", hint)
+    if more := len(told[20:]):
+        report.error("arguments", f"{more} more words are not options here", "See --help.")
+
+
+def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
+    """Return what to do about a `word` that is none of `names`; `otherwise` where nobody knows."""
+    from difflib import get_close_matches
+
+    word = word[:100].lower().replace("_", "-")
+    close = [f"Did you mean {name}?" for name in get_close_matches(word, names, 1)]
+    return MEANT.get(word, *(close or [otherwise]))
+
+
+def parser_for_help(program: "Program", command: str, fields: "Sequence[str]") -> "ArgumentParser":
+    """Return what prints the help and the version of a `command`, whose options give `fields`."""
+    import argparse
+
+    argparse._ = str  # type: ignore[attr-defined]  # its own words stay English
+    all_commands, options, exit_codes = program
+    _, what, example = all_commands[command]
+    lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
+    commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
+    word = "[prepare] " if command == "prepare" else command and command + " "
+    sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
+    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
+    parser = argparse.ArgumentParser(
+        usage=f"%(prog)s {word}[options]{' [FILE]' if 'file' in fields else ''}",
+        description=f"{what[0].upper()}{what[1:]}.{commands}",
+        epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
+        f"exit codes:\n{codes}",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=96),
+    )
+    for field in fields:
+        _, metavar, text = options[field]
+        kind: Json = {"metavar": metavar} if metavar else {"action": "store_true"}
+        if field == "file":
+            parser.add_argument(field, help=text, nargs="?", **kind)
+        else:
+            parser.add_argument(option(field), help=text or argparse.SUPPRESS, **kind)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    return parser
 
 
 # --- 11. A run: its exit code, its line of JSON, its lines for people -----------------------------

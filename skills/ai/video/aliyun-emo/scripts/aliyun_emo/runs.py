@@ -145,7 +145,8 @@ def run_id(settings: Settings, report: emo.Report) -> None:
 
 def check_task_id(text: str) -> str:
     """Return a task's id, which goes into a path of the service; raises `Problem`."""
-    if text.strip(".") and emo.is_visible_ascii(text) and "://" not in text:
+    is_key = emo.without_keys(text) != text
+    if text.strip(".") and emo.is_visible_ascii(text) and "://" not in text and not is_key:
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."
     raise emo.Problem("task", f"{emo.shown_link(text)} is not the id of a task", hint)
