@@ -1,5 +1,8 @@
 """Links: which are refused, with which message, and what is written for the others."""
 
+import sys
+import unicodedata
+
 from support import IMAGE_URL, Case, arguments, emo
 from support.links import check
 
@@ -28,7 +31,6 @@ PUBLIC = {  # a link: as it is written
         "https://example.cn/%E5%A4%B4%E5%83%8F.png?%E5%90%8D=%E5%80%BC"
     ),
     "https://EXAMPLE.de/ü%20x.png": "https://example.de/%C3%BC%20x.png",
-    "https://example.com/\u202e.png": "https://example.com/%E2%80%AE.png",
     # Addresses
     "https://8.8.8.8/a.png": "https://8.8.8.8/a.png",
     "https://8.8.8.8./a.png": "https://8.8.8.8/a.png",
@@ -50,52 +52,28 @@ PUBLIC = {  # a link: as it is written
 }
 
 REFUSED = {  # words of the message: links
-    "is not an http or https link": [
-        "oss://bucket/portrait.png",
-        "ftp://example.com/portrait.png",
-        "data:image/png;base64,iVBORw0KGgo=",
-        "s3://bucket/portrait.png",
-        "javascript:alert(1)",
-        "blob:https://example.com/5f3c",
-        "file:///home/me/portrait.png",
-        "FILE:///C:/portrait.png",
-        "httpss://example.com/a.png",
-    ],
+    "is not an http or https link": """
+        oss://bucket/portrait.png ftp://example.com/portrait.png
+        data:image/png;base64,iVBORw0KGgo= s3://bucket/portrait.png javascript:alert(1)
+        blob:https://example.com/5f3c file:///home/me/portrait.png FILE:///C:/portrait.png
+        httpss://example.com/a.png
+    """.split(),
     "is a local path": [
-        "portrait.png",
-        "./portrait.png",
-        "/home/me/portrait.png",
-        "~/portrait.png",
-        "C:\\Users\\me\\portrait.png",
-        "C:/Users/me/portrait.png",
-        "\\\\server\\share\\portrait.png",
-        "//example.com/portrait.png",
-        "example.com/portrait.png",
-        "example.com:8443/portrait.png",
-        "my portrait.png",
-        "?",
-        "-",
-        "{image_url}",
-        "[portrait](https://example.com/portrait.png)",
-        "<https://example.com/portrait.png>",
+        *"""
+        portrait.png ./portrait.png /home/me/portrait.png ~/portrait.png C:/Users/me/portrait.png
+        //example.com/portrait.png example.com/portrait.png example.com:8443/portrait.png ? -
+        {image_url}
+        """.split(),
+        *("C:\\Users\\me\\portrait.png", "\\\\server\\share\\portrait.png", "my portrait.png"),
     ],
-    "has no host": [
-        "https:",
-        "https:example.com/a.png",
-        "https:/example.com/a.png",
-        "https:///a.png",
-        "https://?a",
-        "https://#a",
-        "https://:80/a.png",
-        "https:////example.com/a.png",
-    ],
-    "a user name or password": [
-        "https://me@example.com/a.png",
-        "https://me:s3cret@example.com/a.png",
-        "https://:@example.com/a.png",
-        "https://@example.com/a.png",
-        "https://example.com@evil.com/a.png",
-    ],
+    "has no host": """
+        https: https:example.com/a.png https:/example.com/a.png https:///a.png https://?a
+        https://#a https://:80/a.png https:////example.com/a.png
+    """.split(),
+    "a user name or password": """
+        https://me@example.com/a.png https://me:s3cret@example.com/a.png
+        https://:@example.com/a.png https://@example.com/a.png https://example.com@evil.com/a.png
+    """.split(),
     "white space": [
         "https://example.com/a b.png",
         "https://exam ple.com/a.png",
@@ -109,6 +87,9 @@ REFUSED = {  # words of the message: links
         "https://example.com/a\u0085b.png",
         "https://example.com/a.png#a b",
     ],
+    "an invisible character, U+200B": ["https://exam\u200bple.com/a.png", "\u200bhttps://a.cn/b"],
+    "an invisible character, U+202E": ["https://\u202eexample.com/a.png", IMAGE_URL + "#\u202e"],
+    "an invisible character, U+E007F": [IMAGE_URL + "?a=1\U000e007f"],
     "a control character": [
         "https://example.com/a\0b.png",
         "https://example.com/a\x1b[2Jb.png",
@@ -122,107 +103,66 @@ REFUSED = {  # words of the message: links
         "https:\\\\example.com\\a.png",
         "https://example.com/a\\b.png",
     ],
-    "the port is not a number": [
-        "https://example.com:/a.png",
-        "https://example.com:0/a.png",
-        "https://example.com:65536/a.png",
-        "https://example.com:8o/a.png",
-        "https://example.com:-1/a.png",
-        "https://example.com:+80/a.png",
-        "https://example.com:８０/a.png",
-        "https://example.com:80:80/a.png",
-        "https://[2400:3200::1]:x/a.png",
-        "https://[2400:3200::1]:/a.png",
-    ],
-    "a bad percent escape": [
-        "https://example.com/100%.png",
-        "https://example.com/%zz.png",
-        "https://example.com/%2.png",
-        "https://example.com/%",
-        "https://example.com/%２０.png",
-    ],
-    "is empty": [
-        "https://.example.com/a.png",
-        "https://example..com/a.png",
-        "https://example.com../a.png",
-        "https://./a.png",
-    ],
+    "the port is not a number": """
+        https://example.com:/a.png https://example.com:0/a.png https://example.com:65536/a.png
+        https://example.com:8o/a.png https://example.com:-1/a.png https://example.com:+80/a.png
+        https://example.com:８０/a.png https://example.com:80:80/a.png
+        https://[2400:3200::1]:x/a.png https://[2400:3200::1]:/a.png
+    """.split(),
+    "a bad percent escape": """
+        https://example.com/100%.png https://example.com/%zz.png https://example.com/%2.png
+        https://example.com/% https://example.com/%２０.png
+    """.split(),
+    "is empty": """
+        https://.example.com/a.png https://example..com/a.png https://example.com../a.png
+        https://./a.png
+    """.split(),
     "longer than 63": ["https://" + "a" * 64 + ".com/a.png"],
     "longer than 253": ["https://" + "a." * 126 + "com/a.png"],
-    "more than letters, digits and _": [
-        "https://-a.com/a.png",
-        "https://a-.com/a.png",
-        "https://a.com-/a.png",
-        "https://a$b.com/a.png",
-        "https://a%2eb.com/a.png",
-        "https://${HOST}.com/a.png",
-        "https://<host>.com/a.png",
-        "https://example.com,example.org/a.png",
-    ],
-    "has no dot": [
-        "http://localhost/a.png",
-        "http://LOCALHOST:8000/a.png",
-        "http://localhost./a.png",
-        "http://portraits/a.png",
-        "http://local/a.png",
-    ],
-    "is private": [
-        "http://a.localhost/a.png",
-        "http://nas.local/a.png",
-        "http://NAS.LOCAL./a.png",
-        "http://metadata.google.internal/a.png",
-        "http://box.lan/a.png",
-        "http://printer.home.arpa/a.png",
-        "http://home.arpa/a.png",
-        "http://a.test/a.png",
-        "http://a.invalid/a.png",
-        *("http://localhost.localdomain/a.png", "http://nas.corp/a.png", "http://NAS.Home/a.png"),
-        *("http://a.example/a.png", "http://abcdefghij234567.onion/a.png", "http://a.b.alt/"),
-    ],
-    "which is not public": [
-        *("http://127.0.0.1/", "http://127.0.0.1./", "http://127.255.255.255:8000/"),
-        *("http://0.0.0.0/", "http://10.1.2.3/", "http://172.16.0.1/", "http://172.31.255.255/"),
-        *("http://192.168.1.1:8080/", "http://169.254.169.254/", "http://100.64.0.1/"),
-        *("http://100.100.100.200/", "http://100.127.255.255/", "http://192.0.0.8/"),
-        *("http://192.0.2.1/", "http://198.51.100.1/", "http://203.0.113.1/", "http://198.18.0.1/"),
-        *(
-            "http://198.19.255.255/",
-            "http://192.88.99.1/",
-            "http://224.0.0.1/",
-            "http://239.1.1.1/",
-        ),
-        *("http://240.0.0.1/", "http://255.255.255.255/"),
-        *("http://[::1]/", "http://[::]/", "http://[fe80::1]/", "http://[fc00::1]/"),
-        *("http://[fd00:ec2::254]/", "http://[ff02::1]/", "http://[::ffff:8.8.8.8]/"),
-        *("http://[::ffff:127.0.0.1]/", "http://[::8.8.8.8]/", "http://[64:ff9b::8.8.8.8]/"),
-        *("http://[64:ff9b:1::1]/", "http://[2002:808:808::1]/", "http://[2001::1]/"),
-        *("http://[2001:0:4136:e378::1]/", "http://[2001:db8::1]/", "http://[2001:20::1]/"),
-        *("http://[2001:2::1]/", "http://[3fff::1]/", "http://[100::1]/", "http://[5f00::1]/"),
-        *("http://[4000::1]/", "http://[1fff::1]/", "http://[0:0:0:0:0:0:0:1]:80/"),
-    ],
-    "is no IPv4 address": [
-        *(
-            "http://256.1.1.1/",
-            "http://1.2.3.4.5/",
-            "http://8.8.8.8.0/",
-            "http://8.8.8.8.0.0/",
-            "http://1.2.3.256/",
-            "http://8.8.8.08/",
-        ),
-        *("http://4294967296/", "http://0x100000000/", "http://example.1/", "http://1..2/"),
-        *("http://example.0x1f/", "http://1.2.65536/", "http://8_0.8.8.8/", "http://0o17.8.8.8/"),
-        *("http://-1.8.8.8/", "http://.1/", "http://1e3.8.8.8/", "http://example.com.8./"),
-        # What browsers read as an address: private ones, then public ones
-        *("http://127.1/", "http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/"),
-        *("http://0x7F000001/", "http://017700000001/", "http://0/", "http://0x/"),
-        *("http://4294967295/", "http://127.0.0.01/", "http://127.0.0.0x1/", "http://10.1/"),
-        *("http://0x08.010.2056/", "http://134744072./", "http://8.8.2056/", "http://0x08080808/"),
-        *("http://8.8.8.0x8/", "http://010.8.8.8/", "http://0X08.8.8.8/"),
-    ],
-    "is no IPv6 address": [
-        *("http://[::g]/", "http://[::1/", "http://[127.0.0.1]/", "http://[v1.a]/", "http://[]/"),
-        *("http://[2400:3200::1%25eth0]/", "http://[2400:3200::1%eth0]/", "http://[a]b]/"),
-    ],
+    "more than letters, digits and _": """
+        https://-a.com/a.png https://a-.com/a.png https://a.com-/a.png https://a$b.com/a.png
+        https://a%2eb.com/a.png https://${HOST}.com/a.png https://<host>.com/a.png
+        https://example.com,example.org/a.png
+    """.split(),
+    "has no dot": """
+        http://localhost/a.png http://LOCALHOST:8000/a.png http://localhost./a.png
+        http://portraits/a.png http://local/a.png
+    """.split(),
+    "is private": """
+        http://a.localhost/a.png http://nas.local/a.png http://NAS.LOCAL./a.png
+        http://metadata.google.internal/a.png http://box.lan/a.png http://printer.home.arpa/a.png
+        http://home.arpa/a.png http://a.test/a.png http://a.invalid/a.png
+        http://localhost.localdomain/a.png http://nas.corp/a.png http://NAS.Home/a.png
+        http://a.example/a.png http://abcdefghij234567.onion/a.png http://a.b.alt/
+    """.split(),
+    "which is not public": """
+        http://127.0.0.1/ http://127.0.0.1./ http://127.255.255.255:8000/ http://0.0.0.0/
+        http://10.1.2.3/ http://172.16.0.1/ http://172.31.255.255/ http://192.168.1.1:8080/
+        http://169.254.169.254/ http://100.64.0.1/ http://100.100.100.200/ http://100.127.255.255/
+        http://192.0.0.8/ http://192.0.2.1/ http://198.51.100.1/ http://203.0.113.1/
+        http://198.18.0.1/ http://198.19.255.255/ http://192.88.99.1/ http://224.0.0.1/
+        http://239.1.1.1/ http://240.0.0.1/ http://255.255.255.255/ http://[::1]/ http://[::]/
+        http://[fe80::1]/ http://[fc00::1]/ http://[fd00:ec2::254]/ http://[ff02::1]/
+        http://[::ffff:8.8.8.8]/ http://[::ffff:127.0.0.1]/ http://[::8.8.8.8]/
+        http://[64:ff9b::8.8.8.8]/ http://[64:ff9b:1::1]/ http://[2002:808:808::1]/
+        http://[2001::1]/ http://[2001:0:4136:e378::1]/ http://[2001:db8::1]/ http://[2001:20::1]/
+        http://[2001:2::1]/ http://[3fff::1]/ http://[100::1]/ http://[5f00::1]/ http://[4000::1]/
+        http://[1fff::1]/ http://[0:0:0:0:0:0:0:1]:80/
+    """.split(),
+    "is no IPv4 address": """
+        http://256.1.1.1/ http://1.2.3.4.5/ http://8.8.8.8.0/ http://8.8.8.8.0.0/
+        http://1.2.3.256/ http://8.8.8.08/ http://4294967296/ http://0x100000000/
+        http://example.1/ http://1..2/ http://example.0x1f/ http://1.2.65536/ http://8_0.8.8.8/
+        http://0o17.8.8.8/ http://-1.8.8.8/ http://.1/ http://1e3.8.8.8/ http://example.com.8./
+        http://127.1/ http://2130706433/ http://0x7f.1/ http://0177.0.0.1/ http://0x7F000001/
+        http://017700000001/ http://0/ http://0x/ http://4294967295/ http://127.0.0.01/
+        http://127.0.0.0x1/ http://10.1/ http://0x08.010.2056/ http://134744072./ http://8.8.2056/
+        http://0x08080808/ http://8.8.8.0x8/ http://010.8.8.8/ http://0X08.8.8.8/
+    """.split(),
+    "is no IPv6 address": """
+        http://[::g]/ http://[::1/ http://[127.0.0.1]/ http://[v1.a]/ http://[]/
+        http://[2400:3200::1%25eth0]/ http://[2400:3200::1%eth0]/ http://[a]b]/
+    """.split(),
 }
 
 NOT_ASCII = {  # a host: the form that the hint has, "" for none
@@ -230,22 +170,18 @@ NOT_ASCII = {  # a host: the form that the hint has, "" for none
     "MÜNCHEN.de": "xn--mnchen-3ya.de",
     "二〇二六.com": "xn--w6jt23gba260a.com",
     "ｅｘａｍｐｌｅ。com": "example.com",
-    "exam\u200bple.com": "example.com",
     "a․com": "a.com",
     "оss.example.com": "xn--ss-emc.example.com",
     "straße.de": "strasse.de",
     "βόλος.com": "xn--nxasmq6b.com",
     "☃.com": "xn--n3h.com",
     "i❤.ws": "xn--i-7iq.ws",
-    "a\u200db.com": "ab.com",
-    "a\u00adb.com": "ab.com",
     "\U0001f600.com": "xn--e28h.com",
     "ⓛocalhost": "localhost",
     "a.b.ｔｅｓｔ": "a.b.test",
     "１２７.０.０.１": "127.0.0.1",
     "a\U000e0101.com": "xn--a-hg21m.com",
     "℀.com": "",
-    "\u202eexample.com": "",
     "xn--ü.com": "",
     "ü..com": "",
     "ü" * 64 + ".com": "",
@@ -283,17 +219,17 @@ b.tos-cn-beijing.volces.com b.notivolces.com ivolces.com.cn
 """.split()
 
 ONE_MISTAKE = {  # words of the message, words of the hint: links
-    ("lost its end", "quotes"): [
-        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=x",
-        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256",
-        "https://acct.blob.core.windows.net/c/a.png?sv=2022-11-02",
-    ],
-    ("&amp;", "&"): [
-        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&amp;X-Amz-Date=1",
-        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s",
-        "https://example.com/render?w=1&amp;h=2",
-        "https://example.com/render?w=1&h=2&amp;x-oss-process=style/a",
-    ],
+    ("lost its end", "quotes"): """
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=x
+        https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256
+        https://acct.blob.core.windows.net/c/a.png?sv=2022-11-02
+    """.split(),
+    ("&amp;", "&"): """
+        https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&amp;X-Amz-Date=1
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s
+        https://example.com/render?w=1&amp;h=2
+        https://example.com/render?w=1&h=2&amp;x-oss-process=style/a
+    """.split(),
     ("a backslash", ""): [
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\&Expires=1\\&Signature=s",
@@ -301,54 +237,95 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     ("604800", "anew"): [
         "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=A&X-Amz-Credential=c"
         "&X-Amz-Date=20251231T000000Z&X-Amz-Expires=604801&X-Amz-SignedHeaders=host"
-        "&X-Amz-Signature=s",
+        "&X-Amz-Signature=s"
     ],
     ("quotes", ""): [
-        *("'https://example.com/a.png'", '"https://example.com/a.png"', "'https://example.com/a"),
-        *('"https://example.com/a.png', "“https://example.com/a.png”", "‘https://example.com/a’"),
-        *(
-            "'https://example.com/a?OSSAccessKeyId=k",
-            "'https://github.com/a/b/blob/c.png",
-            "„https://example.com/a.png“",
-            "”https://example.com/a.png”",
-            "'https://example.com/a?b=1",
-        ),
-        *("'oss://bucket/a.png'", '"/home/me/a.png"', "“portrait.png”", "'", '"'),
+        *"""
+        'https://example.com/a.png' 'https://example.com/a “https://example.com/a.png”
+        ‘https://example.com/a’ 'https://example.com/a?OSSAccessKeyId=k
+        'https://github.com/a/b/blob/c.png „https://example.com/a.png“ ”https://example.com/a.png”
+        'https://example.com/a?b=1 'oss://bucket/a.png' “portrait.png” '
+        """.split(),
+        *('"https://example.com/a.png"', '"https://example.com/a.png', '"/home/me/a.png"', '"'),
     ],
-    ("page", "raw"): [
-        "https://github.com/octocat/portraits/blob/main/a.png",
-        "https://github.com/octocat/portraits/blob/main/img/a%20b.png?raw=false",
-        "https://GitHub.com/octocat/portraits/blob/main/a.png?plain=1",
-        "https://github.com/octocat/portraits/blob/main/a.png#L1",
-        "https://gitee.com/someone/repo/blob/master/a.png",
-        "https://huggingface.co/someone/model/blob/main/a.png",
-    ],
-    ("page", "dl=1"): [
-        "https://www.dropbox.com/s/abc123/a.png",
-        "https://www.dropbox.com/s/abc123/a.png?dl=0",
-        "https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=0",
-        "https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&dl=10",
-    ],
-    ("page", ""): [
-        "https://example.com/a.html",
-        "https://example.com/a/index.htm?x=1",
-        "https://example.com/INDEX.HTML",
-        "https://example.com/portrait.png.html",
-        "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/view?usp=sharing",
-        "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview",
-        "https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view",
-        "https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view",
-        "https://pan.baidu.com/s/1aBcDeFg?pwd=abcd",
-        "https://pan.baidu.com/share/init?surl=aBcDeFg",
-        "https://www.alipan.com/s/aBcDeFg",
-        "https://www.aliyundrive.com/s/aBcDeFg/folder/61",
-        "https://1drv.ms/i/s!AaBbCc",
-        "https://1drv.ms/u/c/abc/EaBc?e=xyz",
-        "https://onedrive.live.com/?cid=4B1&id=4B1%21105",
-        "https://onedrive.live.com?cid=4B1&id=4B1%21105",
-        "https://onedrive.live.com/redir?resid=4B1!105",
-        "https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A",
-    ],
+    ("page", "raw"): """
+        https://github.com/octocat/portraits/blob/main/a.png
+        https://github.com/octocat/portraits/blob/main/img/a%20b.png?raw=false
+        https://GitHub.com/octocat/portraits/blob/main/a.png?plain=1
+        https://github.com/octocat/portraits/blob/main/a.png#L1
+        https://gitee.com/someone/repo/blob/master/a.png
+        https://huggingface.co/someone/model/blob/main/a.png
+    """.split(),
+    ("page", "dl=1"): """
+        https://www.dropbox.com/s/abc123/a.png https://www.dropbox.com/s/abc123/a.png?dl=0
+        https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=0
+        https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&dl=10
+    """.split(),
+    ("page", ""): """
+        https://example.com/a.html https://example.com/a/index.htm?x=1
+        https://example.com/INDEX.HTML https://example.com/portrait.png.html
+        https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/view?usp=sharing
+        https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview
+        https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view
+        https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view
+        https://pan.baidu.com/s/1aBcDeFg?pwd=abcd https://pan.baidu.com/share/init?surl=aBcDeFg
+        https://www.alipan.com/s/aBcDeFg https://www.aliyundrive.com/s/aBcDeFg/folder/61
+        https://1drv.ms/i/s!AaBbCc https://1drv.ms/u/c/abc/EaBc?e=xyz
+        https://onedrive.live.com/?cid=4B1&id=4B1%21105
+        https://onedrive.live.com?cid=4B1&id=4B1%21105
+        https://onedrive.live.com/redir?resid=4B1!105
+        https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A
+    """.split(),
+    ("page", "Upload the file"): """
+        https://me.feishu.cn/file/abc https://feishu.cn/docx/a https://a.sg.larksuite.com/wiki/a
+        https://docs.qq.com/doc/a https://share.weiyun.com/a https://pan.quark.cn/s/a
+        https://www.123pan.com/s/a-b https://photos.google.com/share/a https://we.tl/t-a
+        https://www.icloud.com/iclouddrive/a#portrait https://wetransfer.com/downloads/a/b
+        https://a.wetransfer.com/downloads/a https://www.youtube.com/watch?v=a https://youtu.be/a
+        https://www.bilibili.com/video/BV1 https://music.163.com/song?id=1 https://imgur.com/a/b
+        https://y.qq.com/n/ryqq/songDetail/a https://v.douyin.com/a/ https://imgur.com/aBc
+        https://drive.google.com/open?id=a https://drive.google.com/drive/folders/a
+        """.split(),
+}
+
+GIVE = f"Give '{IMAGE_URL}'."
+SENTENCES = {  # a link: the first mark of its end, words of the hint
+    **{IMAGE_URL + c: (c, GIVE) for c in ".,;!)]}>\"'`*，、；！）】》”’…。：」』"},
+    **{
+        IMAGE_URL + t: (t[0], GIVE)
+        for t in (").", "。谢谢", "，声音", "</a>", '">x</a>', "！！", "——")
+    },
+    f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
+    f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
+    f"{IMAGE_URL}%E3%80%82": ("。", "from that 。 on"),
+    f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
+    "https://example.com/a_(1).png)": (")", "/a_(1).png'."),
+    "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
+    "https://example.com/a.gif；": ("；", "/a.gif'."),
+    "https://example.com/picture。": ("。", "/picture'."),
+}
+NO_SENTENCES = """
+portrait_(1).png a(b) a.png(1) (a.png) a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
+头像，新.png 你好，世界 头像.png（1） 图《一》 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
+""".split()
+AROUND = """
+<{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
+《{}》 |{}| **{}** ({}). @{} 1.~{} >~{} >>{} image_url={} <img~src="{}">
+<a~href='{}'>x</a> curl~-O~{} view-source:{} &lt;{}&gt; [{}](x) [img]{}[/img] ＜{}＞
+复制打开抖音，看看【作品】~{}~01/08 _{}
+""".split()
+ALMOST = {
+    "https：//example.com/a.png": "https://example.com/a.png",
+    "HTTPS：／／example.com/a.png": "https://example.com/a.png",
+    "http%3A%2F%2Fexample.com%2Fa%20b.png%3FS%3Ds3cret": "http://example.com/a b.png?...",
+    "https%3a%2f%2fme%3As3cret%40example.com%2Fa.png": "https://...@example.com/a.png",
+    "hxxps://example[.]com/a.png": "https://example.com/a.png",
+    **dict.fromkeys(
+        """https//example.com/a.png https;//example.com/a.png ttps://example.com/a.png
+        htps://example.com/a.png https:／／example.com/a.png http://https://example.com/a.png
+        https://https//example.com/a.png""".split(),
+        "https://example.com/a.png",
+    ),
 }
 
 NO_PAGE = """
@@ -377,6 +354,9 @@ https://dl.dropboxusercontent.com/s/abc123/a.png
 https://d.pcs.baidu.com/file/5b1a?fid=1 https://pan.baidu.com.example.com/s/1a
 https://onedrive.live.com/download?cid=4B1&resid=4B1%21105
 https://onedrive.live.com/download.aspx?cid=4B1&resid=4B1%21105
+https://download.wetransfer.com/eu2/a/a.png https://i.imgur.com/a.png https://imgur.com/a.png
+https://music.163.com/song/media/outer/url?id=1.mp3 https://img.youtube.com/vi/a/0.jpg
+https://y.qq.com/music/photo_new/a.jpg https://notfeishu.cn/docx/a https://example.com/feishu.cn/a
 """.split()
 
 CONVERTED = """
@@ -458,6 +438,47 @@ class Links(Case):
                     self.assertNotIn("local path", error.message)
                     self.assertIn(advice, error.hint)
 
+    def test_a_link_copied_out_of_a_sentence_is_refused_and_the_hint_has_it_without_its_mark(self):
+        for text, (mark, hint) in SENTENCES.items():
+            with self.subTest(text):
+                link, (error,), _ = check(text)
+                self.assertIsNone(link)
+                self.assertIn(f"ends with the {mark} of a sentence", error.message)
+                self.assertIn(hint, error.hint)
+
+    def test_marks_of_a_name_or_a_query_are_their_own(self):
+        for end in NO_SENTENCES:
+            with self.subTest(end):
+                link, errors, warnings = check(f"https://example.com/{end}")
+                self.assertEqual((errors, warnings), ([], []))
+                self.assertTrue(link)
+
+    def test_of_what_is_around_a_link_the_hint_has_none_and_no_query(self):
+        for around in AROUND:
+            for query, shown in (("", "'"), ("?Signature=s3cret", "?...'")):
+                text = around.replace("~", " ").format(IMAGE_URL + query)
+                with self.subTest(text):
+                    link, (error,), _ = check(text.strip())
+                    self.assertIsNone(link)
+                    self.assertIn("has more than a link around it", error.message)
+                    self.assertEqual(error.hint, f"Give '{IMAGE_URL}{shown}.")
+                    self.assertNotIn("s3cret", error.message)
+
+    def test_what_is_almost_a_link_is_refused_and_the_hint_has_it(self):
+        for text, wanted in ALMOST.items():
+            with self.subTest(text):
+                link, (error,), _ = check(text)
+                self.assertIsNone(link)
+                self.assertIn("not with https://", error.message)
+                self.assertEqual(error.hint, f"Give '{wanted}'.")
+                self.assertNotIn("s3cret", error.message)
+
+    def test_what_does_not_show_is_in_no_link(self):
+        for code in range(sys.maxunicode + 1):
+            if unicodedata.category(chr(code)) == "Cf":
+                _, (error,), _ = check(f"https://example.com/a{chr(code)}.png")
+                self.assertIn(f"an invisible character, U+{code:04X}", error.message)
+
     def test_an_internal_endpoint_is_refused_and_the_hint_gives_the_public_one(self):
         for host, public in INTERNAL.items():
             with self.subTest(host):
@@ -500,7 +521,7 @@ class Links(Case):
                 self.assertEqual(check(link), (link, [], []))
 
     def test_quotes_within_a_link_are_its_own(self):
-        for link in (IMAGE_URL + "'", "https://example.com/it's.png", IMAGE_URL + '?q="a"'):
+        for link in ("https://example.com/it's.png", IMAGE_URL + '?q="a"'):
             with self.subTest(link):
                 self.assertEqual(check(link), (link, [], []))
 

@@ -320,6 +320,28 @@ class Signed(Case):
                 link = f"{IMAGE_URL}?Expires={int(at)}&Signature=s3cret"
                 self.assertEqual(self.call(*arguments(image_url=link), "--dry-run").code, code)
 
+    def test_a_mark_of_a_sentence_behind_what_belongs_to_a_signature_is_refused(self):
+        for signer in SIGNERS:
+            for end in [
+                *".,;!)]}>\"'，、；！）】》”’…。",
+                "）。",
+                "。谢谢",
+                "的",
+                "%E3%80%82",
+                "</a>",
+            ]:
+                with self.subTest(signer + end):
+                    link, (error,), _ = check(f"{IMAGE_URL}?{signed(signer, 86400)}{end}")
+                    self.assertIsNone(link)
+                    mark = "。" if end[0] == "%" else end[0]
+                    self.assertIn(f"?...' ends with the {mark} of a sentence", error.message)
+                    self.assertEqual(error.hint, f"Take its end away, from that {mark} on.")
+
+    def test_a_mark_in_a_signed_link_that_belongs_to_no_signature_is_taken(self):
+        for end in ("&v=hi!", '&response-content-disposition=inline;filename="a"', "&x=a)", "&y=."):
+            self.accept(signed("Alibaba OSS V1", 86400) + end)
+        self.accept("sv=2022-11-02&sr=c&sig=rtH7%2B&si=readers!")
+
     def test_no_signature_shows_in_what_is_said(self):
         for signer in SIGNERS:
             for seconds in (-5, 5):

@@ -83,10 +83,20 @@ CONVERSION = (
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 FORGE = ("/[^/]+/[^/]+/blob/", "raw=true", "Give the raw link, behind Raw or Download there.")
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
-PAGES = {
+DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
+    docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
+    www.icloud.com share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com
+    m.youtube.com youtu.be www.bilibili.com b23.tv v.douyin.com www.douyin.com xhslink.com
+    www.xiaohongshu.com open.spotify.com""".split()
+PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "huggingface.co"), FORGE),
-    **dict.fromkeys(("pan.baidu.com", "www.alipan.com", "www.aliyundrive.com", "1drv.ms"), DRIVE),
-    "drive.google.com": ("/(u/[0-9]+/)?file/", *DRIVE[1:]),
+    **dict.fromkeys(DRIVES, DRIVE),
+    "download.wetransfer.com": ("$.", *DRIVE[1:]),
+    **dict.fromkeys((".feishu.cn", ".larksuite.com"), ("/(?!space/api/)", *DRIVE[1:])),
+    "music.163.com": ("/(?!song/media/outer/)", *DRIVE[1:]),
+    "y.qq.com": ("/(?!music/photo)", *DRIVE[1:]),
+    "imgur.com": (r"/(?!download/|\w+\.\w+$)", *DRIVE[1:]),
+    "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
     "onedrive.live.com": ("/(?!download)", *DRIVE[1:]),
     "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
 }
@@ -139,6 +149,12 @@ SIGNERS = (
     Signer("sv", "sig", "se", "se si", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
     Signer("", "token e", "e", begins=".*:"),  # Qiniu
 )
+# What else belongs to a signature, on a link that is signed, and what to Azure's alone.
+BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
+    x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders
+    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers
+    q-key-time q-header-list q-url-param-list""".split()
+BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
@@ -162,7 +178,15 @@ CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &.
 # What an API key and an AccessKey ID look like, though a writing program made a dash of the hyphen.
 KEY = "(?<![A-Za-z0-9])(sk[-\u2010-\u2015\u2212\uff0d]|LTAI)[\\w.-]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-NOT_IN_A_LINK = r"[\s\x00-\x1f\x7f-\x9f\\]"
+# Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
+WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
+WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
+MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
+BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
+MEDIA = "|".join(extension for formats in ALL_FORMATS for extension in formats)
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|[{WIDE_MARKS}\"<>](?!.*\.(?:{MEDIA})$).*)"
+LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s{QUOTES}<>{WIDE_MARKS}])+"
+ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
 
 DETECTION_FIELDS = ("model", "image_url", "ratio")
 BOX_FIELDS = ("face_bbox", "ext_bbox")
@@ -403,6 +427,16 @@ def parameter_name(text: str) -> str:
     return name.lower() if name[:2] in ("x-", "X-") else name
 
 
+def signing_names(values: "Values") -> "set[str]":
+    """Return the names that belong to the signatures of a query of these `values`, if any."""
+    names: set[str] = set()
+    for signer in SIGNERS:
+        if not signer.missing_in(values):
+            names.update(signer.own, signer.beside, signer.either)
+            names.update(BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE)
+    return names
+
+
 def check_signature(field: str, query: str) -> None:
     """Raise `Problem` for a `query` whose signature can never work."""
     if "&amp;" in query and re.search(r"&amp;[\w.-]+=", query):
@@ -557,89 +591,13 @@ def check_address(field: str, host: str, version: str) -> str:
     return host.lower()
 
 
-# --- 6. Links: what the service downloads from the public internet --------------------------------
-
-
-def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
-    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
-    before = len(report.errors)
-    link = report.check(split_link, field, text)
-    if not text or not link:
-        return None
-    scheme, userinfo, host, port, path, query, fragment = link
-    found = None if is_plain(text) else re.search(NOT_IN_A_LINK, text)
-    if found:
-        control = "a backslash" if found[0] == "\\" else "a control character"
-        name = "white space" if found[0].isspace() else control
-        message = f"{shown_link(text)} has {name}, U+{ord(found[0]):04X}, in it"
-        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
-    if userinfo:
-        message = f"{shown_link(text)} has a user name or password before the host"
-        report.error(field, message, "Give a link that works without, for example a signed one.")
-    public_host = report.check(check_host, field, host)
-    if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
-        message = "the port is not a number from 1 to 65535"
-        report.error(field, message, "Correct it, or leave it out with its colon.")
-    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
-        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
-        report.error(field, message, "Write a percent sign of a file's name as %25.")
-    report.check(check_page, field, host.lower(), path, query)
-    report.check(check_format, field, path, query)
-    if query and not found:  # a backslash before each & is one mistake, not two
-        report.check(check_signature, field, query)
-    sound = len(report.errors) == before
-    if query:
-        check_age(field, query, now, report)
-    if fragment:
-        message = "the part from # on was dropped: no server ever gets it"
-        report.warn(field, message, "Write a # of a file's name as %23.")
-    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
-
-
-def split_link(field: str, text: "Text") -> "tuple[str, ...]":
-    """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
-
-    The optional ones are empty or have their punctuation, and what no link may hold is left out.
-    Raises `Problem` for what is no http(s) link at all.
-    """
-    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
-    text = check_given(field, text, wanted)
-    link = text if is_plain(text) else re.sub(NOT_IN_A_LINK, "", text.replace("\\", "/"))
-    given, _, rest = link.partition(":")
-    scheme = given.lower()
-    upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
-    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
-    if text[0] in QUOTES:
-        hint = 'Take them off; in cmd.exe only " quotes.'
-        raise text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
-    if given == link or scheme not in ("http", "https"):
-        if given == link or not re.fullmatch("[A-Za-z][A-Za-z0-9+-]+", given):
-            raise text_problem(field, text, "is a local path, or lacks https:// in front", local)
-        hint = local if scheme == "file" else upload
-        raise text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
-    if not rest.startswith("//") or rest.startswith("///"):
-        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
-    rest, mark, fragment = rest[2:].partition("#")
-    rest, question, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    userinfo, at, host = authority.rpartition("@")
-    end = host.find(":", host.find("]") + 1)
-    host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
-    return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
-
-
-def is_visible_ascii(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def is_plain(text: str) -> bool:
-    """Whether `text` is visible ASCII without a backslash."""
-    return is_visible_ascii(text) and "\\" not in text
+# --- 6. Paths and ends of links: pages, media, sentences ------------------------------------------
 
 
 def check_page(field: str, host: str, path: str, query: str) -> None:
     """Raise `Problem` for a link of a page that shows the file to people."""
-    pattern, file_itself, hint = PAGES.get(host, ("", "", "Give the link of the file itself."))
+    page = PAGES.get(host) or PAGES.get("." + ".".join(host.split(".")[-2:]))
+    pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
     direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
     if not direct and (shows or path.lower().endswith((".html", ".htm"))):
@@ -665,6 +623,36 @@ def check_format(field: str, path: str, query: str) -> None:
         raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
 
 
+def without_marks(text: str) -> str:
+    """Return `text` without the marks at its end; a bracket whose other one is in it stays."""
+    while text[-1:] in MARKS and text.count(text[-1:]) > text.count(BRACKETS.get(text[-1:], "\n")):
+        text = text[:-1]
+    return text
+
+
+def check_end(field: str, text: str, path: str, query: str) -> None:
+    """Raise `Problem` for the marks of a sentence that the link `text` was copied out of.
+
+    They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
+    """
+    bare = text.rstrip(WIDE_MARKS)
+    tail = text[len(bare) :] if bare.isascii() else ""
+    name, _, value = query[1:].rpartition("&")[2].partition("=")
+    value, shown = unescaped(value), unescaped(path)
+    if query and parameter_name(name) in signing_names(query_values(query)) - {"si"}:
+        tail = value[len(re.split('["<>]|[^!-~]', value)[0].rstrip(MARKS)) :]
+    elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
+        before = shown[: found.start(1)]
+        tail = found[1] if without_marks(before + found[1][0]) == before else ""
+    if second := re.search(rf"([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
+        tail = text[second.start() :]
+    if tail:
+        hint = f"Give {shown_link(text[: -len(tail)])}."
+        if query or not text.endswith(tail):
+            hint = f"Take its end away, from that {tail[0]} on."
+        raise text_problem(field, text, f"ends with the {tail[0]} of a sentence", hint)
+
+
 def escaped(text: str) -> str:
     """Return `text` with only what is not ASCII escaped: a signature covers the rest as it is."""
     if text.isascii():
@@ -674,7 +662,114 @@ def escaped(text: str) -> str:
     return quote(text, safe="".join(map(chr, range(128))))
 
 
-# --- 7. Requests: from values to the JSON that is sent --------------------------------------------
+# --- 7. Links: what the service downloads from the public internet --------------------------------
+
+
+def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
+    """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
+    before = len(report.errors)
+    link = report.check(split_link, field, text)
+    if not text or not link:
+        return None
+    scheme, userinfo, host, port, path, query, fragment = link
+    found = "" if is_plain(text) else next(filter(name_of, text), "")
+    if found:
+        message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
+        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
+    if userinfo:
+        message = f"{shown_link(text)} has a user name or password before the host"
+        report.error(field, message, "Give a link that works without, for example a signed one.")
+    public_host = report.check(check_host, field, host)
+    if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
+        message = "the port is not a number from 1 to 65535"
+        report.error(field, message, "Correct it, or leave it out with its colon.")
+    if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
+        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
+        report.error(field, message, "Write a percent sign of a file's name as %25.")
+    report.check(check_page, field, host.lower(), path, query)
+    report.check(check_format, field, path, query)
+    if text[-1] in MARKS or "%" in text or not text.isascii():
+        report.check(check_end, field, text, path, query)
+    if query and not found:  # a backslash before each & is one mistake, not two
+        report.check(check_signature, field, query)
+    sound = len(report.errors) == before
+    if query:
+        check_age(field, query, now, report)
+    if fragment:
+        message = "the part from # on was dropped: no server ever gets it"
+        report.warn(field, message, "Write a # of a file's name as %23.")
+    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
+
+
+def split_link(field: str, text: "Text") -> "tuple[str, ...]":
+    """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
+
+    The optional ones are empty or have their punctuation, and what no link may hold is left out.
+    Raises `Problem` for what is no http(s) link at all.
+    """
+    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
+    text = check_given(field, text, wanted)
+    slashed = text.replace("\\/", "/").replace("\\", "/")
+    link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
+    given, colon, rest = link.partition(":")
+    scheme = given.lower()
+    twice = rest.startswith(("\uff0f\uff0f", "//http:", "//https:", "//http//", "//https//"))
+    if not colon or scheme not in ("http", "https") or twice:
+        raise no_link(field, text, link)
+    if not rest.startswith("//") or rest.startswith("///"):
+        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
+    rest, mark, fragment = rest[2:].partition("#")
+    rest, question, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, host = authority.rpartition("@")
+    end = host.find(":", host.find("]") + 1)
+    host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
+    return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
+
+
+def name_of(character: str) -> str:
+    """Return in words what no link may hold, "" for a `character` that it may."""
+    if character == "\\" or character.isspace():
+        return "a backslash" if character == "\\" else "white space"
+    from unicodedata import category
+
+    names = {"Cc": "a control character", "Cf": "an invisible character"}
+    return names.get(category(character), "")
+
+
+def no_link(field: str, text: str, link: str) -> Problem:
+    """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
+    upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
+    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
+    scheme, colon, _ = link.lower().partition(":")
+    if almost := re.match(ALMOST_HTTP, link, re.IGNORECASE):
+        rest = link[almost.end() :].replace("[.]", ".")
+        rest = unescaped(rest) if "%" in almost[0] else rest
+        fault = f"it begins with {shown_link(almost[0])}, not with https://"
+        return Problem(field, fault, f"Give {shown_link(f'http{almost[1].lower()}://{rest}')}.")
+    within = re.search(LINK_WITHIN, text, re.IGNORECASE)
+    if within and not link.strip(QUOTES).startswith(within[0]) and scheme not in ("blob", "data"):
+        hint = f"Give {shown_link(without_marks(within[0][:1000]))}."
+        return text_problem(field, text, "has more than a link around it", hint)
+    if text[0] in QUOTES:
+        hint = 'Take them off; in cmd.exe only " quotes.'
+        return text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
+    if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
+        return text_problem(field, text, "is a local path, or lacks https:// in front", local)
+    hint = local if scheme == "file" else upload
+    return text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
+
+
+def is_visible_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` is visible ASCII without a backslash."""
+    return is_visible_ascii(text) and "\\" not in text
+
+
+# --- 8. Requests: from values to the JSON that is sent --------------------------------------------
 
 
 def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
@@ -746,7 +841,7 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
     return {"model": model, "input": given, **beside, "parameters": parameters}
 
 
-# --- 8. Files: where evidence lives, and how it is read and written -------------------------------
+# --- 9. Files: where evidence lives, and how it is read and written -------------------------------
 
 
 def evidence_path(name: str) -> str:
@@ -832,7 +927,7 @@ def temporary_name() -> str:
     return f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
-# --- 9. Commands: one function each ---------------------------------------------------------------
+# --- 10. Commands: one function each --------------------------------------------------------------
 
 
 def prepare(values: "Values", report: Report) -> None:
@@ -909,7 +1004,7 @@ def neighbour(name: str) -> str:
     return os.path.join(os.path.dirname(__file__), name)
 
 
-# --- 10. Command line: from words to the values of options ----------------------------------------
+# --- 11. Command line: from words to the values of options ----------------------------------------
 
 EXIT_CODES = {
     0: "done (with --dry-run: would be)",
@@ -1064,7 +1159,7 @@ def parser_for_help(program: "Program", command: str, fields: "Sequence[str]") -
     return parser
 
 
-# --- 11. A run: its exit code, its line of JSON, its lines for people -----------------------------
+# --- 12. A run: its exit code, its line of JSON, its lines for people -----------------------------
 
 
 def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":

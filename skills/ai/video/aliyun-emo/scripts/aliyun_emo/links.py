@@ -6,15 +6,6 @@ import re
 
 import prepare_emo_request as emo
 
-# What else belongs to a signature, on a link that is signed, and what to Azure's alone.
-BESIDE_A_SIGNATURE = frozenset(
-    "security-token x-oss-security-token x-amz-security-token x-tos-security-token"
-    " x-cos-security-token x-amz-signedheaders x-goog-signedheaders x-tos-signedheaders"
-    " x-oss-signedheaders x-oss-additional-headers q-key-time q-header-list"
-    " q-url-param-list".split()
-)
-BESIDE_AZURE = frozenset("sp sr ss srt st sip spr skoid sktid skt ske sks skv".split())
-
 
 def link_identity(link: str) -> tuple[str, str]:
     """Return what makes a normalized `link` lead to its file, and apart from it the signature.
@@ -27,12 +18,7 @@ def link_identity(link: str) -> tuple[str, str]:
     scheme, _, rest = head.partition("://")
     host, _, path = rest.partition("/")
     host = re.sub(":0*443$" if scheme == "https" else ":0*80$", "", host)
-    names: set[str] = set()
-    values = emo.query_values(query)
-    for signer in emo.SIGNERS:
-        if not signer.missing_in(values):
-            names |= {*signer.own, *signer.beside, *signer.either}
-            names |= BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE
+    names = emo.signing_names(emo.query_values(query))
     pairs: tuple[list[str], list[str]] = ([], [])
     for pair in query.split("&"):
         pairs[emo.parameter_name(pair.partition("=")[0]) in names].append(pair)
