@@ -62,6 +62,11 @@ MODEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x height in pixels
 STYLE_LEVELS = ("normal", "calm", "active")  # the first is the default, as it is of the ratios
 MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
+MAX_PICTURE = 100_000_000  # bytes
+# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
+BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
+LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
+SHORT_RECORDING = 1  # seconds
 PRICES, PRICES_OF = {"1:1": 0.08, "3:4": 0.16}, "2026-05-30"  # CNY a second of video, read then
 
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}

@@ -18,15 +18,7 @@ from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
 
-# --- 1. Contract: what the service takes (contract, "Limits") -------------------------------------
-
-MAX_PICTURE = 100_000_000  # bytes
-# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
-BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
-LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
-SHORT_RECORDING = 1  # seconds
-
-# --- 2. What there is, and what is wrong with it --------------------------------------------------
+# --- 1. What there is, and what is wrong with it --------------------------------------------------
 
 
 class LocalFile:
@@ -76,8 +68,8 @@ def check_picture(
     if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:
         message = f"{its}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
         report.error(field, message, "Use the picture in another size, and detect that.")
-    if size > MAX_PICTURE:
-        message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
+    if size > emo.MAX_PICTURE:
+        message = f"it has {size:,} bytes, more than {emo.MAX_PICTURE:,}"
         report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
     right, bottom = (max((box[side] for box in boxes), default=0) for side in (2, 3))
     upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
@@ -95,15 +87,15 @@ def check_picture(
 def check_recording(field: str, found: Recording, size: int, report: emo.Report) -> None:
     """Report what is wrong with a recording of `size` bytes."""
     length = f"it is {found.seconds:.2f} s long"
-    if size >= BIG_RECORDING:
-        tell = report.error if size > MAX_RECORDING else report.warn
+    if size >= emo.BIG_RECORDING:
+        tell = report.error if size > emo.MAX_RECORDING else report.warn
         message = f"it has {size:,} bytes; the service takes less than 15 MB"
         tell(field, message, "Save it as mp3, or as a smaller one.")
-    if found.seconds >= LONG_RECORDING:
-        tell = report.error if found.seconds > MAX_SECONDS else report.warn
+    if found.seconds >= emo.LONG_RECORDING:
+        tell = report.error if found.seconds > emo.MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
         tell(field, f"{length}; the service takes less than 60 s", hint)
-    if found.seconds < SHORT_RECORDING:
+    if found.seconds < emo.SHORT_RECORDING:
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
 
 
@@ -142,7 +134,7 @@ def link_field(field: str) -> str:
     return field if field in emo.LOCAL else f"{field}_url"
 
 
-# --- 3. Paths and their URLs ----------------------------------------------------------------------
+# --- 2. Paths and their URLs ----------------------------------------------------------------------
 
 
 def file_url(path: str) -> str:
@@ -175,7 +167,7 @@ def is_file_url(url: str) -> bool:
     return os.path.isabs(path) and Path(path).as_uri() == url
 
 
-# --- 4. Files: what a command line or a prepared request names ------------------------------------
+# --- 3. Files: what a command line or a prepared request names ------------------------------------
 
 
 def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
@@ -251,13 +243,13 @@ def file_at(field: str, path: str) -> LocalFile:
 
 def read_file(field: str, path: str) -> LocalFile:
     """Return the local file `path`, read: of a too large one the beginning; raises `Problem`."""
-    limit = MAX_PICTURE if link_field(field) == "image_url" else MAX_RECORDING
+    limit = emo.MAX_PICTURE if link_field(field) == "image_url" else emo.MAX_RECORDING
     try:
         with open(path, "rb", opener=open_at_once) as opened:
             if not os.path.isfile(opened.fileno()):
                 raise OSError("it is not a regular file")
             size = os.fstat(opened.fileno()).st_size
-            content = opened.read(limit if size <= limit else MAX_RECORDING)
+            content = opened.read(limit if size <= limit else emo.MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = f"Give the path of the {emo.KINDS[link_field(field)]}."
         for guess in paths_meant(path):
