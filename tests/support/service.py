@@ -603,16 +603,20 @@ class Server:
         self.url = f"http://{self.place}/x"
 
     def __enter__(self):
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.serving = threading.Thread(target=self.serve, daemon=True)
+        self.serving.start()
         return self
 
     def __exit__(self, *_):
         self.ended.set()
+        # One left behind would wake up at a signal, and take the connections of who has its number.
+        socket.create_connection(self.socket.getsockname()).close()
+        self.serving.join()
         self.socket.close()
 
     def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
+        while not self.ended.is_set():
+            with contextlib.suppress(OSError):  # who has come may be gone already
                 line, _ = self.socket.accept()
                 threading.Thread(target=self.speak, args=(line,), daemon=True).start()
 
