@@ -90,6 +90,7 @@ class Case(unittest.TestCase):
         environment = mock.patch.dict(os.environ)
         environment.start()
         self.addCleanup(environment.stop)
+        os.environ.pop("PYTHONUNBUFFERED", None)  # what is not flushed is not there
         for name in list(os.environ):
             # urllib sends even 127.0.0.1 through a proxy.
             if name.lower().endswith("_proxy") or name.startswith(("OUTPUT_DIR", "DASHSCOPE_")):
