@@ -162,6 +162,23 @@ class Bodies(ServiceCase):
             ("a length, and a box of size 0", raw(200, endless), endless),
             ("a length, cut", raw(200, whole[:-9], Content_Length=str(len(whole))), ...),
             ("a length of 0", raw(200, whole, Content_Length="0"), None),
+            ("a length, cut before the first byte", raw(200, b"", Content_Length="99"), ...),
+            ("a length, cut behind the first byte", raw(200, b"\0", Content_Length="99"), ...),
+            ("a length, cut in the first name", raw(200, FTYP[:7], Content_Length="24"), ...),
+            (
+                "a length, and seven bytes of a page",
+                raw(200, b"<!DOCTY", Content_Length="99"),
+                None,
+            ),
+            ("no length, nothing", raw(200, b"", **PLAIN), ...),
+            ("no length, seven bytes", raw(200, FTYP[:7], **PLAIN), ...),
+            (
+                "chunks, none came",
+                raw(200, b"", Content_Length=None, Transfer_Encoding="chunked"),
+                ...,
+            ),
+            ("chunks, none but the last", chunked(b""), ...),
+            ("gzip, nothing", raw(200, b"", **unpacked, **PLAIN), ...),
             ("no length", raw(200, whole, **PLAIN), whole),
             ("no length, in one piece", raw(200, last, **PLAIN), last),
             ("no length, cut", raw(200, whole[:-9], **PLAIN), ...),
@@ -245,12 +262,15 @@ class Videos(GenerationCase):
     def test_a_download_that_fails_is_tried_three_times_and_leaves_nothing_broken(self):
         body = video_of("x")
         cut = raw(200, body[:1000], Content_Length=str(len(body)))
+        nothing = raw(200, b"", Content_Length=str(len(body)))
         chunks = raw(200, b"5\r\nhello\r\n", Content_Length=None, Transfer_Encoding="chunked")
         start = b"%x\r\n%s\r\n" % (len(body), body)
         chunk_missing = raw(200, start, Content_Length=None, Transfer_Encoding="chunked")
         for name, script, tries, code in (
             ("cut twice", [cut, cut, video], 3, 0),
             ("cut for ever", [cut], 3, 4),
+            ("cut before the first byte", [nothing, nothing, video], 3, 0),
+            ("cut before the first byte, for ever", [nothing], 3, 4),
             ("a chunk is missing", [chunk_missing], 3, 4),
             ("no video in chunks", [chunks], 1, 4),
             ("reset, then well", [reset, video], 2, 0),

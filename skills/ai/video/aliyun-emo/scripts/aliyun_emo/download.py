@@ -13,6 +13,7 @@ from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
 
+TRIES = 3
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
 SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
@@ -64,7 +65,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             reply.limit(SLOW_TIME)
         piece = next_piece(reply)
         boxes.add(piece)
-        if not boxes.may_be_video or (not piece and boxes.size < 8):
+        if not boxes.may_be_video or (not piece and boxes.size < 8 and boxes.size == reply.length):
             head = emo.shown_words(boxes.head.decode("latin-1"))
             raise NoAnswer(f"what came is no video: {head}")
         if boxes.size > MAX_VIDEO:
@@ -114,7 +115,7 @@ class Boxes:
     @property
     def are_whole(self) -> bool:
         """Whether the last box ends here; one without a length goes on to the end, wherever."""
-        return self.next == self.size and not self.box
+        return self.next == self.size > 0 and not self.box
 
 
 def length_of(box: bytes) -> int:
