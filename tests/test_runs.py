@@ -251,7 +251,7 @@ class Tasks(GenerationCase):
     def test_an_id_is_made_safe_and_no_two_share_a_folder(self):
         service = self.serve()
         ids = [
-            *("Abc", "abc", "ABC", "../../../x", "a/b?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
+            *("Abc", "abc", "ABC", "..x..", "a?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
             *("x" * 3000, "X" * 3000, "a%2Fb", "a:b", "*", "id-abc", "\\\\host\\c$"),
         ]
         for task_id in ids:
@@ -266,7 +266,10 @@ class Tasks(GenerationCase):
         for handler in service.polls:
             self.assertEqual(handler.path.count("/"), 4, handler.path)
         service.seen.clear()
-        for task_id in ("", " ", "a b", "a\nb", "é", "\x1b", ".", ".."):
+        for task_id in (
+            *("", " ", "a b", "a\nb", "é", "\x1b", ".", "..", "/", "a/b", "../../../x", "x/.."),
+            *("https://example.com/x", "/api/v1/tasks/x"),
+        ):
             with self.subTest(task_id):
                 self.ends(self.call_run("--task", task_id), 2, "task")
         self.assertEqual(service.seen, [])

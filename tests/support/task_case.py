@@ -26,7 +26,8 @@ class TaskCase(Case):
         folder = Path("tasks", NAME if number == 1 else f"{NAME}-{number}")
         folder.mkdir(parents=True)
         if state:
-            record = {"saved_at": utc(age), "state": state, **more}
+            made = {"response": {"output": {"task_id": "a"}}} if state == "made" else {}
+            record = {"saved_at": utc(age), "state": state, **made, **more}
             record.update({} if attempt is None else {"attempt": attempt})
             folder.joinpath("task.json").write_text(json.dumps(record))
         if status:

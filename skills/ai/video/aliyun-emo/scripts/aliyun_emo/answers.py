@@ -99,6 +99,13 @@ def member(document: object, name: str) -> emo.Json:
     return value if isinstance(value, dict) else {}
 
 
+def id_in(document: emo.Json) -> str:
+    """Return the `task_id` that `document` has, "" for none: it becomes a step of a path."""
+    task_id = text_in(document, "task_id")
+    is_step = task_id.strip(".") and "/" not in task_id and emo.is_visible_ascii(task_id)
+    return task_id if is_step else ""
+
+
 def text_in(document: emo.Json, name: str) -> str:
     """Return the text that `document` has by this name, or ""."""
     value = document.get(name)

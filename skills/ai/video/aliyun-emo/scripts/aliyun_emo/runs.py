@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
-from aliyun_emo.answers import member, text_in
+from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.evidence import evidence_of
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
@@ -145,8 +145,7 @@ def run_id(settings: Settings, report: emo.Report) -> None:
 
 def check_task_id(text: str) -> str:
     """Return a task's id, which goes into a path of the service; raises `Problem`."""
-    is_key = emo.without_keys(text) != text
-    if text.strip(".") and emo.is_visible_ascii(text) and "://" not in text and not is_key:
+    if id_in({"task_id": text}) and emo.without_keys(text) == text:
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."
     raise emo.Problem("task", f"{emo.shown_link(text)} is not the id of a task", hint)

@@ -13,7 +13,7 @@ from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
-from aliyun_emo.answers import member, text_in, understood
+from aliyun_emo.answers import id_in, member, text_in, understood
 
 # --- 1. States ------------------------------------------------------------------------------------
 
@@ -47,6 +47,7 @@ class Task:
     @property
     def state(self) -> str:
         state = text_in(self.record, "state")
+        state = "unclear" if state == "made" and not self.task_id else state
         return state if state in STATES else "sending"
 
     @property
@@ -67,7 +68,7 @@ class Task:
 
     @property
     def task_id(self) -> str:
-        return text_in(self.made, "task_id") or text_in(self.answer, "task_id")
+        return id_in(self.made) or id_in(self.answer)
 
     @property
     def status(self) -> str:
