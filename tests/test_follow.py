@@ -253,25 +253,84 @@ class Polls(GenerationCase):
         self.assertEqual(len(self.snapshots()), 1)
 
     def test_an_id_leads_nowhere_else(self):
-        for task_id in (
-            "../../evil",
-            "/etc/passwd",
-            "a\\b",
-            "..",
-            "x" * 3000,
-            "\ud800",
-            "a\0b",
-            "é",
-        ):
+        for task_id in ("a\\b", "x" * 3000, "a?b#c", "..a", "%2e%2e", "a%2Fb"):
             with self.subTest(task_id[:20]):
                 self.clear()
                 service = self.serve(video_synthesis=[partial(created, task_id=task_id)])
                 result = self.ends(self.go("--no-wait"), 0)
                 self.assertEqual(result.line["task_id"], task_id)
                 self.go("--timeout", "0", "--no-download")
+                self.assertTrue(service.polls)
                 self.assertTrue(all(h.path.count("/") == 4 for h in service.polls))
         outside = [name for name in self.files() if not name.startswith("output/aliyun-emo/")]
         self.assertEqual(outside, [])
+
+    def test_what_is_no_id_in_an_answer_or_a_record_is_asked_for_nowhere(self):
+        for task_id in (
+            *("", ".", "..", "...", "/", "../../evil", "/etc/passwd", "a/..", "a/"),
+            *("\ud800", "a\0b", "é", " ", "a b", " a", "a\n", "\u200ba", None, 7, ["a"], True),
+        ):
+            with self.subTest(str(task_id).encode("ascii", "backslashreplace")):
+                self.clear()
+                document = {"output": {"task_id": task_id, "task_status": "PENDING"}}
+                service = self.serve(video_synthesis=[says(document)])
+                self.ends(self.go(), 4, "service")
+                record = self.kept()
+                self.assertEqual((record["state"], record["response"]), ("unclear", document))
+                (folder,) = self.folders()
+                for known in ({}, {"task_id": task_id, "task_status": "RUNNING"}):
+                    self.write(f"tasks/{folder}/task.json", {**record, "state": "made"})
+                    self.write(f"tasks/{folder}/response.json", known)
+                    result = self.ends(self.go(), 4, "service")
+                    self.assertEqual(
+                        (result.line["state"], result.line["task_id"]), ("unclear", None)
+                    )
+                    self.assertIn("--attempt 2", result.line["errors"][0]["hint"])
+                self.assertEqual((len(service.posts), service.polls), (1, []))
+                self.ends(self.call_run(), 0)
+
+    def test_a_record_that_has_no_id_and_an_answer_that_has_one_are_a_task(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        record, (folder,) = self.kept(), self.folders()
+        known = {"task_id": record["response"]["output"]["task_id"]}
+        self.write(f"tasks/{folder}/task.json", {**record, "response": None})
+        self.write(f"tasks/{folder}/response.json", known)
+        self.assertEqual(self.ends(self.go(), 0).line["task_id"], known["task_id"])
+        self.assertEqual(len(service.posts), 1)
+
+    def test_a_task_that_ended_without_a_word_has_its_ids_and_what_to_do(self):
+        for word, output, said, told in (
+            ("FAILED", {}, {}, True),
+            ("FAILED", {"code": "", "message": ""}, {}, True),
+            ("FAILED", {"code": None, "message": None}, {}, True),
+            ("CANCELED", {}, {}, True),
+            ("FAILED", {}, {"request_id": None}, False),
+            ("FAILED", {"code": "X"}, {}, None),
+            ("FAILED", {"message": "m"}, {}, None),
+        ):
+            with self.subTest(f"{word} {output} {said}"):
+                self.clear()
+                document = {
+                    "request_id": "its-own",
+                    "output": {"task_status": word, **output},
+                    **said,
+                }
+                self.serve(tasks=[about(document)])
+                result = self.ends(self.go(), 3, "service")
+                (error,) = result.line["errors"]
+                if told is None:
+                    self.assertIn("no message" if "code" in output else "no code", error["message"])
+                    self.assertIn("Look the code up", error["hint"])
+                    continue
+                self.assertIn(
+                    f"ended as {word}, with neither a code nor a message", error["message"]
+                )
+                self.assertIn(f"task_id {result.line['task_id']}", error["message"])
+                self.assertEqual("request_id its-own" in error["message"], told)
+                for words in ("support", "another recording or picture", "--attempt 2"):
+                    self.assertIn(words, error["hint"])
+                self.assertEqual(self.ends(self.go(), 3).line["errors"], [error])
 
 
 class KnownTasks(GenerationCase):
@@ -497,6 +556,88 @@ class Videos(GenerationCase):
         del os.environ["DASHSCOPE_API_KEY"]
         self.ends_with_video(self.go())
         self.assertEqual((len(service.downloads), len(service.polls)), (1, 2))
+
+    def test_a_video_url_that_is_no_link_is_kept_in_the_answer_and_nowhere_else(self):
+        for link in (
+            *("\ud800", "https://example.com/\ud800.mp4", "", " ", "x", "/videos/x.mp4", 7, True),
+            *(
+                "ftp://example.com/x.mp4",
+                "file:///etc/passwd",
+                "oss://a/b.mp4",
+                "data:,x",
+                "https:",
+            ),
+            *(
+                "//example.com/x.mp4",
+                "http:///x",
+                "https://?x",
+                "https:// a/x",
+                "http:x",
+                ["x"],
+                {},
+            ),
+            *("javascript:x", "https://a.example.com/x\n.mp4", "\u202ehttps://example.com/x.mp4"),
+        ):
+            with self.subTest(str(link).encode("ascii", "backslashreplace")):
+                self.clear()
+                output = {"task_status": "SUCCEEDED", "results": {"video_url": link}}
+                service = self.serve(tasks=[about({"output": output})])
+                result = self.ends(self.go(), 4, "service")
+                self.assertIn("no video_url", result.line["errors"][0]["message"])
+                self.assertIn("polls.jsonl", result.line["errors"][0]["hint"])
+                self.assertEqual(
+                    self.snapshots()[0]["response"]["output"]["results"], {"video_url": link}
+                )
+                self.assertEqual((service.downloads, result.line["video_url"]), ([], None))
+                # A known link is not taken away by it, and the other place may have one.
+                known = {"task_id": result.line["task_id"], "task_status": "SUCCEEDED"}
+                known["video_url"] = f"{service.root}/videos/old.mp4"
+                self.write(f"tasks/{self.folders()[0]}/response.json", known)
+                self.assertEqual(self.ends(self.go(), 0).line["video_url"], known["video_url"])
+                self.clear()
+                output["video_url"] = f"{service.root}/videos/other.mp4"
+                service.script["tasks"] = [about({"output": output})]
+                self.assertEqual(self.ends(self.go(), 0).line["video_url"], output["video_url"])
+
+    def test_a_link_that_was_edited_into_no_link_is_no_fault_of_this_program(self):
+        for link in (
+            "\ud800",
+            "https://example.com/\udc80.mp4",
+            "ftp://example.com/x",
+            "https://[/x",
+        ):
+            with self.subTest(link.encode("ascii", "backslashreplace")):
+                self.clear()
+                service = self.serve()
+                self.ends(self.go("--no-wait"), 0)
+                (task_id,) = service.tasks
+                known = {"task_id": task_id, "task_status": "SUCCEEDED", "video_url": link}
+                self.write(f"tasks/{self.folders()[0]}/response.json", known)
+                service.script["tasks"] = [raw(500, b"")]
+                self.ends(self.go(), 4, "service")
+
+    def test_a_link_may_be_http_and_have_what_no_link_of_a_user_may_have(self):
+        host = "dashscope-result-sh.oss-cn-shanghai.aliyuncs.com"
+        for link in (
+            f"http://{host}/videos/x.mp4?Expires=1776400000&OSSAccessKeyId=k&Signature=s%3D",
+            f"HTTP://{host.upper()}/videos/x.mp4",
+            f"http://{host}:80/videos/x.mp4",
+            f"http://{host}/my video/videos/x.mp4",
+            f"http://ann:pa@{host}/videos/x.mp4",
+            f"http://{host}/视频/videos/x.mp4",
+            "http://10.0.0.1/videos/x.mp4",
+            "http://[::ffff:10.0.0.1]/videos/x.mp4",
+        ):
+            with self.subTest(link):
+                self.clear()
+                service = self.serve(
+                    video_synthesis=[partial(created, task_id="x")], tasks=[succeeded(link)]
+                )
+                service.links["x.mp4"] = video
+                line = self.ends_with_video(self.go())
+                self.assertEqual(line["video_url"], link)
+                (asked,) = service.looks[-1:]
+                self.assertNotIn("Authorization", asked.headers)
 
     def test_a_video_that_was_removed_is_fetched_again(self):
         self.serve()

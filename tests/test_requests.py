@@ -7,7 +7,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, emo
+from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, emo, preview, run
 from support.service import PORTRAIT, SPEECH, fixture
 from support.service_case import DETECTION, EVIDENCE, FILE, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
@@ -285,6 +285,53 @@ class Reading(GenerationCase):
         request = requests.request_of(other(image_url=link), NOW, report)
         self.assertEqual(request, other(image_url=link))
         self.assertEqual([error.field for error in report.errors], ["image_url"])
+
+
+class HalfPairs(Case):
+    """Half a surrogate pair, which JSON can have and nothing else, is no fault of this program."""
+
+    def places(self, value, path=()):
+        """Yield the paths to all texts and names in a JSON value."""
+        if isinstance(value, dict):
+            for name, member in value.items():
+                yield (*path, name), True
+                yield from self.places(member, (*path, name))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self.places(item, (*path, index))
+        yield path, False
+
+    def with_half(self, request, path, is_name, half):
+        request = copy.deepcopy(request)
+        place = request
+        for step in path[:-1]:
+            place = place[step]
+        if is_name:
+            place[f"{path[-1]}{half}"] = place.pop(path[-1])
+        elif path:
+            place[path[-1]] = half
+        return request if path else half
+
+    def test_each_text_and_each_name_in_a_request(self):
+        local = {**REQUEST, "input": {**REQUEST["input"], "image_url": "file:///a.png"}}
+        local["files"] = {"image_url": "a" * 64}
+        for kind, request in (("links", REQUEST), ("a file", local), ("a detection", DETECTION)):
+            for path, is_name in self.places(request):
+                for half in (
+                    "\ud800",
+                    "x\udfff",
+                    "\udc80",
+                    "https://a.bc/\ud800",
+                    "file:///\ud800",
+                ):
+                    with self.subTest(f"{kind} {path} {is_name} {half!a}"):
+                        body = self.with_half(request, path, is_name, half)
+                        Path("x.json").write_text(json.dumps(body))
+                        for main in (run.main, preview.main):
+                            result = self.call("x.json", main=main)
+                            self.assertEqual(result.code, 2, result)
+                            self.assertNotIn("internal", result.fields)
+                            self.assertTrue(result.stderr.replace("\n", "").isprintable())
 
 
 class Files(UploadCase):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import time
 import unittest
 from email.message import Message
@@ -21,7 +22,7 @@ from support.service import (
     says,
     stall,
 )
-from support.service_case import DETECTION, KEYS, GenerationCase, ServiceCase, other
+from support.service_case import DETECTION, FILE, KEYS, GenerationCase, ServiceCase, other
 
 from aliyun_emo import service as room
 from aliyun_emo.refusals import REMEDIES
@@ -186,6 +187,33 @@ class Messages(GenerationCase):
                 (error,) = self.ends(self.go(), 3).line["errors"]
                 if mentions:
                     self.assertIn("DASHSCOPE_BASE_URL", error["hint"])
+
+    def test_a_404_names_the_base_and_the_variable_that_it_is_from(self):
+        for variable in ("DASHSCOPE_BASE_URL", "DASHSCOPE_HTTP_BASE_URL"):
+            for body in (b"", b"<html>", b'{"code": "ModelNotFound", "message": "m"}', b'{"a": 1}'):
+                with self.subTest(f"{variable} {body}"):
+                    self.clear()
+                    service = self.serve(video_synthesis=[raw(404, body)], tasks=[raw(404, body)])
+                    os.environ.update({"DASHSCOPE_BASE_URL": "-", variable: service.base_url})
+                    for words in ((FILE,), ("--task", "a")):
+                        (error,) = self.ends(self.call_run(*words), 3).line["errors"]
+                        place = f"HTTP 404 at '{service.base_url}' ({variable}): "
+                        self.assertTrue(error["message"].startswith(place), error)
+        for status in (400, 403, 500):
+            problem = room.answer_problem(Answer(status, base="https://example.com/api/v1"))
+            self.assertNotIn("example.com", problem.message + problem.hint)
+
+    def test_a_hint_names_the_variable_that_was_set(self):
+        variable = "DASHSCOPE_HTTP_BASE_URL"
+        for answer in (raw(302, b"", Location="/x"), raw(404, b""), reset):
+            service = self.serve(video_synthesis=[answer])
+            self.clear()
+            os.environ.update({"DASHSCOPE_BASE_URL": "-", variable: service.base_url})
+            self.go("--no-look")
+            report = emo.Report()
+            answer = room.ask(self.settings(), GENERATION_PATH, REQUEST)
+            report.errors.append(room.answer_problem(answer))
+            self.assertIn(variable, report.errors[0].hint)
 
     def test_no_message_takes_longer_than_a_blink(self):
         for text in (

@@ -45,6 +45,147 @@ class BaseUrl(GenerationCase):
                 self.ends(result, 0 if usable else 2, *([] if usable else ["base_url"]))
                 self.assertNotIn("s3cret", str(result))
 
+    def base_of(self, text, variable="DASHSCOPE_BASE_URL"):
+        """Return the base that is made of `text`, or its problem, and the warnings."""
+        report = emo.Report()
+        found = report.check(settings.check_base_url, text, variable, report)
+        return found or report.errors[0], report.warnings
+
+    def test_on_the_vendor_s_hosts_this_service_is_below_one_path(self):
+        hosts = (
+            *("dashscope.aliyuncs.com", "ws-1.cn-beijing.maas.aliyuncs.com"),
+            *("trial.cn-beijing.maas.aliyuncs.com", "vpc-cn-beijing.dashscope.aliyuncs.com"),
+        )
+        for host in hosts:
+            for path in (
+                *("", "/", "/api/v1", "/api/v1/", "/api/v1//", "/API/V1", "/api", "/api/v2", "/v1"),
+                *("/compatible-mode/v1", "/compatible-mode/v1/", "/compatible-mode/v1/embeddings"),
+                *(
+                    "/apps/anthropic",
+                    "/compatible-mode/v1/chat/completions",
+                    "/api-ws/v1/inference",
+                ),
+                *("/api/v1/services/aigc/image2video/face-detect", "/api/v1/tasks/", "/../x"),
+            ):
+                with self.subTest(host + path):
+                    found = self.base_of(f"https://{host}{path}")
+                    self.assertEqual(found, (f"https://{host}/api/v1", []))
+        for text, base in (
+            ("HTTPS://DashScope.AliyunCS.com/Compatible-Mode/v1", settings.BASE_URL),
+            ("https://dashscope.aliyuncs.com:443/v1", "https://dashscope.aliyuncs.com:443/api/v1"),
+        ):
+            self.assertEqual(self.base_of(text), (base, []))
+
+    def test_the_vendor_s_hosts_of_other_regions_have_no_emo(self):
+        for host in (
+            *(
+                "dashscope-intl.aliyuncs.com",
+                "dashscope-us.aliyuncs.com",
+                "DASHSCOPE-INTL.aliyuncs.com",
+            ),
+            *("cn-hongkong.dashscope.aliyuncs.com", "ws.ap-southeast-1.maas.aliyuncs.com"),
+            *(
+                "ws.eu-central-1.maas.aliyuncs.com",
+                "dashscope-finance.aliyuncs.com",
+                "aliyuncs.com",
+            ),
+            *("ws.cn-shanghai.maas.aliyuncs.com", "dashscope.aliyuncs.com.aliyuncs.com"),
+        ):
+            for path in ("", "/api/v1", "/compatible-mode/v1"):
+                with self.subTest(host + path):
+                    problem, warnings = self.base_of(f"https://{host}{path}", "VARIABLE")
+                    self.assertEqual((problem.field, problem.code, warnings), ("base_url", 2, []))
+                    self.assertIn("EMO is in Beijing only", problem.message)
+                    self.assertIn("VARIABLE", problem.hint)
+        service = self.serve()
+        os.environ["DASHSCOPE_BASE_URL"] = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+        for words in ([], ["--dry-run"]):
+            self.ends(self.go(*words), 2, "base_url")
+        self.assertEqual((service.seen, service.looks, self.folders()), ([], [], []))
+
+    def test_elsewhere_another_path_than_the_expected_one_is_a_warning(self):
+        for text, base, is_expected in (
+            ("https://proxy.example.com/qwen/api/v1", ..., True),
+            ("https://proxy.example.com/api/v1/", "https://proxy.example.com/api/v1", True),
+            ("http://127.0.0.1:8000/api/v1", ..., True),
+            ("https://proxy.example.com", ..., False),
+            ("https://proxy.example.com/", "https://proxy.example.com", False),
+            ("https://proxy.example.com/compatible-mode/v1", ..., False),
+            ("https://proxy.example.com/API/V1", ..., False),
+            ("https://proxy.example.com/api/v1/services/aigc/x", ..., False),
+            ("https://proxy.example.com/api/v1x", ..., False),
+            ("https://dashscope.aliyuncs.com.example.com/v1", ..., False),
+            ("https://notaliyuncs.com/v1", ..., False),
+            ("https://dashscope.aliyun.com/v1", ..., False),
+        ):
+            with self.subTest(text):
+                found, warnings = self.base_of(text, "VARIABLE")
+                self.assertEqual(found, text if base is ... else base)
+                self.assertEqual([w.field for w in warnings], [] if is_expected else ["base_url"])
+                for warning in warnings:
+                    self.assertIn("/api/v1", warning.message)
+                    self.assertIn("VARIABLE", warning.hint)
+        self.serve()
+        os.environ["DASHSCOPE_BASE_URL"] = os.environ["DASHSCOPE_BASE_URL"].replace(
+            "/api/v1", "/v1"
+        )
+        line = self.ends(self.go("--dry-run"), 0).line
+        self.assertEqual([w["field"] for w in line["warnings"]], ["base_url"])
+
+    def test_what_is_pasted_for_a_base_and_is_none_names_its_variable(self):
+        full = "https://dashscope.aliyuncs.com/api/v1"
+        for text in (
+            *(
+                f'"{full}"',
+                f"'{full}'",
+                f"\u201c{full}\u201d",
+                f"{full} # Beijing",
+                f"{full},{full}?",
+            ),
+            *(
+                "dashscope.aliyuncs.com/api/v1",
+                "//dashscope.aliyuncs.com/api/v1",
+                "https:/x/api/v1",
+            ),
+            *("wss://dashscope.aliyuncs.com/api-ws/v1/inference", "http://dashscope.aliyuncs.com"),
+            *(
+                f"{full}?model=emo-v1",
+                "https://me:pw@dashscope.aliyuncs.com/",
+                "https://h:99999/api/v1",
+            ),
+            *("${DASHSCOPE_BASE_URL}", "<base>", "sk-of-no-account", f"DASHSCOPE_BASE_URL={full}"),
+            *(f"{full}\nx", f"{full}\x00", "https://[fe80::1%25eth0/api/v1", "https://", "\udc80"),
+        ):
+            for variable in settings.BASE_VARIABLES:
+                with self.subTest(text.encode("ascii", "backslashreplace"), variable=variable):
+                    problem, warnings = self.base_of(text, variable)
+                    self.assertEqual((problem.field, problem.code, warnings), ("base_url", 2, []))
+                    self.assertIn(variable, problem.hint)
+                    self.assertTrue((problem.message + problem.hint).isprintable())
+
+    def test_the_variable_of_the_vendor_s_sdk_comes_first(self):
+        first, second = "https://a.example.com/api/v1", "https://b.example.com/api/v1"
+        for http_base, base, expected in (
+            (None, None, (settings.BASE_URL, "DASHSCOPE_BASE_URL")),
+            ("", " ", (settings.BASE_URL, "DASHSCOPE_BASE_URL")),
+            (None, second, (second, "DASHSCOPE_BASE_URL")),
+            (" \n", second, (second, "DASHSCOPE_BASE_URL")),
+            (first, None, (first, "DASHSCOPE_HTTP_BASE_URL")),
+            (f" {first}\n", second, (first, "DASHSCOPE_HTTP_BASE_URL")),
+        ):
+            with self.subTest(f"{http_base!r} {base!r}"):
+                for name, value in zip(settings.BASE_VARIABLES, (http_base, base)):
+                    os.environ.pop(name, None)
+                    if value is not None:
+                        os.environ[name] = value
+                self.assertEqual(settings.base_given(), expected)
+                self.assertEqual(self.settings().base, expected[0])
+                self.assertEqual(self.settings().base_variable, expected[1])
+        os.environ.update(DASHSCOPE_HTTP_BASE_URL="nonsense", DASHSCOPE_BASE_URL=second)
+        for result in (self.go("--dry-run"), self.call_run("--task", "a")):
+            (error,) = self.ends(result, 2, "base_url").line["errors"]
+            self.assertIn("DASHSCOPE_HTTP_BASE_URL", error["hint"])
+
     def test_a_slash_at_its_end_changes_nothing(self):
         service = self.serve()
         os.environ["DASHSCOPE_BASE_URL"] = f" {service.base_url}/ "
@@ -104,6 +245,95 @@ class Key(GenerationCase):
                 error = result.line["errors"][0]
                 self.assertIn("DASHSCOPE_API_KEY", error["message"] + error["hint"])
                 self.assertIn("credentials", error["message"] + error["hint"])
+
+    def test_what_is_no_key_is_refused_in_words_of_its_own(self):
+        service = self.serve()
+        secret = "0f3a9c77e1"
+        for words, texts in {
+            "there is no API key": ("", " "),
+            "has a space in it": (
+                *(f"Bearer sk-{secret}", f"sk-{secret} # Beijing", f"sk-{secret} sk-{secret}"),
+                *(f"sk-\n{secret}", f"sk-\t{secret}", f"export DASHSCOPE_API_KEY=sk-{secret}"),
+                *("your api key", "<your key>"),
+            ),
+            "has more than visible ASCII characters": (f"\u200bsk-{secret}", f"sk-{secret}\x01"),
+            "has more in it than one key": (
+                *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
+                f"DASHSCOPE_API_KEY=sk-{secret}",
+            ),
+            "is an AccessKey ID": (f"LTAI5t{secret}", f"STS.NT{secret}"),
+            "is that of a Coding or Token Plan": (f"sk-sp-{secret}", "sk-sp-xxx"),
+            "is a placeholder": (
+                *(
+                    "your-api-key",
+                    "YOUR_API_KEY",
+                    "your_dashscope_api_key",
+                    "sk-your-key",
+                    "yourkey",
+                ),
+                *(
+                    "sk-xxx",
+                    "sk-XXXXXXXX",
+                    "xxx",
+                    "<key>",
+                    "${DASHSCOPE_API_KEY}",
+                    "$DASHSCOPE_API_KEY",
+                ),
+                *("$(cat-key)", "%DASHSCOPE_API_KEY%", "{{api_key}}", "[key]", "sk-****", "sk-..."),
+                *(
+                    f"sk-{secret[:4]}****{secret[-4:]}",
+                    f"sk-{secret[:4]}...{secret[-4:]}",
+                    "***",
+                    "...",
+                ),
+                *(
+                    "my-api-key",
+                    "DASHSCOPE_API_KEY",
+                    "sk-{key}",
+                    "sk-<key>",
+                    "api-key",
+                    "sk-api-key",
+                ),
+            ),
+        }.items():
+            for text in texts:
+                if NAME == "u" and not text.isascii():
+                    continue
+                with self.subTest(text.encode("ascii", "backslashreplace")):
+                    os.environ["DASHSCOPE_API_KEY"] = as_given(text)
+                    with self.assertRaises(emo.Problem) as caught:
+                        settings.find_key()
+                    problem = caught.exception
+                    self.assertEqual((problem.field, problem.code), ("api_key", 2))
+                    self.assertIn(words, problem.message)
+                    told = problem.message + problem.hint
+                    for shown in (secret, secret[:4], secret[-4:], text.strip() or secret):
+                        if shown not in ("api-key", "DASHSCOPE_API_KEY", "..."):
+                            self.assertNotIn(shown, told)
+                    self.assertIn("DASHSCOPE_API_KEY", problem.hint)
+        for text in ("your-api-key", f"Bearer sk-{secret}"):
+            os.environ["DASHSCOPE_API_KEY"] = text
+            for file in ([], ["--dry-run"]):
+                result = self.ends(self.go(*file), 2, "api_key")
+                self.assertNotIn(text, str(result))
+        del os.environ["DASHSCOPE_API_KEY"]
+        (error,) = self.ends(self.go(), 2, "api_key").line["errors"]
+        self.assertIn("https://help.aliyun.com/zh/model-studio/get-api-key", error["hint"])
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_what_looks_like_one_is_taken(self):
+        for text in (
+            *("sk-0123456789abcdef0123456789abcdef", "sk-aVeryLongOneWithXXandYourandMy0123456789"),
+            *(
+                "sk-of-no-account",
+                "sk-work%20x",
+                "sk-ws-0a1b.c2d3_e4-f5=",
+                "eyJhbGciOiJI.eyJzd.SflK-xw",
+            ),
+        ):
+            with self.subTest(text):
+                os.environ["DASHSCOPE_API_KEY"] = text
+                self.assertEqual(settings.find_key(), text)
 
     def test_one_in_quotes_is_refused_with_that_hint(self):
         service = self.serve()

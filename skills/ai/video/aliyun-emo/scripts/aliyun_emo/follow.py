@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.attempts import AT_WORK
-from aliyun_emo.download import video_pieces
+from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import refusal_problem
 from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
 from aliyun_emo.settings import Settings
@@ -16,8 +17,8 @@ from aliyun_emo.store import with_store_hint
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 from aliyun_emo.transport import NoAnswer
 
+INTERVAL = 5  # seconds between two polls, where none are given
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
-DOWNLOADS = 3  # tries
 
 
 def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report) -> None:
@@ -62,7 +63,7 @@ def conclude(
         raise gone_problem("the service knows no such task", next_attempt)
     if not is_complete(settings, task):
         try:
-            download(settings, task, 1 if is_gone else DOWNLOADS)
+            download(settings, task, 1 if is_gone else TRIES)
         except NoAnswer as error:
             what = f"could not be downloaded: {error}"
             if is_gone and not error.again:
@@ -82,7 +83,8 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
 
     Polls that fail are waited out with growing pauses, but where a video's link is known.
     """
-    answered, pause = False, settings.interval
+    interval = settings.interval or INTERVAL
+    answered, pause = False, interval
     while True:
         word, trouble, wanted = poll(settings, task, report)
         if word in ENDS:
@@ -90,11 +92,11 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
         if trouble and task.video_url:
             return task.status
         answered = answered or not trouble
-        pause = min(pause * 2, max(LONGEST_PAUSE, settings.interval))
+        pause = min(pause * 2, max(LONGEST_PAUSE, interval))
         if not trouble:
-            pause = settings.interval
+            pause = interval
         elif wanted is not None:
-            pause = max(settings.interval, wanted)
+            pause = max(interval, wanted)
         if settings.asks_once or clock.monotonic() + pause >= settings.deadline:
             raise out_of_time_problem(answered, trouble)
         settings.pause(pause)
@@ -105,8 +107,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
 
     One of the first two is "". Raises `Problem` where the service says no.
     """
-    path = TASK_PATH + quote(task.task_id, safe="", errors="surrogatepass")
-    answer = ask(settings, path)
+    answer = ask(settings, TASK_PATH + quote(task.task_id, safe=""))
     if answer.document is not None:
         task.append_snapshot(answer.document)
     if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
@@ -154,7 +155,8 @@ def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
 def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     """Return the normalized form of the service's `answer` about a task, for response.json."""
     output = answer["output"]
-    video_url = member(output, "results").get("video_url") or output.get("video_url")
+    links = [text_in(place, "video_url") for place in (member(output, "results"), output)]
+    video_url = next(filter(is_link, links), None)  # what is none stays in polls.jsonl
     values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
     told = ("code", "message", "submit_time", "scheduled_time", "end_time")
     values.update({name: output.get(name) for name in told})
@@ -162,10 +164,15 @@ def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def is_link(text: str) -> bool:
+    """Whether `text` is an http or https link; half a surrogate pair, for one, does not print."""
+    return bool(re.match(r"https?://[^/?#\s]", text, re.IGNORECASE)) and text.isprintable()
+
+
 def download(settings: Settings, task: Task, tries: int) -> None:
     """Save the video of `task` in its folder, whole or not at all; raises `NoAnswer`."""
-    if not task.video_url:
-        message = "the task has finished, and the answer has no video_url"
+    if not is_link(task.video_url):
+        message = "the task has finished, and the answer has no video_url that is a link"
         raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
     for pause in (*PAUSES[: tries - 1], None):
         try:

@@ -41,6 +41,7 @@ REMEDIES = {
     "ServiceUnavailable": "This is the service's own fault: try again later.",
 }
 UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
+SILENT_REMEDY = "Ask the vendor's support, with both ids, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 
 
@@ -49,10 +50,14 @@ def refusal_problem(
 ) -> emo.Problem:
     """Return the `Problem` for the `code` and `message` with which the service said no.
 
-    `remedy` is for a code that is not in the contract's table.
+    `remedy` is for a code that is not in the contract's table. A task may fail without a word.
     """
     name, message = str(said.get("code") or "no code"), str(said.get("message") or "no message")
     words = f"{what}: {emo.shown_words(name)}: {emo.shown_words(message)}"
-    if "request_id" in said:
-        words += f" (request_id {emo.shown_words(str(said['request_id']))})"
+    ids = [name for name in ("request_id",) if name in said]
+    if "task_status" in said and not (said.get("code") or said.get("message")):
+        words, remedy = f"{what}, with neither a code nor a message", SILENT_REMEDY
+        ids.append("task_id")
+    told = ", ".join(f"{one} {emo.shown_words(str(said[one]))}" for one in ids)
+    words += f" ({told})" if told else ""
     return emo.Problem(field, words, REMEDIES.get(name, remedy), code)

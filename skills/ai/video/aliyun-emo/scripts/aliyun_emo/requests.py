@@ -85,12 +85,11 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
 def prepared_file(field: str, url: str, digest: object) -> LocalFile:
     """Return the local file of a prepared request; raises `Problem`."""
     hint = f"Prepare the request again, with {emo.option(emo.LOCAL[field])} FILE."
+    emo.check_given(field, url, "the URL of a file")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        message = f"{emo.shown_link(url)} is a local file without its SHA-256 in files"
-        raise emo.Problem(field, message, hint)
+        raise emo.text_problem(field, url, "is a local file without its SHA-256 in files", hint)
     if not is_file_url(url):
-        message = f"{emo.shown_link(url)} is not the URL of a file on this machine"
-        raise emo.Problem(field, message, hint)
+        raise emo.text_problem(field, url, "is not the URL of a file on this machine", hint)
     return LocalFile(url, digest)
 
 
@@ -105,10 +104,14 @@ def request_name(request: emo.Json, base_url: str) -> str:
     for field in emo.FORMATS:
         asked[field] = files.get(field) or link_identity(asked[field])[0]
     host = urlsplit(base_url).hostname or ""
-    if host and not f".{host}".endswith(".aliyuncs.com"):
+    if host and not is_vendor(host):
         asked["host"] = host
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def is_vendor(host: str) -> bool:
+    return f".{host}".endswith(".aliyuncs.com")
 
 
 def file_name(link: str) -> str:

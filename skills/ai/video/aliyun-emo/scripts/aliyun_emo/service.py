@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from email.message import Message
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
-from aliyun_emo.answers import document_of, member, text_in, understood
+from aliyun_emo.answers import document_of, id_in, member, understood
 from aliyun_emo.connections import Times
 from aliyun_emo.files import MAX_JSON
 from aliyun_emo.refusals import refusal_problem
-from aliyun_emo.settings import BASE_URL, Settings, times_until
+from aliyun_emo.settings import BASE_URL, BASE_VARIABLES, Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
 # --- 1. Contract: where, and which words ----------------------------------------------------------
@@ -27,6 +28,7 @@ TRANSIENT = (408, 425, BUSY)  # HTTP: another time the answer may be another one
 PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
 RESEND_TIME = 30  # seconds within which they must start
 NOT_TAKEN = "not taken"  # beside the states of a task: the request made nothing, and never will
+Result = TypeVar("Result")
 
 
 def body_to_send(request: emo.Json) -> emo.Json:
@@ -58,19 +60,15 @@ class Answer(NamedTuple):
     again: bool = False  # whether it does no harm to ask again at once
     left: bool = True  # whether the request may have left
     is_whole: bool = True  # not cut short
+    base: str = ""  # of the service, if that was asked
+    base_variable: str = BASE_VARIABLES[-1]  # that this is from, or that sets another one
 
     @property
     def reason(self) -> str:
         return self.words or f"HTTP {self.status}"
 
-    def pause_before_next(self, pause: float | None, last_start: float) -> float | None:
-        """Return the seconds to wait before a try after this answer, None where there is none.
 
-        They are those of `pause`, or that the answer asks for; no try starts after `last_start`.
-        """
-        if pause is not None and self.retry_after is not None:
-            pause = self.retry_after
-        return None if pause is None or clock.monotonic() + pause > last_start else pause
+Try = tuple[Result, Answer]  # what came of it, and the last answer
 
 
 def no_answer(reason: str, again: bool, left: bool = True) -> Answer:
@@ -92,20 +90,21 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     data = None if body is None else json.dumps(body).encode()
     times = times_until(settings.deadline)
     times = times if data is None else Times(times.connect, limits.READ_TIMEOUT)
-    return answer_of(settings, settings.base + path, data, headers, times)
+    answer = answer_of(settings, settings.base + path, data, headers, times, MAX_JSON)
+    return answer._replace(base=settings.base, base_variable=settings.base_variable)
 
 
 def answer_of(
-    settings: Settings, url: str, data: Body, headers: emo.Values, times: Times
+    settings: Settings, url: str, data: Body, headers: emo.Values, times: Times, limit: int
 ) -> Answer:
-    """Return the answer of `url`, without the API key in it, or one of status 0."""
+    """Return the answer of `url`, to `limit` bytes and without the API key, or one of status 0."""
     settings.interrupts.check()
     try:
         reply = exchange(url, data, headers, times, settings.patience)
     except NoAnswer as error:
         return no_answer(str(error), error.again, error.left)
     try:
-        came, is_whole = body_of(reply, MAX_JSON + len(settings.key))
+        came, is_whole = body_of(reply, limit + len(settings.key))
     finally:
         reply.close()
     document = document_of(came, settings.key)
@@ -139,26 +138,38 @@ def retry_after(headers: Message) -> float | None:
 # --- 3. Sending until it is taken or refused ------------------------------------------------------
 
 
+def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) -> Try[Result]:
+    """Return what comes of the last try: one is made `once` more, after a pause, where its answer
+    says `again`. The pause grows, or is the one asked for, while there is time for it.
+    """
+    last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
+    for pause in (*PAUSES, None):
+        result, answer = once()
+        wait = answer.retry_after if pause and answer.retry_after is not None else pause
+        if not answer.again or wait is None or clock.monotonic() + wait > last_start:
+            break
+        settings.progress.show(f"{answer.reason}; {doing} it again")
+        if not settings.pause(wait):
+            break
+    return result, answer
+
+
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer.
 
     The state is that of a task, or `NOT_TAKEN`. What was certainly not taken is sent again for a
     while; so is a detection, which makes nothing, without an answer or after a momentary one.
     """
-    last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
-    for pause in (*PAUSES, None):
+
+    def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)
         state = state_of(path, answer)
         again = answer.again if not answer.status else state == NOT_TAKEN
         if path == DETECTION_PATH and state in ("unclear", NOT_TAKEN):
             again = not 200 <= answer.status < 300
-        wait = answer.pause_before_next(pause, last_start)
-        if not again or wait is None:
-            break
-        settings.progress.show(f"{answer.reason}; sending it again")
-        if not settings.pause(wait):
-            break
-    return state, answer
+        return state, answer._replace(again=again)
+
+    return repeated(settings, "sending", once)
 
 
 def state_of(path: str, answer: Answer) -> str:
@@ -171,7 +182,7 @@ def state_of(path: str, answer: Answer) -> str:
         output = member(understood(answer.document), "output")
         is_made = isinstance(output.get("check_pass"), bool)
         if path == GENERATION_PATH:
-            is_made = bool(text_in(output, "task_id"))
+            is_made = bool(id_in(output))
         return "made" if is_made else "unclear"
     return "unclear" if answer.status >= 500 or answer.status == 408 else "refused"
 
@@ -184,20 +195,22 @@ def answer_problem(answer: Answer) -> emo.Problem:
 
     Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     """
+    variable = answer.base_variable
     if not answer.status:
-        hint = "Check the network, the proxy variables and DASHSCOPE_BASE_URL, and try again."
+        hint = f"Check the network, the proxy variables and {variable}, and try again."
         return emo.Problem("service", answer.reason, hint, 4)
     status, said, hint = answer.status, answer.document, "Try again later."
     code = 4 if status < 300 or is_over_soon(status) else 3
     if 300 <= status < 400:
-        hint = "Set DASHSCOPE_BASE_URL to where the service is: the API key does not follow."
+        hint = f"Set {variable} to where the service is: the API key does not follow."
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
+    what = f"HTTP {status}"
+    if status == 404 and answer.base:
+        what += f" at {emo.shown_link(answer.base)} ({variable})"
+        hint = f"Check {variable}; without it the service is at {BASE_URL}."
     if isinstance(said, dict) and ("code" in said or "message" in said):
-        return refusal_problem("service", f"HTTP {status}", said, code)
-    if status == 404:
-        hint = f"Check DASHSCOPE_BASE_URL; without it the service is at {BASE_URL}."
-    message = f"HTTP {status}: not as expected: {emo.shown_words(said)}"
-    return emo.Problem("service", message, hint, code)
+        return refusal_problem("service", what, said, code)
+    return emo.Problem("service", f"{what}: not as expected: {emo.shown_words(said)}", hint, code)
 
 
 def is_over_soon(status: int) -> bool:

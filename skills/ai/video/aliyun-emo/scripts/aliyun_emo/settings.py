@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
-from aliyun_emo.connections import Times, is_loopback
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
+from aliyun_emo.requests import is_vendor
 
-BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
+if TYPE_CHECKING:  # who asks where the service is loads nothing that could open a socket
+    from aliyun_emo.connections import Times
+
+BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
+BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
+BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
+KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
-INTERVAL, TIMEOUT = "5", "1800"  # seconds, as an option gives them
+TIMEOUT = "1800"  # seconds, as an option gives them
+OWN_KEY = "Put a Beijing key into"
+NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
+    (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
+    (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
+    (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
+    (r".*[,;\\].*|.*(?i:api_key=).*", "has more in it than one key", "Put one alone into"),
+    (r"LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
+    ("sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
+    (r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*", "is a placeholder", OWN_KEY),
+)
 
 
 class Settings(NamedTuple):
@@ -26,7 +42,8 @@ class Settings(NamedTuple):
 
     values: emo.Values  # what was given, by option
     base: str  # the service's URL
-    interval: float  # seconds between two polls
+    base_variable: str  # that it is from, or that sets another one
+    interval: float | None  # seconds between two polls, where they were given
     deadline: float  # the moment of the monotonic clock at which it gives up
     asks_once: bool  # instead of until then
     attempt: int | None  # the number of the task that is wanted
@@ -67,6 +84,8 @@ class Settings(NamedTuple):
 
 def times_until(deadline: float) -> Times:
     """Return the times of a request that ends by `deadline`, and has a moment in any case."""
+    from aliyun_emo.connections import Times
+
     left = max(deadline - clock.monotonic(), SHORTEST_INTERVAL)
     until = clock.monotonic() + left
     return Times(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left), until)
@@ -76,14 +95,15 @@ def settings_of(
     values: emo.Values, progress: Progress, interrupts: Interrupts, report: emo.Report
 ) -> Settings:
     """Return the settings of a command line; what is wrong with them is reported."""
-    pause = values.get("interval", INTERVAL)
-    interval = report.check(check_seconds, "interval", pause, SHORTEST_INTERVAL) or 0.0
+    pause, least = values.get("interval"), SHORTEST_INTERVAL
+    interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
     timeout = report.check(check_seconds, "timeout", values.get("timeout", TIMEOUT), 0)
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
-    url = os.environ.get("DASHSCOPE_BASE_URL", "").strip() or BASE_URL
-    base = report.check(check_base_url, url) or ""
+    url, variable = base_given()
+    base = report.check(check_base_url, url, variable, report) or ""
     end = clock.monotonic() + timeout if timeout else float("inf")
-    return Settings(values, base, interval, end, not timeout, attempt, progress, interrupts)
+    its = (values, base, variable, interval, end, not timeout, attempt, progress, interrupts)
+    return Settings(*its)
 
 
 def check_seconds(field: str, text: str, least: float) -> float:
@@ -104,17 +124,34 @@ def check_attempt(text: str) -> int:
     raise emo.Problem("attempt", f"{emo.shown_link(text)} is not the number of an attempt", hint)
 
 
-def check_base_url(text: str) -> str:
+def base_given() -> tuple[str, str]:
+    """Return the base URL that the environment gives, else the service's own, and its variable."""
+    given = [name for name in BASE_VARIABLES if os.environ.get(name, "").strip()]
+    variable = (*given, BASE_VARIABLES[-1])[0]
+    return os.environ.get(variable, "").strip() or BASE_URL, variable
+
+
+def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     """Return the service's base URL without a slash at its end; raises `Problem`.
 
-    The key goes there, so only https, and plain http where it does not leave this machine.
+    The key goes there, so only https, and plain http where it does not leave this machine. The
+    vendor's hosts have this service below one path (contract, "Where and who").
     """
-    parts = plain_url(text)
-    if parts and is_safe(parts):
-        return text.rstrip("/")
-    fault = "would send the API key unprotected" if parts else "is not the base of a service"
-    hint = f"Set DASHSCOPE_BASE_URL to an https URL, or unset it for {BASE_URL}."
-    raise emo.Problem("base_url", f"{emo.shown_link(text)} {fault}", hint)
+    parts, fault = plain_url(text), "is not the base of a service"
+    host = (parts and parts.hostname) or ""
+    if parts:
+        fault = "" if is_safe(parts) else "would send the API key unprotected"
+    if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing" not in host:
+        fault = "is of another region: EMO is in Beijing only, and takes keys of Beijing"
+    if not parts or fault:
+        hint = f"Set {variable} to an https URL, or unset it for {BASE_URL}."
+        raise emo.text_problem("base_url", text, fault, hint)
+    if is_vendor(host):
+        return f"https://{parts.netloc.lower()}{BASE_PATH}"
+    if not parts.path.rstrip("/").endswith(BASE_PATH):
+        message = f"{emo.shown_link(text)} does not end in {BASE_PATH}, as the service's base does"
+        report.warn("base_url", message, f"Correct {variable} if the answer is HTTP 404.")
+    return text.rstrip("/")
 
 
 def plain_url(text: str) -> SplitResult | None:
@@ -129,25 +166,22 @@ def plain_url(text: str) -> SplitResult | None:
 
 def is_safe(parts: SplitResult) -> bool:
     """Whether what is sent to a URL is protected, or does not leave this machine."""
+    from aliyun_emo.connections import is_loopback
+
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts))
 
 
 def find_key() -> str:
-    """Return the API key; raises `Problem`."""
-    return check_key(os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file())
-
-
-def check_key(text: str) -> str:
     """Return the API key; raises `Problem`, which never shows it."""
+    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file()
     both = f"DASHSCOPE_API_KEY, or dashscope_api_key in {CREDENTIALS}"
+    where = f" {KEY_PAGE} says where to get one."
     if not text:
-        raise emo.Problem("api_key", "there is no API key", f"Put a Beijing key into {both}.")
-    if text[0] in "'\"\u2018\u201c" or text[-1] in "'\"\u2019\u201d":
-        message = "the API key still has its quotes"
-        raise emo.Problem("api_key", message, f"Take the quotes out of {both}.")
-    if not emo.is_visible_ascii(text):
-        message = "the API key has more than visible ASCII characters"
-        raise emo.Problem("api_key", message, f"Correct it in {both}.")
+        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
+    for look, fault, advice in NO_KEYS:
+        if re.fullmatch(look, text, re.DOTALL):
+            hint = f"{advice} {both}.{where if advice == OWN_KEY else ''}"
+            raise emo.Problem("api_key", f"the API key {fault}", hint)
     return text
 
 

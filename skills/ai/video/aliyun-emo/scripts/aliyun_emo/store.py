@@ -6,8 +6,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, service
@@ -28,8 +29,10 @@ FORM = {
     "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
 }
 POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
-# What may be a policy or a signature.
-RIGHTS = "(?=[A-Za-z]*[0-9+/=%_-])[A-Za-z0-9+/=%_-]{20,}"
+MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
+# What may be a policy or a signature, and is no id of a request.
+RIGHTS = "(?![0-9A-Fa-f-]{1,36}(?!{0}))(?=[A-Za-z]*[0-9+/=%_-]){0}{20,}"
+RIGHTS = RIGHTS.replace("{0}", "[A-Za-z0-9+/=%_-]")
 # Codes and messages that are about a link, if not about what is behind it.
 ABOUT_A_LINK = (
     r"oss://|^(invalid_parameter_error|InvalidURL.*|InvalidParameter\.DataInspection):"
@@ -49,28 +52,22 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
 
     `field` is what it is for. Each try has a policy of its own.
     """
-    last_start = min(clock.monotonic() + service.RESEND_TIME, settings.deadline)
-    for pause in (*service.PAUSES, None):
-        link, answer, problem = upload_once(settings, model, field, file)
-        if link:
-            return link
-        wait = answer.pause_before_next(pause, last_start)
-        if problem.code != 4 or 0 < answer.status < 300 or wait is None:
-            break
-        settings.progress.show(f"{answer.reason}; uploading it again")
-        settings.pause(wait)
+    once = partial(upload_once, settings, model, field, file)
+    found, _ = service.repeated(settings, "uploading", once)
+    if isinstance(found, str):
+        return found
     if clock.monotonic() >= settings.deadline:
-        problem.message += "; --timeout is over"
-    raise problem
+        found.message += "; --timeout is over"
+    raise found
 
 
 def upload_once(
     settings: Settings, model: str, field: str, file: LocalFile
-) -> tuple[str, service.Answer, emo.Problem]:
-    """Try it once; return the link, "" for none, the last answer and what is wrong with it."""
+) -> service.Try[str | emo.Problem]:
+    """Try it once; return the link, or what is wrong, and the last answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200:
-        return "", answer, told_problem(answer)
+        return failed(answer, without_rights(answer.document))
     policy = policy_of(answer.document, settings.base)
     size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
     if size > most:
@@ -80,17 +77,19 @@ def upload_once(
     name = f"{policy['upload_dir']}/{store_name(file)}"
     answer = whole(send_form(settings, policy, name, file))
     if answer.status == 200 and answer.document is None:
-        return f"oss://{name}", answer, service.answer_problem(answer)
-    problem = told_problem(answer)
+        return f"oss://{name}", answer
+    problem, answer = failed(answer, without_pieces(answer.document, policy))
     problem.message = f"the temporary store: {problem.message}"
     if answer.status:
         problem.hint = "Run again; if it stays so, upload the file elsewhere and give its link."
-    return "", answer, problem
+    return problem, answer
 
 
 def whole(answer: service.Answer) -> service.Answer:
-    """Return `answer`, or that there is none where it was cut short."""
-    return answer if answer.is_whole else service.no_answer("it was cut short", again=True)
+    """Return `answer`, or that there is none where what it grants was cut short."""
+    if answer.is_whole or not 200 <= answer.status < 300:
+        return answer
+    return answer._replace(status=0, words="no answer: it was cut short", again=True)
 
 
 def policy_of(document: object, base: str) -> emo.Values:
@@ -154,36 +153,42 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
         "Content-Type": f"multipart/form-data; boundary={boundary}",
         "Content-Length": str(len(start) + file.size + len(end)),
     }
-    times = times_until(settings.deadline)
-    return service.answer_of(settings, policy["upload_host"], pieces(), headers, times)
+    times, url = times_until(settings.deadline), policy["upload_host"]
+    return service.answer_of(settings, url, pieces(), headers, times, MAX_ERROR)
 
 
-def told_problem(answer: service.Answer) -> emo.Problem:
-    """Return the `Problem` of an `answer` about an upload, in words that may be told."""
-    told = answer._replace(document=without_rights(answer.document))
-    problem = service.answer_problem(told)
-    if "policy expired" in problem.message.lower():  # with a new one it may go
+def failed(answer: service.Answer, told: object) -> service.Try[emo.Problem]:
+    """Return what is wrong with an `answer` about an upload, of which `told` may be told."""
+    problem, words = service.answer_problem(answer._replace(document=told)), str(answer.document)
+    code = re.search("<Code>([A-Za-z.]{1,64})</Code>", words)
+    if code:  # the rest of the store's XML echoes what it was sent
+        problem.message = f"HTTP {answer.status}: {code[1]}"
+    if "policy expired" in words.lower():  # with a new one it may go
         problem.code = 4
-    return problem
+    return problem, answer._replace(again=problem.code == 4 and not 0 < answer.status < 300)
 
 
 def without_rights(document: object) -> object:
-    """Return what may be told of what was answered about an upload; the store's errors are XML.
+    """Return what may be told of an answer to the question for a policy.
 
     What may be a policy or a signature, however it is escaped or shortened, is not in it.
     """
     if document is None:
         return None
-    text = unescape(document) if isinstance(document, str) else json.dumps(document)
-    told: emo.Json = {}
-    for name, tag in ("code", "Code"), ("message", "Message"), ("request_id", "RequestId"):
-        element = re.search(f"<{tag}>([^<]*)</{tag}>", str(document))
-        word = document.get(name) if isinstance(document, dict) else element and element[1]
-        if word is not None:
-            word = unescape(str(word))
-            is_id = name == "request_id" and re.fullmatch("[0-9A-Fa-f-]{1,40}", word)
-            told[name] = word if is_id else re.sub(RIGHTS, "***", word)
-    return told if "code" in told or "message" in told else re.sub(RIGHTS, "***", text)
+    if isinstance(document, dict) and ("code" in document or "message" in document):
+        names = ("code", "message", "request_id")
+        return {name: without_rights(document[name]) for name in names if name in document}
+    text = document if isinstance(document, str) else json.dumps(document)
+    return re.sub(RIGHTS, "***", unescape(text))
+
+
+def without_pieces(document: object, policy: emo.Values) -> object:
+    """Return a store's answer, or "***" where it is XML, or has a piece of the `policy` in it."""
+    words = unquote(unescape(str(document))).strip().lower()
+    rights = [policy[name].lower() for name in ("policy", "signature", "oss_access_key_id")]
+    pieces = (right[at : at + 6] for right in rights for at in range(len(right) - 5))
+    is_echo = words.startswith(("<?xml", "<error")) or any(piece in words for piece in pieces)
+    return "***" if is_echo else document
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:

@@ -12,6 +12,7 @@ from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
 from aliyun_emo.requests import check_there, file_name, request_name, request_of
+from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
 ANY_TIME = float("-inf")  # a moment at which no link has expired
@@ -98,8 +99,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     task.record = record  # of FILE, whatever its name
     words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
     subject.said = ", ".join(emo.shown_words(word) for word in words if word)
-    subject.state = task.state
-    subject.task_id = task.task_id if emo.is_visible_ascii(task.task_id) else ""
+    subject.state, subject.task_id = task.state, task.task_id
     return subject
 
 
@@ -116,11 +116,11 @@ def name_of(subject: Subject, path: str) -> str:
     folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
     if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
         return folder
-    base_url = os.environ.get("DASHSCOPE_BASE_URL", "").strip()
+    base_url, variable = base_given()
     try:
         return request_name(subject.request, base_url)
     except ValueError:
-        hint = "Set DASHSCOPE_BASE_URL to an https URL, or unset it."
+        hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
 
 
