@@ -589,11 +589,18 @@ class Videos(GenerationCase):
                     self.snapshots()[0]["response"]["output"]["results"], {"video_url": link}
                 )
                 self.assertEqual((service.downloads, result.line["video_url"]), ([], None))
-                # A known link is not taken away by it, and the other place may have one.
-                known = {"task_id": result.line["task_id"], "task_status": "SUCCEEDED"}
-                known["video_url"] = f"{service.root}/videos/old.mp4"
-                self.write(f"tasks/{self.folders()[0]}/response.json", known)
-                self.assertEqual(self.ends(self.go(), 0).line["video_url"], known["video_url"])
+
+    def test_a_video_url_that_is_no_link_takes_none_away(self):
+        for link in ("\ud800", 7, "ftp://example.com/x.mp4"):
+            with self.subTest(str(link).encode("ascii", "backslashreplace")):
+                self.clear()
+                output = {"task_status": "SUCCEEDED", "results": {"video_url": link}}
+                service = self.serve(tasks=[about({"output": output})])
+                task_id = self.ends(self.go("--no-wait"), 0).line["task_id"]
+                known = f"{service.root}/videos/old.mp4"
+                answer = {"task_id": task_id, "task_status": "SUCCEEDED", "video_url": known}
+                self.write(f"tasks/{self.folders()[0]}/response.json", answer)
+                self.assertEqual(self.ends(self.go(), 0).line["video_url"], known)
                 self.clear()
                 output["video_url"] = f"{service.root}/videos/other.mp4"
                 service.script["tasks"] = [about({"output": output})]

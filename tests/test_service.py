@@ -249,7 +249,7 @@ class Messages(GenerationCase):
                     self.assertEqual((problem.field, problem.code), ("service", code))
                     self.assertIn(f"HTTP {status}", problem.message)
                     self.assertTrue(problem.hint)
-        problem = room.answer_problem(room.no_answer("the connection was refused", True))
+        problem = room.answer_problem(Answer(0, words="no answer: the connection was refused"))
         self.assertEqual(problem.code, 4)
         self.assertEqual(problem.message, "no answer: the connection was refused")
 
@@ -297,8 +297,8 @@ class Meanings(unittest.TestCase):
             (GENERATION_PATH, Answer(429, made), NOT_TAKEN),
             (GENERATION_PATH, Answer(500, made), "unclear"),
             (GENERATION_PATH, Answer(599, None), "unclear"),
-            (GENERATION_PATH, room.no_answer("x", False), "unclear"),
-            (GENERATION_PATH, room.no_answer("x", True, left=False), NOT_TAKEN),
+            (GENERATION_PATH, Answer(0), "unclear"),
+            (GENERATION_PATH, Answer(0, left=False), NOT_TAKEN),
             (DETECTION_PATH, Answer(200, passed), "made"),
             (DETECTION_PATH, Answer(200, {"output": {"check_pass": True}}), "made"),
             (DETECTION_PATH, Answer(200, {"output": {"check_pass": 1}}), "unclear"),

@@ -536,6 +536,7 @@ class Service(http.server.ThreadingHTTPServer):
         self.root = f"http://127.0.0.1:{self.server_port}"
         self.base_url = self.root + "/api/v1"
         self.environment = {
+            "DASHSCOPE_HTTP_BASE_URL": "",  # it would come first
             "DASHSCOPE_BASE_URL": self.base_url,
             "https_proxy": self.root,
             "http_proxy": self.root,

@@ -63,7 +63,11 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
         if boxes.size > timely:  # what a minute should bring has to come within the next one
             timely = boxes.size + SLOWEST * SLOW_TIME
             reply.limit(SLOW_TIME)
-        piece = next_piece(reply)
+        try:
+            piece = reply.read()
+        except NoAnswer as error:
+            slow = f"it is slower than {SLOWEST} bytes a second"
+            raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
         boxes.add(piece)
         if not boxes.may_be_video or (not piece and boxes.size < 8 and boxes.size == reply.length):
             head = emo.shown_words(boxes.head.decode("latin-1"))
@@ -77,15 +81,6 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     whole = "" if reply.length is None else f" of {reply.length}"
     if boxes.size != reply.length if whole else reply.is_cut or not boxes.are_whole:
         raise NoAnswer(f"it is cut short: {boxes.size}{whole} bytes", again=True)
-
-
-def next_piece(reply: Reply) -> bytes:
-    """Return the next bytes of a video, none at its end; raises `NoAnswer`."""
-    try:
-        return reply.read()
-    except NoAnswer as error:
-        slow = f"it is slower than {SLOWEST} bytes a second"
-        raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
 
 
 class Boxes:

@@ -191,24 +191,20 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 
 def look_first(next_attempt: int) -> str:
     """Return what to do where it is not known whether there is a task."""
-    return (
-        "Look at the account's tasks in the console: --task ID goes on with one that is there, "
-        f"--attempt {next_attempt} pays for one."
-    )
+    look = "Look at the account's tasks in the console: --task ID goes on with one that is there"
+    return f"{look}, --attempt {next_attempt} pays for one."
 
 
 def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
     """Return the `Problem` of a request of which it is not known whether it made a task."""
     sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
-    if task.state == "unclear":
-        words = emo.shown_words(task.record.get("response"))
-        message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
-    else:
+    words, hint = emo.shown_words(task.record.get("response")), look_first(next_attempt)
+    message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
+    if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
         if abs(task.age) < AT_WORK:
             hint = "Another run may be at it just now: run the same command again in two minutes."
-            return emo.Problem("service", message, hint, 4)
-    return emo.Problem("service", message, look_first(next_attempt), 4)
+    return emo.Problem("service", message, hint, 4)
 
 
 def gone_problem(what: str, next_attempt: int) -> emo.Problem:

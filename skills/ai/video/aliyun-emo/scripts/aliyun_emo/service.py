@@ -32,10 +32,7 @@ Result = TypeVar("Result")
 
 
 def body_to_send(request: emo.Json) -> emo.Json:
-    """Return the body of a prepared `request`; the detection model has another name over the wire.
-
-    (Contract, section 1.)
-    """
+    """Return the body of a prepared `request`, with the wire's model name (contract, section 1)."""
     wire = {emo.DETECTION_MODEL: emo.DETECTION_MODEL_ON_WIRE}
     body = {**request, "model": wire.get(request["model"], request["model"])}
     body.pop("files", None)
@@ -71,10 +68,6 @@ class Answer(NamedTuple):
 Try = tuple[Result, Answer]  # what came of it, and the last answer
 
 
-def no_answer(reason: str, again: bool, left: bool = True) -> Answer:
-    return Answer(0, words=f"no answer: {reason}", again=again, left=left)
-
-
 def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     """Return the service's answer to a `body`, or to a GET where there is none, or one of status 0.
 
@@ -102,7 +95,7 @@ def answer_of(
     try:
         reply = exchange(url, data, headers, times, settings.patience)
     except NoAnswer as error:
-        return no_answer(str(error), error.again, error.left)
+        return Answer(0, words=f"no answer: {error}", again=error.again, left=error.left)
     try:
         came, is_whole = body_of(reply, limit + len(settings.key))
     finally:
@@ -195,19 +188,18 @@ def answer_problem(answer: Answer) -> emo.Problem:
 
     Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     """
-    variable = answer.base_variable
     if not answer.status:
-        hint = f"Check the network, the proxy variables and {variable}, and try again."
+        hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
         return emo.Problem("service", answer.reason, hint, 4)
     status, said, hint = answer.status, answer.document, "Try again later."
     code = 4 if status < 300 or is_over_soon(status) else 3
     if 300 <= status < 400:
-        hint = f"Set {variable} to where the service is: the API key does not follow."
+        hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
     what = f"HTTP {status}"
     if status == 404 and answer.base:
-        what += f" at {emo.shown_link(answer.base)} ({variable})"
-        hint = f"Check {variable}; without it the service is at {BASE_URL}."
+        what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
+        hint = f"Check {answer.base_variable}; without it the service is at {BASE_URL}."
     if isinstance(said, dict) and ("code" in said or "message" in said):
         return refusal_problem("service", what, said, code)
     return emo.Problem("service", f"{what}: not as expected: {emo.shown_words(said)}", hint, code)

@@ -99,11 +99,10 @@ def settings_of(
     interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
     timeout = report.check(check_seconds, "timeout", values.get("timeout", TIMEOUT), 0)
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
-    url, variable = base_given()
-    base = report.check(check_base_url, url, variable, report) or ""
+    url, name = base_given()
+    base = report.check(check_base_url, url, name, report) or ""
     end = clock.monotonic() + timeout if timeout else float("inf")
-    its = (values, base, variable, interval, end, not timeout, attempt, progress, interrupts)
-    return Settings(*its)
+    return Settings(values, base, name, interval, end, not timeout, attempt, progress, interrupts)
 
 
 def check_seconds(field: str, text: str, least: float) -> float:
@@ -137,14 +136,14 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     The key goes there, so only https, and plain http where it does not leave this machine. The
     vendor's hosts have this service below one path (contract, "Where and who").
     """
-    parts, fault = plain_url(text), "is not the base of a service"
+    parts, fault, wanted = plain_url(text), "is not the base of a service", "an https URL"
     host = (parts and parts.hostname) or ""
     if parts:
         fault = "" if is_safe(parts) else "would send the API key unprotected"
     if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing" not in host:
-        fault = "is of another region: EMO is in Beijing only, and takes keys of Beijing"
+        fault, wanted = "is of another region: EMO is in Beijing only", "one of Beijing"
     if not parts or fault:
-        hint = f"Set {variable} to an https URL, or unset it for {BASE_URL}."
+        hint = f"Set {variable} to {wanted}, or unset it for {BASE_URL}."
         raise emo.text_problem("base_url", text, fault, hint)
     if is_vendor(host):
         return f"https://{parts.netloc.lower()}{BASE_PATH}"

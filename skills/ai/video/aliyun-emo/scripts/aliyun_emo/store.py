@@ -48,10 +48,7 @@ def with_uploads(settings: Settings, body: emo.Json, files: dict[str, LocalFile]
 
 
 def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
-    """Return the link of a local `file`, which goes to the store for the `model`; raises `Problem`.
-
-    `field` is what it is for. Each try has a policy of its own.
-    """
+    """Return the link in the store of the `model` of a `field`'s local `file`; raises `Problem`."""
     once = partial(upload_once, settings, model, field, file)
     found, _ = service.repeated(settings, "uploading", once)
     if isinstance(found, str):
@@ -64,7 +61,7 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
 def upload_once(
     settings: Settings, model: str, field: str, file: LocalFile
 ) -> service.Try[str | emo.Problem]:
-    """Try it once; return the link, or what is wrong, and the last answer."""
+    """Try it once, with a new policy; return the link, or what is wrong, and the last answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200:
         return failed(answer, without_rights(answer.document))
@@ -76,6 +73,7 @@ def upload_once(
         raise emo.Problem(field, message, hint)
     name = f"{policy['upload_dir']}/{store_name(file)}"
     answer = whole(send_form(settings, policy, name, file))
+    answer = answer._replace(base_variable=settings.base_variable)
     if answer.status == 200 and answer.document is None:
         return f"oss://{name}", answer
     problem, answer = failed(answer, without_pieces(answer.document, policy))
@@ -197,8 +195,6 @@ def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Pro
     """
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if service.uses_store(sent) and re.search(ABOUT_A_LINK, words):
-        problem.hint = (
-            "It may not take files of its temporary store: upload them elsewhere, for example to "
-            "OSS, and prepare again with their public links."
-        )
+        problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "
+        problem.hint += "example to OSS, and prepare again with their public links."
     return problem
