@@ -651,7 +651,7 @@ class Rights(UploadCase):
         bodies = (
             "<Error><Code>No</Code><Message>PIECE</Message></Error>",
             "<Error><Message>PIECE</Message></Error>",
-            "  <?xml version='1.0'?><a>PIECE</a>",
+            "\ufeff  <?xml version='1.0'?><a>PIECE</a>",
             "no, since PIECE",
             '{"code": "PIECE", "message": "no"}',
             '{"a": ["PIECE"]}',
@@ -672,6 +672,13 @@ class Rights(UploadCase):
                 self.assertEqual(message, f"the temporary store: HTTP 403: {words}")
                 self.assertNotIn(pieces[-1], str(result))
         self.paid_nothing(service, result)
+
+    def test_to_look_for_pieces_takes_no_time(self):
+        policy = {**dict.fromkeys(FIELDS, "k"), "policy": "ab1" * 2**18}
+        start = time.monotonic()
+        for words in ("x" * 2**16, "ab2" * 2**14, "%61" * 2**14):
+            self.assertEqual(room.without_pieces(words, policy), words)
+        self.assertLess(time.monotonic() - start, 5)
 
     def test_what_the_store_echoes_escaped_is_not_told_either(self):
         for escape in (

@@ -181,9 +181,12 @@ class WhatItKnows(PreviewCase):
         digits = requests.request_name(REQUEST, "http://127.0.0.1:8080")
         self.assertNotEqual(digits, requests.request_name(REQUEST, ""))
         self.assertIn(digits, self.page_of(REQUEST).text)
-        os.environ["DASHSCOPE_BASE_URL"] = "http://["
-        PAGE.unlink()
-        self.refuses(self.show(FILE), "base_url")
+        for variable in ("DASHSCOPE_BASE_URL", "DASHSCOPE_HTTP_BASE_URL"):  # the second comes first
+            os.environ[variable] = "http://["
+            PAGE.unlink(missing_ok=True)
+            self.assertIn(variable, self.refuses(self.show(FILE), "base_url")["hint"])
+        os.environ["DASHSCOPE_HTTP_BASE_URL"] = "http://127.0.0.1:9090/x"
+        self.assertIn(digits, self.page_of(REQUEST).text)
 
     def test_of_a_task_the_digits_are_its_folder_s(self):
         for folder in ("0123456789ab", "0123456789ab-2"):
