@@ -288,7 +288,6 @@ class Arguments(Case):
             ("submit", "run_emo_request.py FILE"),
             ("--detect-only", " detect "),
             ("--api-key", "DASHSCOPE_API_KEY"),
-            ("--help=x", "Write it alone."),
             ("stray", "The options are"),
             ("", "The options are"),
             ("--", None),
@@ -536,7 +535,7 @@ class Surroundings(Case):
         imported = set(done.stderr.split())
         self.assertIn("json", imported)
         heavy = "socket ssl http.client urllib.parse ipaddress datetime typing tempfile shutil"
-        heavy += " argparse difflib unicodedata"
+        heavy += " difflib unicodedata"
         self.assertEqual(imported & set(heavy.split()), set())
 
     def test_an_interrupt_ends_with_its_line_and_130(self):

@@ -19,7 +19,9 @@ run_emo_request.py, beside this file too, runs what was prepared. Stdout is one 
 the same for people; --help lists the exit codes.
 """
 
+import argparse
 import errno
+import functools
 import json
 import os
 import re
@@ -32,7 +34,6 @@ sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 # For a type checker alone, and in quotes below: typing and __future__ are slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any, NoReturn, Optional, TypeVar
 
@@ -1049,7 +1050,6 @@ MEANT = {  # words of other tools and versions: what to use here
     **dict.fromkeys(("list", "status"), f"Use run_emo_request.py without FILE, {BESIDE}."),
     "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
     **dict.fromkeys(("--api-key", "--key"), KEY_HINT),
-    **dict.fromkeys(("--help", "--version"), "Write it alone."),
 }
 
 
@@ -1065,20 +1065,23 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
         raise Problem("arguments", f"{shown_link(command)} is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if field != "file"]
-    given, unknown = values_in(arguments, options, report)
-    if told := [word for word in unknown if word in ("-h", "--help", "--version")]:
-        parser_for_help(program, command, fields).parse_args(told)
+    words, unknown = plain_words(arguments, options, report)
+    parsed = build_parser(program, command, fields).parse_args(words)
     report_unknown(unknown, program, report)
+    given = {field: str(value) for field, value in vars(parsed).items() if value is not None}
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
-def values_in(
+def plain_words(
     arguments: "Sequence[str]", options: "Options", report: Report
-) -> "tuple[Values, list[str]]":
-    """Return the values of `options` by field, "" where one is missing, and the words of none."""
+) -> "tuple[list[str], list[str]]":
+    """Return `arguments` in words with which argparse finds no fault, and those of no option.
+
+    It stops at the first fault, and takes a time that grows with the square of unknown words. An
+    option has its value behind "=", "" where it is missing; FILE comes last, behind "--".
+    """
     fields = {option(field): field for field in report.options}
-    found: Values = {}
-    others: list[str] = []
+    words, places, others = [], [], []  # type: list[str], list[str], list[str]
     waiting = [*reversed(arguments)]
     while waiting:
         word = waiting.pop()
@@ -1087,8 +1090,10 @@ def values_in(
         is_plain = not fields or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
         if word == "--" and fields:  # all that comes behind it is no option
             fields = {}
-        elif not field and is_plain and "file" in options and "file" not in found:
-            found["file"] = word
+        elif word in ("-h", "--help", "--version") and fields:
+            words.append(word)
+        elif not field and is_plain and "file" in options and not places:
+            places.append(word)
         elif not field:
             others.append(word)
         elif options[field][1]:
@@ -1099,12 +1104,12 @@ def values_in(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            found[field] = value
+            words.append(f"{name}={value}")
         elif equals:
             report.error(field, "takes no value", f"Write {name} alone.")
         else:
-            found[field] = "True"
-    return {field: found[field] for field in options if field in found}, others
+            words.append(name)
+    return [*words, *(["--", *places] if places else [])], others
 
 
 def is_of_box(word: str) -> bool:
@@ -1134,11 +1139,14 @@ def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
     return MEANT.get(word, *(close or [otherwise]))
 
 
-def parser_for_help(program: "Program", command: str, fields: "Sequence[str]") -> "ArgumentParser":
-    """Return what prints the help and the version of a `command`, whose options give `fields`."""
-    import argparse
+# Its own words stay English: to look for a translation of them imports locale, at every start.
+argparse._ = str  # type: ignore[attr-defined]
 
-    argparse._ = str  # type: ignore[attr-defined]  # its own words stay English
+
+def build_parser(
+    program: "Program", command: str, fields: "Sequence[str]"
+) -> argparse.ArgumentParser:
+    """Return the parser of a `command` of `program`, whose options give `fields`."""
     all_commands, options, exit_codes = program
     _, what, example = all_commands[command]
     lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
@@ -1151,15 +1159,16 @@ def parser_for_help(program: "Program", command: str, fields: "Sequence[str]") -
         description=f"{what[0].upper()}{what[1:]}.{commands}",
         epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
         f"exit codes:\n{codes}",
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=96),
+        # Without a width argparse asks shutil for it, at every option, and that imports a lot.
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
+        allow_abbrev=False,
     )
     for field in fields:
         _, metavar, text = options[field]
-        kind: Json = {"metavar": metavar} if metavar else {"action": "store_true"}
-        if field == "file":
-            parser.add_argument(field, help=text, nargs="?", **kind)
-        else:
-            parser.add_argument(option(field), help=text or argparse.SUPPRESS, **kind)
+        valued = {"metavar": metavar, "nargs": "?" if field == "file" else None}
+        kind: Json = valued if metavar else {"action": "store_true", "default": None}
+        name = field if field == "file" else option(field)
+        parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
