@@ -175,12 +175,13 @@ class Place(GenerationCase):
         mine = self.symlink("output/aliyun-emo/request.json", "x/mine.json")
         first = self.ends_with_video(self.go())
         (name,) = self.folders()
+        self.write(f"requests/{name}.json", REQUEST)
         self.assertEqual(first["video_path"], os.path.join(str(TASKS), name, "video.mp4"))
         os.chdir("x/y")
         try:
             for path in (
                 *(str(current / "request.json"), str(mine), "../mine.json"),
-                *("../../current/request.json", "../../current/requests/3f9a12c07b1e.json"),
+                *("../../current/request.json", f"../../current/requests/{name}.json"),
                 str(self.real / "detections/3f9a12c07b1e.json"),
             ):
                 with self.subTest(path):

@@ -372,7 +372,7 @@ class Estimates(LookCase):
             ("no answer", {"video-synthesis": [reset]}, [], {}, 4, PRICE),
             ("failed", {"tasks": [status_of("FAILED", code="X")]}, [], {}, 3, PRICE),
             ("not ended", {"tasks": [status_of("RUNNING")]}, ["--timeout", "0"], {}, 5, PRICE),
-            ("an option", {}, ["--output", "x"], {}, 2, None),
+            ("an option", {}, ["--attempt", "x"], {}, 2, None),
             ("a link that has expired", {"links": late}, [], {}, 2, None),
             ("a wrong box", {"input": {"ext_bbox": [0, 0, 400, 300]}}, [], {}, 2, None),
             ("a wrong style", {"input": {"style_level": "loud"}}, [], {}, 2, None),

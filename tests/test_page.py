@@ -22,15 +22,18 @@ from support.page import (
     PAGE,
     PAGE_BEGINS,
     PREVIEW,
+    SHOWN,
     TASK,
     Page,
     PreviewCase,
     four_colours,
     request_with,
 )
-from support.service import wav
+from support.service import KEY, wav
 
 from aliyun_emo import local_files, requests
+
+PICTURE = requests.detection_name(DETECT, "").partition("-")[0]  # the digits of its picture
 
 
 class Place(PreviewCase):
@@ -46,15 +49,40 @@ class Place(PreviewCase):
                 self.assertIn("<!doctype html>", Path(name).read_text("utf-8"))
         self.assertFalse(PAGE.exists())
 
-    def test_a_file_without_a_folder_has_its_page_beside_it(self):
+    def test_each_page_has_the_name_of_what_it_shows(self):
         Path("loose.json").write_text(json.dumps(REQUEST))
-        self.assertEqual(self.show("loose.json").line["preview_path"], "preview.html")
+        for file, name in (
+            (self.write(REQUEST), "6872062bccf0"),
+            ("loose.json", "6872062bccf0"),
+            (self.write(REQUEST, "requests/6872062bccf0.json"), "6872062bccf0"),
+            (self.write(DETECTION, "detection.json"), f"{PICTURE}-1x1"),
+            (self.write(DETECTION, f"detections/{PICTURE}-1x1.json"), f"{PICTURE}-1x1"),
+            (self.write(TASK, self.task()), "3f9a12c07b1e"),
+            (self.write(TASK, self.task("3f9a12c07b1e-2")), "3f9a12c07b1e-2"),
+        ):
+            with self.subTest(file):
+                page_path = str(DESK / "previews" / f"{name}.html")
+                self.assertEqual(self.show(file).line["preview_path"], page_path)
+
+    def test_only_a_request_is_kept_and_as_it_was_shown(self):
+        files = self.prepare_files()
+        for document, name, kept in (
+            (DETECTION, "detection.json", None),
+            (TASK, self.task(), None),
+            (REQUEST, "request.json", REQUEST),
+            (request_with(style_level="calm"), "request.json", request_with(style_level="calm")),
+            (files, "request.json", files),
+        ):
+            with self.subTest(name):
+                line = self.show(self.write(document, name), "--output", "page.html").line
+                path = line.get("request_path")
+                self.assertEqual(path and json.loads(Path(path).read_text("utf-8")), kept)
 
     def test_the_page_never_replaces_what_it_shows(self):
         file = self.write(REQUEST)
         before = Path(file).read_bytes()
         os.symlink("request.json", DESK / "link.html")
-        for path in (file, os.path.abspath(file), str(DESK / "link.html")):
+        for path in (file, os.path.abspath(file), str(DESK / "link.html"), str(SHOWN)):
             with self.subTest(path):
                 result = self.show(file, "--output", path)
                 self.assertEqual((result.code, result.fields), (2, ["output"]), result)
@@ -62,14 +90,17 @@ class Place(PreviewCase):
 
     def test_an_earlier_page_outlives_a_refusal(self):
         self.show(self.write(REQUEST))
-        before = PAGE.read_bytes()
-        self.assertEqual(self.show(self.write(request_with(style_level="loud"))).code, 2)
-        self.assertEqual(PAGE.read_bytes(), before)
+        before = PAGE.read_bytes(), SHOWN.read_bytes()
+        for document in (request_with(style_level="loud"), {**REQUEST, "seed": 7}):
+            self.assertEqual(self.show(self.write(document)).code, 2)
+            self.assertEqual((PAGE.read_bytes(), SHOWN.read_bytes()), before)
+            self.assertEqual(len(self.files()), 3)
 
     @unittest.skipUnless(os.name == "posix", "limits of POSIX")
     def test_without_room_the_earlier_page_is_whole(self):
         file = self.write(REQUEST)
         earlier = PAGE_BEGINS.decode() + "earlier"
+        PAGE.parent.mkdir()
         PAGE.write_text(earlier)
         for room in (0, 5000):
             with self.subTest(room):
@@ -103,7 +134,9 @@ class Place(PreviewCase):
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Mine'
         )
         self.assertEqual(self.show(FILE, "--output", "index.html").fields, ["output"])
-        PAGE.symlink_to(self.folder / "portrait.png")
+        page = Path(self.show(FILE).line["preview_path"])
+        page.unlink()
+        page.symlink_to(self.folder / "portrait.png")
         before = Path("portrait.png").read_bytes()
         self.assertEqual(self.show(FILE).fields, ["output"])
         self.assertEqual(Path("portrait.png").read_bytes(), before)
@@ -112,7 +145,7 @@ class Place(PreviewCase):
         for link in ("https://example.com/" + "a" * 60_000 + ".png",):
             result = self.show(self.write(request_with(image_url=link)))
             self.assertEqual((result.code, result.fields), (2, ["file"]), result)
-            self.assertFalse(PAGE.exists())
+            self.assertEqual(self.files(), [Path(FILE).as_posix()])
 
     def test_a_place_that_cannot_be_written_is_exit_1(self):
         result = self.show(self.write(REQUEST), "--output", str(DESK))
@@ -139,7 +172,7 @@ class Open(PreviewCase):
     def test_one_that_stays_in_the_foreground_is_not_waited_for(self):
         self.browser("sleep 30")
         file = self.write(REQUEST)
-        with mock.patch("aliyun_emo.page.BROWSER_START", 0.2):
+        with mock.patch("aliyun_emo.previews.BROWSER_START", 0.2):
             started = time.monotonic()
             result = self.show(file, "--open")
         self.assertLess(time.monotonic() - started, 10)
@@ -218,6 +251,7 @@ class WhatStandsOnIt(PreviewCase):
         self.task(answer={"task_id": ID, "task_status": "SUCCEEDED"}, video=b"video")
         page = self.page_of(TASK, "tasks/3f9a12c07b1e/task.json")
         self.assertIn("A task: made, SUCCEEDED", page.text)
+        self.assertNotIn("Until when", page.text)
         uri = (self.folder / DESK / "tasks/3f9a12c07b1e/video.mp4").as_uri()
         self.assertEqual(page.of("video")["src"], uri)
         failed = {
@@ -234,6 +268,57 @@ class WhatStandsOnIt(PreviewCase):
         page = self.page_of({**TASK, **refused}, self.task("000000000001"))
         self.assertIn("refused, Arrearage, unpaid", page.text)
 
+    def test_a_request_whose_video_was_made_has_it(self):
+        made = None
+        for attempt, (name, video) in enumerate(
+            (
+                ("6872062bccf0", b""),
+                ("6872062bccf0-2", b"second"),
+                ("6872062bccf0-3", b""),
+                ("6872062bccf0-10", b"last"),
+                ("000000000000", b"of another"),
+            ),
+            1,
+        ):
+            answer = {"task_id": ID, "task_status": "SUCCEEDED" if video else "FAILED"}
+            self.task(name, answer, video, attempt=attempt)
+            made = name if video and name.startswith("6872") else made
+            for file in ("request.json", "requests/6872062bccf0.json"):
+                with self.subTest(f"{name} {file}"):
+                    page = self.page_of(REQUEST, file)
+                    path = self.folder / DESK / "tasks" / str(made) / "video.mp4"
+                    shown = [element["src"] for element in page.all("video")]
+                    self.assertEqual(shown, [path.as_uri()] if made else [])
+                    for text in ("whose video was made", "was made already", "costs nothing"):
+                        self.assertEqual(text in page.text, bool(made), text)
+                    for text in ("before it is paid", "costs money", "Until when", "How long"):
+                        self.assertEqual(text in page.text, not made, text)
+                    self.assertEqual(self.command(page)[-1], str(self.folder / SHOWN))
+
+    def test_what_is_asked_next_is_answered(self):
+        boxes = {"face_bbox": [200, 100, 500, 500], "ext_bbox": [100, 0, 700, 800]}
+        for document, name, ratio in (
+            (REQUEST, "request.json", "1:1"),
+            (request_with(**boxes), "request.json", "3:4"),
+            (DETECTION, "detection.json", "1:1"),
+            (TASK, self.task(), "1:1"),
+        ):
+            with self.subTest(f"{name} {ratio}"):
+                page = self.page_of(document, name)
+                for text in (
+                    *("Do not change them by hand", "another picture", "or with the other ratio"),
+                    *(f"These boxes have the ratio {ratio}", "--ratio 1:1", "--ratio 3:4"),
+                    "13.93 seconds took two minutes",
+                    *("15 seconds in the queue", "One task runs at a time", "24 hours after"),
+                ):
+                    self.assertIn(text, page.text)
+
+    def test_price_and_command_stand_before_the_pictures(self):
+        for document, name in ((REQUEST, "r.json"), (DETECTION, "d.json"), (TASK, self.task())):
+            ids = [a["id"] for _, a in self.page_of(document, name).elements if "id" in a]
+            places = [ids.index(name) for name in ("price", "command", "portrait")]
+            self.assertEqual(places, sorted(places), name)
+
 
 @unittest.skipUnless(os.name == "posix", "the shell of POSIX")
 class Next(PreviewCase):
@@ -243,9 +328,32 @@ class Next(PreviewCase):
         path = folder / "request.json"
         path.write_text(json.dumps(REQUEST))
         os.chdir(folder)
-        self.assertEqual(self.show("request.json").code, 0)
-        page = Page(Path("preview.html").read_text("utf-8"))
-        self.assertEqual(self.command(page), [sys.executable, str(RUN), str(path)])
+        page = Page(Path(self.show("request.json").line["preview_path"]).read_text("utf-8"))
+        shown = folder / "requests" / SHOWN.name
+        self.assertEqual(self.command(page), [sys.executable, str(RUN), str(shown)])
+
+    def test_each_page_s_command_runs_what_that_page_shows(self):
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        pages = []
+        for audio in ("one.mp3", "two.mp3", "three.mp3", "one.mp3"):
+            request = request_with(audio_url=f"https://example.com/{audio}")
+            pages.append((request, self.page_of(request)))
+        self.assertEqual(len(list((DESK / "previews").iterdir())), 3)
+        os.chdir("/")
+        for request, page in pages:
+            words = self.command(page)[1:]
+            result = self.run_script(*words[1:], "--dry-run", "--no-look", script=words[0])
+            self.assertEqual((result.code, result.line["request"]), (0, request), result)
+            self.assertEqual(page.of("recording")["src"], request["input"]["audio_url"])
+
+    def test_what_was_changed_since_it_was_shown_is_not_run(self):
+        os.environ["DASHSCOPE_API_KEY"] = KEY
+        file = self.command(self.page_of(REQUEST))[-1]
+        for style_level, code in (("active", 0), ("calm", 2)):
+            Path(file).write_text(json.dumps(request_with(style_level=style_level)))
+            result = self.call_run(file, "--dry-run", "--no-look")
+            self.assertEqual(result.code, code, result)
+        self.assertEqual(result.fields, ["file"])
 
     def test_of_a_detection_it_prepares_and_the_command_works(self):
         link = "https://example.com/a'b.png?Expires=9999999999&OSSAccessKeyId=k&Signature=s%3D"
@@ -276,8 +384,7 @@ class Next(PreviewCase):
         run = [sys.executable, str(RUN), "--task", ID]
         self.assertEqual(self.command(page), ["env", output, *run])
         Path("task.json").write_text(json.dumps(TASK))
-        self.show("task.json")
-        page = Page(Path("preview.html").read_text("utf-8"))
+        page = Page(Path(self.show("task.json").line["preview_path"]).read_text("utf-8"))
         self.assertEqual(self.command(page), ["env", output, *run])
 
     def test_of_a_task_behind_a_link_the_command_knows_its_folder(self):
@@ -296,11 +403,10 @@ class Next(PreviewCase):
             with self.subTest(place), mock.patch.dict(os.environ):
                 if output:
                     os.environ["OUTPUT_DIR"] = output
-                self.assertEqual(self.show("mine/req.json").code, 0)
-                page = Page(Path("mine/preview.html").read_text("utf-8"))
-                words = [sys.executable, str(RUN), str(self.folder / "mine/req.json")]
-                output_dir = f"OUTPUT_DIR={self.folder / place}"
-                self.assertEqual(self.command(page), ["env", output_dir, *words])
+                result = self.show("mine/req.json")
+                page = Page(Path(result.line["preview_path"]).read_text("utf-8"))
+                shown = self.folder / place / "aliyun-emo/requests" / SHOWN.name
+                self.assertEqual(self.command(page), [sys.executable, str(RUN), str(shown)])
 
     def test_of_a_task_without_an_id_it_says_what_to_do(self):
         for state, words in (
@@ -320,16 +426,15 @@ class Next(PreviewCase):
             with self.subTest(repr(name)):
                 folder = self.folder / name
                 folder.mkdir()
-                path = folder / "request.json"
-                path.write_text(json.dumps(REQUEST))
-                self.assertEqual(self.show(str(path)).code, 0)
-                markup = (folder / "preview.html").read_text("utf-8")
-                self.assertNotIn(name, markup)
-                self.assertEqual(self.command(Page(markup))[-1], "PATH")
                 os.chdir(folder)
-                self.assertEqual(self.show("request.json").code, 0)
-                words = self.command(Page(Path("preview.html").read_text("utf-8")))
-                self.assertEqual((words[:2], words[-1]), (["env", "OUTPUT_DIR=PATH"], "PATH"))
+                for document, words in (
+                    (REQUEST, [sys.executable, str(RUN), "PATH"]),
+                    (TASK, ["env", "OUTPUT_DIR=PATH", sys.executable, str(RUN), "--task", ID]),
+                ):
+                    Path("x.json").write_text(json.dumps(document))
+                    markup = Path(self.show("x.json").line["preview_path"]).read_text("utf-8")
+                    self.assertNotIn(name, markup)
+                    self.assertEqual(self.command(Page(markup)), words)
                 os.chdir(self.folder)
 
     @unittest.skipUnless(sys.platform == "linux", "names that are no UTF-8")
@@ -449,7 +554,7 @@ class Safety(PreviewCase):
         links = [
             v for _, a in page.elements for k, v in a.items() if k in ("src", "href", "srcset")
         ]
-        self.assertEqual(links, [IMAGE_URL, AUDIO_URL])
+        self.assertEqual(links, [AUDIO_URL, IMAGE_URL])
         for word in ("url(", "@import", "fetch(", "XMLHttpRequest", "innerHTML", "eval("):
             self.assertNotIn(word, "".join(page.code["script"] + page.code["style"]))
 

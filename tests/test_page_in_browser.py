@@ -126,11 +126,13 @@ class BrowserCase(PreviewCase):
 
     def open(self, document, name="request.json", settled=True, **context):
         """Return the page of `document` in a window of its own, opened from disk as people do."""
+        return self.open_page(self.path_of(document, name).as_uri(), settled, **context)
+
+    def path_of(self, document, name="request.json"):
+        """Return the absolute path of the page of `document`."""
         result = self.show(self.write(document, name))
         self.assertEqual(result.code, 0, result)
-        return self.open_page(
-            Path(result.line["preview_path"]).resolve().as_uri(), settled, **context
-        )
+        return Path(result.line["preview_path"]).resolve()
 
     def open_page(self, url, settled=True, script="", **context):
         window = browser.new_context(**context)
@@ -400,10 +402,10 @@ class Problems(BrowserCase):
 
     def open_without_script(self):
         """Return the page of the request before its script runs."""
-        path = Path(self.show(self.write(self.request())).line["preview_path"])
+        path = self.path_of(self.request())
         script = f"<script>{PAGE_SCRIPT}</script>"
         path.write_text(path.read_text("utf-8").replace(script, ""), "utf-8")
-        return self.open_page(path.resolve().as_uri())
+        return self.open_page(path.as_uri())
 
     def test_what_failed_before_the_script_ran_counts_alike(self):
         host.files = {}
@@ -474,7 +476,7 @@ class Media(BrowserCase):
         self.assertEqual(len(pages), 1)
         self.assertEqual(set(self.asked) - set(pages), {PICTURE, SPEECH})
         host.seen.clear()
-        host.files["/preview.html"] = Path("output/aliyun-emo/preview.html").read_bytes()
+        host.files["/preview.html"] = Path(self.path_of(self.request())).read_bytes()
         self.open_page("http://example.org/preview.html")
         self.assertIn(PICTURE, host.seen)
         self.assertEqual(set(host.referrers), {None})
@@ -616,6 +618,33 @@ class Readers(BrowserCase):
             page.set_viewport_size({"width": width, "height": 700})
             self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), width)
 
+    def test_price_and_command_are_on_the_first_screen_of_a_laptop(self):
+        soon = f"?Expires={int(time.time()) + 60}&OSSAccessKeyId=k&Signature=s"
+        detection = {**DETECTION, "request": {**DETECT, "input": {"image_url": PICTURE}}}
+        long = self.folder / "Documents and Settings/somebody/projects/talking portraits of 2026"
+        for what, document, folder in (
+            ("a request", self.request(), self.folder),
+            ("a warning", self.request(image_url=PICTURE + soon), self.folder),
+            ("a long path", self.request(), long),
+            ("a detection", detection, self.folder),
+        ):
+            with self.subTest(what), mock.patch.dict(os.environ, OUTPUT_DIR=str(folder)):
+                page = self.open(document)
+                page.set_viewport_size({"width": 1280, "height": 760})
+                for name in ("#price", "#command", "#copy"):
+                    at = page.locator(name).bounding_box()
+                    self.assertLessEqual(at["y"] + at["height"], 760, name)
+                portrait = page.locator("#portrait").bounding_box()
+                self.assertLess(portrait["y"] + portrait["height"] / 2, 760)
+
+    def test_price_and_command_are_before_the_pictures_on_a_phone(self):
+        page = self.open(self.request())
+        page.set_viewport_size({"width": 390, "height": 844})
+        places = [page.locator(f"#{n}").bounding_box() for n in ("price", "copy", "portrait")]
+        for upper, lower in zip(places, places[1:]):
+            self.assertLessEqual(upper["y"] + upper["height"], lower["y"])
+        self.assertLessEqual(places[1]["y"] + places[1]["height"], 844)
+
     def test_on_paper_the_dimming_stays_and_players_go(self):
         page = self.open(self.request())
         page.emulate_media(media="print")
@@ -650,7 +679,7 @@ class Readers(BrowserCase):
         for clipboard in (True, False):
             with self.subTest(clipboard):
                 script = "" if clipboard else 'Object.defineProperty(navigator, "clipboard", {});'
-                path = (self.folder / "output/aliyun-emo/preview.html").as_uri()
+                path = self.path_of(self.request()).as_uri()
                 permissions = ["clipboard-read", "clipboard-write"] if clipboard else []
                 page = self.open_page(path, script=script, permissions=permissions)
                 for _ in range(12):

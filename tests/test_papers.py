@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from support import (
     FIXTURES,
@@ -17,6 +18,7 @@ from support import (
     SCRIPT,
     SCRIPTS,
     Case,
+    Terminal,
     arguments,
     emo,
     preview,
@@ -24,17 +26,24 @@ from support import (
 )
 from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
 
+import make_emo_video as make
 from aliyun_emo import refusals, requests
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
 MANUAL = (SKILL / "SKILL.md").read_text("utf-8")
 API = (SKILL / "references/api.md").read_text("utf-8")
+ERRORS = (SKILL / "references/errors.md").read_text("utf-8")
+
+
+def blocks_of(text):
+    """Return the code blocks for a shell in `text`."""
+    return re.findall(r"```bash\n(.*?)```", text, re.S)
 
 
 def commands(text):
     """Return the shell commands in the code blocks of `text`, continued lines joined."""
-    blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
+    blocks = blocks_of(text)
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line]
 
 
@@ -56,33 +65,35 @@ class Papers(Case):
         printed = self.call(*arguments()).stdout.split(', "ratio"')[0].replace("\\\\", "/")
         self.assertIn(printed, emo.__doc__)
 
-    def test_the_table_of_the_preview_is_complete(self):
-        table = README.split("| `preview_emo_request.py` |")[1].split("\n\n")[0]
-        for field, (_, metavar, _) in preview.OPTIONS.items():
-            with self.subTest(field):
-                name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
-                self.assertIn(f"\n| `{name}` |", table)
-                self.assertIn(name, MANUAL)
-
     def test_the_picture_of_the_page_is_small_enough(self):
         self.assertLess((SKILL / "references/preview.png").stat().st_size, 150_000)
 
     def test_the_tables_of_options_are_complete(self):
+        table = API.split("| `prepare_emo_request.py` |")[1].split("\n\n")[0]
         for field, (names, _, _) in emo.PREPARE[1].items():
             with self.subTest(field):
-                rows = re.findall(rf"^\| `{emo.option(field)}[ `].*$", README, re.M)
-                (cells,) = ([cell.strip() for cell in row.split("|")] for row in rows[:1])
-                taken = [cell == "x" for cell in cells[2:4]]
+                (row,) = re.findall(rf"^\| `{emo.option(field)}[ `].*$", table, re.M)
+                taken = [cell.strip() == "x" for cell in row.split("|")[2:4]]
                 self.assertEqual(taken, [command in names for command in emo.PREPARE[0]])
-                self.assertIn(emo.option(field), MANUAL)
-        table = README.split("| `run_emo_request.py` |")[1].split("\n\n")[0]
-        for field, (_, metavar, text) in run.OPTIONS.items():
-            with self.subTest(field):
-                if not text:  # of earlier versions
-                    continue
-                name = metavar if field == "file" else f"{emo.option(field)} {metavar}".strip()
-                self.assertIn(f"\n| `{name}` |", table)
-                self.assertIn(f"`{name}`" if field != "file" else name, MANUAL)
+        for program in (make, run, preview):
+            name = f"{program.__name__}.py"
+            table = API.split(f"| `{name}` |")[1].split("\n\n")[0]
+            for field, (_, metavar, text) in program.OPTIONS.items():
+                with self.subTest(f"{name} {field}"):
+                    if not text:  # of earlier versions
+                        continue
+                    option = f"{emo.option(field)} {metavar}".strip()
+                    shown = metavar.strip("[]<>") if metavar[:1] in ("[", "<") else option
+                    self.assertIn(f"\n| `{shown}` |", table)
+
+    def test_every_option_that_a_paper_names_is_one(self):
+        programs = (make.OPTIONS, run.OPTIONS, preview.OPTIONS, emo.PREPARE[1])
+        known = {emo.option(field) for options in programs for field in options}
+        for paper in (ROOT / "README.md", *SKILL.rglob("*.md")):
+            text = paper.read_text("utf-8").replace("`--face_box`", "")
+            names = re.findall(r"(?<![-\w])--[a-z][\w-]*", re.sub(r"'--face_box' is", "", text))
+            with self.subTest(paper.name):
+                self.assertEqual(set(names) - known - {"--help", "--version", "--strict"}, set())
 
     MISTAKES = {  # what somebody did: the words of the command
         "a local file as a link": arguments(image_url="./portrait.png"),
@@ -175,12 +186,13 @@ class Papers(Case):
             yield "a page to log in behind a link", self.call_run(file).stderr.split("\n", 1)[1]
         del os.environ["DASHSCOPE_API_KEY"], os.environ["DASHSCOPE_BASE_URL"]
 
-    def test_the_common_mistakes_print_what_the_readme_says(self):
+    def test_the_common_mistakes_print_what_the_table_says(self):
         rows = []
         for mistake, stderr in self.mistakes():
-            (line,) = stderr.replace(str(self.folder), "/home/ann").splitlines()
+            lines = stderr.replace(str(self.folder), "/home/ann").splitlines()
+            (line,) = [line for line in lines if line.startswith("error: ")] or lines
             rows.append(f"| {mistake} | `{line}` |")
-        table = README.split("| mistake | stderr |\n|---|---|\n")[1].split("\n\n")[0]
+        table = ERRORS.split("| mistake | stderr |\n|---|---|\n")[1].split("\n\n")[0]
         self.assertEqual(table, "\n".join(rows))
 
     def test_the_exit_codes_are_told_in_each_paper(self):
@@ -196,23 +208,32 @@ class Papers(Case):
     def test_every_code_of_the_service_is_in_the_table_of_errors(self):
         for code in refusals.REMEDIES:
             with self.subTest(code):
-                self.assertRegex(API, rf"(?m)^\| .*`{re.escape(code)}`.* \|")
+                self.assertRegex(ERRORS, rf"(?m)^\| .*`{re.escape(code)}`.* \|")
 
     def test_the_manual_has_its_front_matter_and_sections(self):
         _, front, body = MANUAL.split("---\n", 2)
-        self.assertEqual(
-            [line.partition(":")[0] for line in front.splitlines()], ["name", "description"]
-        )
-        self.assertTrue(front.startswith("name: aliyun-emo\n"))
-        self.assertIn("Use when ", front)
-        self.assertLess(len(MANUAL.splitlines()), 500)
+        fields = dict(line.split(": ", 1) for line in front.splitlines())
+        self.assertEqual(list(fields), ["name", "description", "compatibility"])
+        self.assertEqual(fields["name"], "aliyun-emo")
+        self.assertLessEqual(len(fields["description"]), 1024)
+        for word in (
+            *("Use when ", "photo", "avatar", "talking head", "lip-sync", "sing"),
+            *("数字人", "照片说话", "对口型", "唱演"),
+        ):
+            self.assertIn(word, fields["description"])
+        self.assertLessEqual(len(fields["compatibility"]), 500)
+        for word in ("Python 3.9", "network", "dashscope.aliyuncs.com", "store", "links"):
+            self.assertIn(word, fields["compatibility"])
+        self.assertLessEqual(len(MANUAL.splitlines()), 200)
+        self.assertLessEqual(len(MANUAL.split()), 1350)
+        self.assertLessEqual(len(README.split()), 1342)
         sections = re.findall(r"^## (.*)\n+([^#]*)", body, re.M)
         self.assertEqual(
             [title for title, _ in sections],
             [
-                *("Validation", "Output And Evidence", "Critical model names"),
-                *("Selection guidance", "Prerequisites", "Normalized interface (video.emo)"),
-                *("Quick start", "Operational guidance", "Output location", "References"),
+                *("Quick start", "Operational guidance", "Selection guidance", "Prerequisites"),
+                *("Output location", "Output And Evidence", "Normalized interface (video.emo)"),
+                *("Critical model names", "Validation", "References"),
             ],
         )
         interface = body.split("## Normalized interface")[1].split("\n## ")[0]
@@ -236,44 +257,85 @@ class Papers(Case):
         copy.write_bytes(SCRIPT.read_bytes())
         subprocess.run([sys.executable, "-m", "py_compile", str(copy)], check=True)
 
+    def shell(self, block, *more):
+        """Return the lines that a `block` of a paper printed, and its stderr.
+
+        Each program that sends gets the words in `more` as well.
+        """
+        block = block.replace("<folder of this file>/scripts", str(SCRIPTS))
+        block = block.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
+        block = block.replace("python3 ", f"{shlex.quote(sys.executable)} ")
+        more = " ".join(("--interval 0.05", *more))
+        block = re.sub(r"(?m)(make_emo_video\.py .*|--all.*|\.json.*)$", rf"\1 {more}", block)
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"set -e\n{block}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, 0, done)
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    def serve(self):
+        """Return a service, with its variables set and the files of the papers in the folder."""
+        service = Service()
+        os.environ.update(service.environment, DASHSCOPE_API_KEY=KEY)
+        Path("portrait.png").write_bytes(PORTRAIT)
+        recordings = {"speech": SPEECH, "monday": mp3(10), "tuesday": mp3(11)}
+        for name, content in recordings.items():
+            Path(f"{name}.mp3").write_bytes(content)
+        return service
+
+    def paid(self, service):
+        """Return how many generations a `service` was asked for."""
+        return sum(post.path.endswith("video-synthesis") for post in service.posts)
+
     @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
-    def test_the_whole_way_of_each_paper_ends_with_the_video(self):
-        for name, text in (("README", README), ("SKILL", MANUAL)):
-            with self.subTest(name), Service() as service:
-                os.environ.update(service.environment, DASHSCOPE_API_KEY=KEY)
-                blocks = [b for b in re.findall(r"```bash\n(.*?)```", text, re.S) if "run_emo" in b]
-                files, links = (n for n, b in enumerate(blocks) if " detect --image" in b)
-                generation = [
-                    b for b in blocks if b.endswith("request.json\n") and "detect" not in b
-                ]
-                folder = self.folder / name
-                folder.mkdir()
-                (folder / "portrait.png").write_bytes(PORTRAIT)
-                (folder / "speech.mp3").write_bytes(SPEECH)
-                # The way of files, its generation, and that of links, which has the same one.
-                blocks = [blocks[files], *generation, blocks[links], *generation]
-                self.assertLess(files, links)
-                script = "\n".join(blocks).replace("<folder of this file>/scripts", str(SCRIPTS))
-                script = script.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
-                script = script.replace("python3 ", f"{shlex.quote(sys.executable)} ")
-                script = script.replace("request.json\n", "request.json --interval 0.05\n")
-                done = subprocess.run(
-                    ["/bin/sh", "-c", script],
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                )
-                self.assertEqual(done.returncode, 0, done)
-                self.assertEqual(
-                    [line for line in done.stdout.splitlines() if '"ok": false' in line], []
-                )
-                self.assertEqual((len(service.uploads), len(service.posts)), (3, 7))
-                self.assertEqual(len(list(folder.glob("output/aliyun-emo/tasks/*/video.mp4"))), 2)
-                for video in folder.glob("output/aliyun-emo/tasks/*/video.mp4"):
-                    record = json.loads((video.parent / "task.json").read_text("utf-8"))
-                    task_id = record["response"]["output"]["task_id"]
-                    self.assertEqual(video.read_bytes(), video_of(task_id))
+    def test_each_way_of_the_readme_ends_with_its_videos(self):
+        blocks = [block for block in blocks_of(README) if "$EMO/" in block]
+        files, links, several, another_day, chinese = blocks
+        with self.serve() as service:
+            for block, paid in ((files, 1), (links, 2)):
+                (line,), stderr = self.shell(block)
+                self.assertEqual((line["state"], "next: " in stderr), ("ready", True))
+                self.assertEqual(self.paid(service), paid - 1)
+                self.shell(block, "--pay")
+                self.assertEqual(self.paid(service), paid)
+            self.shell(several)
+            self.shell(chinese)  # the first one again
+            (line,), _ = self.shell(another_day)
+            self.assertEqual(self.paid(service), 4)
+        self.assertEqual([task["task_status"] for task in line["tasks"]], ["SUCCEEDED"] * 4)
+        for task in line["tasks"]:
+            self.assertEqual(Path(task["video_path"]).read_bytes(), video_of(task["task_id"]))
+        self.assertTrue(Path("hello.mp4").exists())
+
+    @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
+    def test_the_steps_of_the_manual_end_with_the_video(self):
+        check, detect, pay = (block for block in blocks_of(MANUAL) if "$EMO" in block)
+        with self.serve() as service:
+            (line,), _ = self.shell(check)
+            self.assertEqual((line["uploads"], service.posts), (["portrait.png", "speech.mp3"], []))
+            self.assertEqual(line["estimate"]["cny"], 0.99)
+            (line,), stderr = self.shell(detect)
+            self.assertEqual((line["state"], self.paid(service)), ("ready", 0))
+            pay = pay.replace("output/aliyun-emo/requests/3f9a12c07b1e.json", line["request_path"])
+            told = shlex.split(stderr.partition("next: ")[2])[1:]
+            self.assertEqual(told, [str(SCRIPTS / "run_emo_request.py"), line["request_path"]])
+            for _ in range(2):
+                (line,), _ = self.shell(pay)
+                self.assertEqual(Path(line["video_path"]).read_bytes(), video_of(line["task_id"]))
+            (line,), _ = self.shell(detect)
+            self.assertEqual((line["state"], self.paid(service)), ("made", 1))
+
+    def test_a_terminal_shows_what_the_readme_says(self):
+        with self.serve(), mock.patch("sys.stdin", Terminal("n\n")):
+            said = self.call("portrait.png", "speech.mp3", main=make.main, terminal=True).stderr
+        said = re.sub("previews/[0-9a-f]{12}", "previews/3f9a12c07b1e", said.replace("\\", "/"))
+        for line in README.split("```text\n")[1].split("\n```")[0].splitlines():
+            with self.subTest(line):
+                self.assertIn(line, said)
 
     def test_each_block_of_the_manual_that_uses_the_folder_sets_it(self):
         for block in re.findall(r"```bash\n(.*?)```", MANUAL, re.S):
@@ -282,14 +344,14 @@ class Papers(Case):
                 self.assertEqual(block.startswith('EMO="<folder of this file>/scripts"\n'), uses)
 
     def test_what_costs_money_stands_in_a_block_of_its_own(self):
-        for name, text in (("README", README), ("SKILL", MANUAL)):
-            with self.subTest(name):
-                blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
-                ways = [block for block in blocks if " detect --image" in block]
-                self.assertEqual(len(ways), 2)
-                for before in ways:
-                    self.assertEqual(len(re.findall("python3 .*&&$", before, re.M)), 2)
-                    self.assertNotIn("run_emo_request.py output/aliyun-emo/request.json", before)
+        blocks = [block for block in blocks_of(MANUAL) if "$EMO" in block]
+        (pay,) = (block for block in blocks if "run_emo_request.py" in block)
+        self.assertEqual(len(pay.splitlines()), 2)
+        self.assertNotIn("--pay", "".join(blocks))
+        asked = MANUAL.split(pay)[0].rpartition("```\n")[2]
+        self.assertIn(
+            "**Stop and ask the user: the next command costs money.**", asked.replace("4. ", "")
+        )
 
     @unittest.skipUnless(os.path.exists("/bin/sh"), "needs a shell")
     def test_the_line_of_the_development_section_starts_the_service(self):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from support import REQUEST, SCRIPT, SCRIPTS, emo, preview
-from support.page import FILE, PAGE, PREVIEW, PreviewCase, request_with
+from support.page import FILE, PAGE, PREVIEW, SHOWN, PreviewCase, request_with
 
 
 class CommandLine(PreviewCase):
@@ -19,24 +20,24 @@ class CommandLine(PreviewCase):
         for words in ([], [FILE]):
             with self.subTest(words):
                 result = self.run_script(*words, script=PREVIEW)
-                path = os.path.join("output", "aliyun-emo", "preview.html")
                 self.assertEqual(result.code, 0, result)
-                line = {"ok": True, "preview_path": path, "warnings": []}
-                self.assertEqual(list(result.line.items()), list(line.items()))
+                line = {"ok": True, "request_path": str(SHOWN), "preview_path": str(PAGE)}
+                self.assertEqual(list(result.line.items()), [*line.items(), ("warnings", [])])
                 self.assertEqual(result.stderr, "")
-                self.assertEqual(self.files(), [FILE.replace(os.sep, "/"), PAGE.as_posix()][::-1])
+                written = [PAGE.as_posix(), FILE.replace(os.sep, "/"), SHOWN.as_posix()]
+                self.assertEqual(self.files(), written)
                 PAGE.unlink()
 
     def test_the_module_docstring_shows_what_the_program_prints(self):
         printed = self.show(self.write(REQUEST)).stdout.replace("\\\\", "/").strip()
-        self.assertIn(printed, preview.__doc__)
+        self.assertIn(printed, " ".join(preview.__doc__.split()))
 
     def test_output_dir_has_the_default_file(self):
         os.environ["OUTPUT_DIR"] = "evidence"
         Path("evidence/aliyun-emo").mkdir(parents=True)
         Path("evidence/aliyun-emo/request.json").write_text(json.dumps(REQUEST))
         path = self.show().line["preview_path"]
-        self.assertEqual(path, os.path.join("evidence", "aliyun-emo", "preview.html"))
+        self.assertEqual(Path(path), Path("evidence/aliyun-emo/previews", PAGE.name))
 
     def test_all_that_is_wrong_is_told_at_once(self):
         file = self.write(request_with(image_url="./a.png", ext_bbox=[71, 9, 471, 309]))
@@ -55,7 +56,9 @@ class CommandLine(PreviewCase):
 
     def test_at_a_terminal_it_says_what_was_written(self):
         result = self.show(self.write(REQUEST), terminal=True)
-        self.assertIn("preview.html", result.stderr)
+        written, command = result.stderr.splitlines()
+        self.assertIn(f"{PAGE} is written", written)
+        self.assertRegex(command, f"^next: .*{re.escape(str(SHOWN))}'?$")
 
     def test_copied_alone_it_says_so_in_one_line(self):
         Path("alone").mkdir()

@@ -13,7 +13,7 @@ from unittest import mock
 
 from support import AUDIO_URL, IMAGE_URL, REQUEST, RUN, SCRIPT, arguments, emo
 from support.service import KEY, fails, raw, status_of, succeeded
-from support.service_case import DAY, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
+from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, TASKS, GenerationCase, other, utc
 from support.upload_case import DETECT, UploadCase
 
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
@@ -32,11 +32,6 @@ class Options(GenerationCase):
         result = self.call_run("--no-wait", "--again")
         self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
         self.assertEqual(service.seen, [])
-
-    def test_output_is_of_a_detection_only(self):
-        service = self.serve()
-        self.ends(self.go("--output", "x.json"), 2, "output")
-        self.assertEqual((service.seen, self.folders()), ([], []))
 
     def test_what_is_not_known_is_a_problem_with_a_guess(self):
         for words, hint in (
@@ -210,14 +205,15 @@ class Tasks(GenerationCase):
         service.seen.clear()
         for words in (
             *("--dry-run", "--no-wait", "--no-look", "--again", "--attempt 1", "--attempt 2"),
-            "--output x.json",
+            *("request.json", "--all"),
         ):
             with self.subTest(words):
-                field = words.split()[0][2:].replace("-", "_")
-                result = self.ends(self.call_run("--task", task_id, *words.split()), 2, field)
-                self.assertIsNone(result.line["estimate"])
+                name = words.split()[0]
+                field = name[2:].replace("-", "_") if name.startswith("--") else "file"
+                result = self.ends(self.call_run("--task", task_id, *words.split()), 2)
+                self.assertEqual(result.fields, [field])
         result = self.ends(self.go("--task", task_id, "--attempt", "2", "--again"), 2)
-        self.assertEqual(sorted(result.fields), ["again", "attempt", "task"])
+        self.assertEqual(sorted(result.fields), ["again", "attempt", "file"])
         self.assertEqual(service.seen, [])
 
     def test_a_task_of_this_folder_is_gone_on_with(self):
@@ -283,11 +279,6 @@ class Tasks(GenerationCase):
         service = self.serve()
         del os.environ["DASHSCOPE_API_KEY"]
         self.ends(self.call_run("--task", "of-another-account"), 2, "api_key")
-        self.assertEqual((service.seen, self.folders()), ([], []))
-
-    def test_it_stands_for_file_and_not_beside_it(self):
-        service = self.serve()
-        self.ends(self.go("--task", "abc"), 2, "task")
         self.assertEqual((service.seen, self.folders()), ([], []))
 
 
@@ -381,9 +372,11 @@ class DryRun(GenerationCase):
 
 class Listing(GenerationCase):
     def test_what_there_is_is_told_newest_first_from_disk_alone(self):
+        line = self.ends(self.call_run(), 0).line
+        (warning,) = line.pop("warnings")
+        self.assertEqual(line, {"ok": True, "tasks": []})
         self.assertEqual(
-            list(self.ends(self.call_run(), 0).line.items()),
-            [("ok", True), ("tasks", []), ("warnings", [])],
+            warning["message"], f"no tasks in {self.folder / EVIDENCE}: is this the folder?"
         )
         service = self.serve()
         links = {"image_url": f"{IMAGE_URL}?Signature=s3cret", "audio_url": f"{AUDIO_URL}?t=s3cret"}
@@ -449,7 +442,7 @@ class Terminals(GenerationCase):
         self.ends(result, 0)
         lines = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
         self.assertEqual(len(lines), 1, result)
-        self.assertEqual(result.stderr.splitlines()[-1], lines[0])
+        self.assertIn(result.stderr.splitlines()[-1][:6], ("next: ", "then: "))
         self.assertGreater(len(result.stderr.splitlines()), 1)
         return shlex.split(lines[0][6:])
 
@@ -463,8 +456,12 @@ class Terminals(GenerationCase):
         )
         done = subprocess.run(words, capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 0, done)
-        words = self.next_command(self.call(*arguments(), terminal=True))
-        self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
+        prepared = self.call(*arguments(), terminal=True)
+        words = self.next_command(prepared)
+        self.assertEqual(Path(words[-2]).name, "preview_emo_request.py")
+        self.assertIn("CNY 0.08 a second", prepared.stderr)
+        last = prepared.stderr.splitlines()[-1]
+        self.assertRegex(last, "^then: .*run_emo_request.py .*request.json")
         path = words[-1]
         words = self.next_command(self.go("--no-wait", file=path, terminal=True))
         self.assertEqual([Path(word).name for word in words[-2:]], [RUN.name, "request.json"])
@@ -472,7 +469,7 @@ class Terminals(GenerationCase):
         self.assertIn("video.mp4", result.stderr.splitlines()[-1])
         self.assertNotIn("next:", result.stderr)
         result = self.ends(self.call_run(terminal=True), 0)
-        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertEqual(len(result.stderr.splitlines()), 2)
 
     def test_after_a_detection_the_command_that_comes_next_prepares(self):
         self.serve()

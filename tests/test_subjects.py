@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import unittest
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from support.page import (
     FILE,
     ID,
     OLD_LINK,
-    PAGE,
     PREVIEW,
     TASK,
     PreviewCase,
@@ -81,7 +81,7 @@ class WhatItTakes(PreviewCase):
                 result = self.show(self.write(document, "x.json"))
                 self.assertEqual(result.code, 2, result)
                 self.assertIn(field, result.fields)
-                self.assertFalse(PAGE.exists())
+                self.assertFalse((DESK / "previews").exists())
 
     def test_a_local_file_is_looked_at_again(self):
         for what, name, content in (
@@ -183,7 +183,7 @@ class WhatItKnows(PreviewCase):
         self.assertIn(digits, self.page_of(REQUEST).text)
         for variable in ("DASHSCOPE_BASE_URL", "DASHSCOPE_HTTP_BASE_URL"):  # the second comes first
             os.environ[variable] = "http://["
-            PAGE.unlink(missing_ok=True)
+            shutil.rmtree(DESK / "previews", ignore_errors=True)
             self.assertIn(variable, self.refuses(self.show(FILE), "base_url")["hint"])
         os.environ["DASHSCOPE_HTTP_BASE_URL"] = "http://127.0.0.1:9090/x"
         self.assertIn(digits, self.page_of(REQUEST).text)

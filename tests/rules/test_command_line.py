@@ -9,7 +9,6 @@ import sys
 import time
 import unittest
 from pathlib import Path
-from unittest import mock
 
 from support import (
     EXT_BBOX,
@@ -166,16 +165,6 @@ class Output(Case):
             lines[1].startswith("error: --ext-bbox: 400x300 is 4:3; the service"), lines
         )
         self.assertTrue(lines[2].startswith("error: --style-level: 'loud'"), lines)
-
-    def test_a_command_for_windows_is_quoted_for_its_shell_too(self):
-        for words, command in (
-            (["python.exe", "a.py"], "python.exe a.py"),
-            (["C:\\My Files\\p.exe", "x"], '"C:\\My Files\\p.exe" x'),
-            (["a.py", "https://h.cn/a?b=1&c=2"], 'a.py "https://h.cn/a?b=1&c=2"'),
-            (["a.py", "a b&c", "x^y"], 'a.py "a b&c" "x^y"'),
-        ):
-            with self.subTest(command), mock.patch.object(emo.os, "name", "nt"):
-                self.assertEqual(emo.for_the_shell(words), command)
 
     def test_without_a_reader_or_room_on_stdout_it_ends_with_1_and_a_message(self):
         if not os.path.exists("/dev/full"):

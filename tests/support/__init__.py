@@ -15,11 +15,13 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = ROOT / "skills/ai/video/aliyun-emo/scripts"
 SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
+MAKE = SCRIPTS / "make_emo_video.py"
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 sys.path.insert(0, str(SCRIPTS))
 # Service and client are threads of one process: they take turns sooner than every 5 ms.
 sys.setswitchinterval(0.0005)
+import make_emo_video as make  # noqa: E402
 import prepare_emo_request as emo  # noqa: E402
 import preview_emo_request as preview  # noqa: E402, F401
 import run_emo_request as run  # noqa: E402
@@ -107,6 +109,13 @@ class Case(unittest.TestCase):
         """Return the `Result` of run_emo_request.py with `words` in this process."""
         return self.call(*words, main=run.main, **options)
 
+    def call_make(self, *words, says=None, **options):
+        """Return the `Result` of make_emo_video.py with `words`; at a terminal one `says` this."""
+        options = options if says is None else {"terminal": True, **options}
+        typed = io.StringIO() if says is None else Terminal(says)
+        with mock.patch("sys.stdin", typed):
+            return self.call(*words, main=make.main, **options)
+
     def run_script(
         self, *words, script=SCRIPT, python=(), stdin=subprocess.DEVNULL, input=None, **environment
     ):
@@ -159,7 +168,8 @@ class Case(unittest.TestCase):
         for error in result.line["errors"]:
             self.assertEqual(list(error), ["field", "message", "hint"])
             self.assertTrue(error["message"] and error["hint"], error)
-        self.assertEqual(len(result.stderr.splitlines()), len(fields), result)
+        told = len(fields) + len(result.line["warnings"])
+        self.assertEqual(len(result.stderr.splitlines()), told, result)
         self.assertNotIn("request.json", " ".join(self.files()))
 
 

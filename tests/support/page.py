@@ -18,7 +18,8 @@ from aliyun_emo.page import SCRIPT as PAGE_SCRIPT  # noqa: F401
 PREVIEW = SCRIPTS / "preview_emo_request.py"
 
 DESK = Path("output/aliyun-emo")
-PAGE = DESK / "preview.html"
+PAGE = DESK / "previews/6872062bccf0.html"  # of REQUEST
+SHOWN = DESK / "requests/6872062bccf0.json"
 FILE = os.path.join("output", "aliyun-emo", "request.json")
 ANSWER = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
 DETECT = {

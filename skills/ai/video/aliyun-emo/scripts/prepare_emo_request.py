@@ -221,13 +221,19 @@ class Report:
         self.facts: Json = {}
         self.options: list[str] = []  # the fields that have an option in this run
         self.done = ""  # what a run without errors did, for people
-        self.next: Sequence[str] = ()  # the words of the command that comes next
+        self.next: Sequence[Sequence[str]] = ()  # commands that come next: a program, its words
+        self.told = 0  # so many warnings were told already
 
     def error(self, field: str, message: str, hint: str, code: int = 2) -> None:
         self.errors.append(Problem(field, message, hint, code))
 
     def warn(self, field: str, message: str, hint: str) -> None:
         self.warnings.append(Problem(field, message, hint))
+
+    def new_warnings(self) -> "list[Problem]":
+        """Return the warnings that were not told yet; now they are."""
+        new, self.told = self.warnings[self.told :], len(self.warnings)
+        return new
 
     def check(self, rule: "Callable[..., Value]", *arguments: "Any") -> "Value | None":
         """Return what `rule` returns, or None when it raised a `Problem`, which is kept."""
@@ -269,29 +275,6 @@ def without_keys(text: str) -> str:
 def option(field: str) -> str:
     """Return the option that gives `field`: "--ext-bbox" for "ext_bbox"."""
     return "--" + field.replace("_", "-")
-
-
-def for_the_shell(words: "Sequence[str]") -> str:
-    """Return a command of `words`, quoted for this system's shell."""
-    if os.name == "nt":
-        from subprocess import list2cmdline
-
-        # It knows the rules of programs; to cmd.exe itself more characters mean something.
-        plain = [list2cmdline([word]) for word in words]
-        return " ".join(f'"{w}"' if w[0] != '"' and set("&|<>^") & set(w) else w for w in plain)
-    import shlex
-
-    return " ".join(map(shlex.quote, words))
-
-
-def shown_words(said: object) -> str:
-    """Return what the service `said` as a message may show it: links in it lose their query."""
-    words = "nothing" if said is None else said if isinstance(said, str) else json.dumps(said)
-    if len(words) > 500:  # cut first, since the pattern takes a time that grows with the square
-        words = re.sub(r"\S*//\S*$", "", words[:500]) + "..."  # half a link may hide its "@"
-    words = re.sub(r"\S*//\S*", lambda link: shown_link(link[0]), words)
-    secret = r"(\w*(?:signature|token|credential|accesskeyid)(?:=|%3d))[^\s&\"'<>]+"
-    return printable(re.sub(secret, r"\1...", words, flags=re.IGNORECASE), 800)
 
 
 # --- 3. Choices and boxes: text in, value or problems out -----------------------------------------
@@ -622,8 +605,7 @@ def check_format(field: str, path: str, query: str) -> None:
     for other, kind in KINDS.items():
         if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:
             message = f"the link is of a {kind} (.{extension}), not of a {KINDS[field]}: swapped?"
-            hint = "Give the picture to --image-url and the recording to --audio-url."
-            raise Problem(field, message, hint)
+            raise Problem(field, message, "Exchange the two links.")
     if extension in OTHER_FORMATS[field] + OTHER_FORMATS[""]:
         message = f".{extension} is not taken; the service takes {', '.join(FORMATS[field])}"
         raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
@@ -805,6 +787,8 @@ def generation_request(
         boxes = check_detection(saved, given["image_url"], image and image.digest, report)
     elif "detection" not in values:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
+    if boxes:
+        report.facts["ratio"] = ratio_of(boxes[1])
     given.update(zip(BOX_FIELDS, boxes or (None, None)))
     style_level = report.check(check_choice, "style_level", values, STYLE_LEVELS)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
@@ -977,20 +961,26 @@ def write_request(
 ) -> None:
     """Write `request`, for --dry-run check its path, and tell; raises `OSError` and `Problem`."""
     path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
+    report.facts.update(facts_of_files(files, report.facts.get("ratio")))
     if report.errors or not request or not path:
+        if path and os.path.exists(path) and (subjects := Report().check(part, "subjects", "")):
+            subjects.warn_of_earlier(path, report)
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     if "dry_run" in values:
         check_writable(path)
-        report.facts.update(request_path=None, request=request)
+        place: Json = {"request_path": None, "request": request}
         report.done = "all is well; nothing was written"
     else:
         write_json(path, request)
-        report.facts["request_path"] = path
-        costs = "; to run it costs money" if "audio_url" in request["input"] else ""
-        report.done = f"{printable(path, 200)} is written{costs}"
-        report.next = (neighbour("run_emo_request.py"), path)
-    report.facts.update(facts_of(request, files))
+        place = {"request_path": path}
+        report.done = f"{printable(path, 200)} is written"
+        report.next = [("run_emo_request", path)]
+    report.facts = {**place, **facts_of(request, files)}
+    if "audio_url" in request["input"] and report.next:
+        price = price_words(report.facts.get("estimate"), report.facts["ratio"])
+        report.done += f"; to run it costs {price}"
+        report.next = [("preview_emo_request", path), *report.next]
 
 
 def facts_of(request: "Json", files: "Files") -> "Json":
@@ -999,15 +989,23 @@ def facts_of(request: "Json", files: "Files") -> "Json":
     ratio = parameters.get("ratio") or ratio_of(given["ext_bbox"]) or ""
     facts = {"model": request["model"], "ratio": ratio, "video_size": VIDEO_SIZES[ratio]}
     facts.update(parameters, **{box: given[box] for box in BOX_FIELDS if box in given})
-    facts.update({LOCAL[field]: file.facts() for field, file in files.items() if file})
+    return {**facts, **facts_of_files(files, ratio)}
+
+
+def facts_of_files(files: "Files", ratio: "Text") -> "Json":
+    """Return what is told of local `files`, and what a video costs, at each ratio if it is None."""
+    facts: Json = {LOCAL[field]: file.facts() for field, file in files.items() if file}
     if recording := files.get("audio_url"):
-        facts["estimate"] = estimate(recording.found.seconds, ratio)
+        length = recording.found.seconds
+        estimates = {ratio: estimate(length, ratio) for ratio in VIDEO_SIZES}
+        facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
     return facts
 
 
-def neighbour(name: str) -> str:
-    """Return the path of the program `name` beside this file."""
-    return os.path.join(os.path.dirname(__file__), name)
+def price_words(price: "Json | None", ratio: str) -> str:
+    """Return the `price` that is estimated, or else what a second costs, for people."""
+    about = price and f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
+    return f"{about or f'CNY {PRICES[ratio]} a second'} (prices of {PRICES_OF})"
 
 
 # --- 11. Command line: from words to the values of options ----------------------------------------
@@ -1021,7 +1019,8 @@ EXIT_CODES = {
 
 
 # A program is its commands (name, or "" for the only one: function, what it does, an example), its
-# options (field, "file" without --: commands, metavar, "" for a flag, help) and its exit codes.
+# options (field: commands, metavar, "" for a flag, in brackets where it is a place, help) and its
+# exit codes.
 WHAT = "check links and boxes, write the request of a video (the default command)"
 EXAMPLE = r"""--image-url https://example.com/portrait.png \
     --audio-url https://example.com/speech.mp3 \
@@ -1043,6 +1042,7 @@ OPTIONS = {
     "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
     "dry_run": ("prepare detect", "", "only check"),
 }
+PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by an option
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 BESIDE = "the program beside this one"
 MEANT = {  # words of other tools and versions: what to use here
@@ -1064,7 +1064,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
         hint = hint_for(command, commands, first)
         raise Problem("arguments", f"{shown_link(command)} is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
-    report.options = [field for field in fields if field != "file"]
+    report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
     parsed = build_parser(program, command, fields).parse_args(words)
     report_unknown(unknown, program, report)
@@ -1078,9 +1078,11 @@ def plain_words(
     """Return `arguments` in words with which argparse finds no fault, and those of no option.
 
     It stops at the first fault, and takes a time that grows with the square of unknown words. An
-    option has its value behind "=", "" where it is missing; FILE comes last, behind "--".
+    option has its value behind "=", "" where it is missing; places come last, behind "--".
     """
     fields = {option(field): field for field in report.options}
+    fields |= {"-o": "output"} if "output" in options else {}
+    count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
     words, places, others = [], [], []  # type: list[str], list[str], list[str]
     waiting = [*reversed(arguments)]
     while waiting:
@@ -1092,7 +1094,7 @@ def plain_words(
             fields = {}
         elif word in ("-h", "--help", "--version") and fields:
             words.append(word)
-        elif not field and is_plain and "file" in options and not places:
+        elif not field and is_plain and len(places) < count:
             places.append(word)
         elif not field:
             others.append(word)
@@ -1104,7 +1106,7 @@ def plain_words(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            words.append(f"{name}={value}")
+            words.append(f"{option(field)}={value}")
         elif equals:
             report.error(field, "takes no value", f"Write {name} alone.")
         else:
@@ -1151,11 +1153,12 @@ def build_parser(
     _, what, example = all_commands[command]
     lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
     commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
-    word = "[prepare] " if command == "prepare" else command and command + " "
+    word = ["[prepare]"] if command == "prepare" else [command] if command else []
+    places = [field for field in fields if options[field][1].startswith(PLACES)]
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
     codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
     parser = argparse.ArgumentParser(
-        usage=f"%(prog)s {word}[options]{' [FILE]' if 'file' in fields else ''}",
+        usage=" ".join(["%(prog)s", *word, "[options]", *(options[f][1] for f in places)]),
         description=f"{what[0].upper()}{what[1:]}.{commands}",
         epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
         f"exit codes:\n{codes}",
@@ -1165,10 +1168,11 @@ def build_parser(
     )
     for field in fields:
         _, metavar, text = options[field]
-        valued = {"metavar": metavar, "nargs": "?" if field == "file" else None}
+        valued = {"metavar": metavar, "nargs": "?" if field in places else None}
         kind: Json = valued if metavar else {"action": "store_true", "default": None}
-        name = field if field == "file" else option(field)
-        parser.add_argument(name, help=text or argparse.SUPPRESS, **kind)
+        names = [field] if field in places else [option(field)]
+        names += ["-o"] if field == "output" else []
+        parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
@@ -1198,8 +1202,8 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
     warnings = {"warnings": as_json(report.warnings)}
     if not report.errors:
         return 0, {"ok": True, **report.facts, **warnings}
-    line = {"ok": False, "errors": as_json(report.errors), **report.facts}
-    return max(p.code for p in report.errors), line | (warnings if "task_id" in line else {})
+    line = {"ok": False, "errors": as_json(report.errors), **report.facts, **warnings}
+    return max(p.code for p in report.errors), line
 
 
 def as_json(found: "Sequence[Problem]") -> "list[Values]":
@@ -1208,15 +1212,21 @@ def as_json(found: "Sequence[Problem]") -> "list[Values]":
 
 def tell(report: Report) -> None:
     """Write what was found to stderr, a line each, for people, and at a terminal what was done."""
-    for p in report.errors or report.warnings:
-        kind = "error" if report.errors else "warning"
-        label = option(p.field) if p.field in report.options else p.field
-        stop = "" if p.message.endswith(("?", ".")) else "."
-        print(f"{kind}: {label}: {p.message}{stop} {p.hint}", file=sys.stderr)
+    for kind, problems in ("error", report.errors), ("warning", report.new_warnings()):
+        for problem in problems:
+            print(told(kind, problem, report), file=sys.stderr)
     if report.done and not report.errors and sys.stderr.isatty():
         print(report.done, file=sys.stderr)
-        if report.next:
-            print(f"next: {for_the_shell([sys.executable, *report.next])}", file=sys.stderr)
+        for word, words in zip(("next", "then"), report.next):
+            if commands := Report().check(part, "commands", ""):
+                print(f"{word}: {commands.command(*words)}", file=sys.stderr)
+
+
+def told(kind: str, problem: Problem, report: Report) -> str:
+    """Return the line for people of an error or a warning."""
+    label = option(problem.field) if problem.field in report.options else problem.field
+    stop = "" if problem.message.endswith(("?", ".")) else "."
+    return f"{kind}: {label}: {problem.message}{stop} {problem.hint}"
 
 
 def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:

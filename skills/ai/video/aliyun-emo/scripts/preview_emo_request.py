@@ -2,12 +2,13 @@
 """Show a prepared EMO request before it is paid for: a page with the boxes over the portrait.
 
     $ python3 preview_emo_request.py output/aliyun-emo/request.json
-    {"ok": true, "preview_path": "output/aliyun-emo/preview.html", "warnings": []}
+    {"ok": true, "request_path": "output/aliyun-emo/requests/6872062bccf0.json",
+     "preview_path": "output/aliyun-emo/previews/6872062bccf0.html", "warnings": []}
 
 FILE may be a request.json (that of output/aliyun-emo is the default), a detection.json, or the
 task.json of a task. A request is held to all of prepare's rules, and nothing is written when it
-is wrong. The page is one file without a server: pictures and recordings stay where they are, and
-the browser fetches them. Nothing here opens a socket.
+is wrong. A request is kept as it is shown, and the page's command runs that file. The page needs
+no server: the browser fetches the media from where they are. Nothing here opens a socket.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import sys
 from collections.abc import Sequence
 
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
-    "file": ("", "FILE", "request.json (the default), a detection.json, a task's task.json"),
-    "output": ("", "FILE", "write this page, not preview.html beside FILE"),
+    "file": ("", "[FILE]", "request.json (the default), a detection.json, a task's task.json"),
+    "output": ("", "FILE", "write this page, not previews/NAME.html"),
     "open": ("", "", "open the page in the browser"),
 }
 WHAT = "check a request, a detection or a task, and write a page that shows it"
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     try:
         import prepare_emo_request as emo
         from aliyun_emo.interrupts import Interrupts
-        from aliyun_emo.page import preview
+        from aliyun_emo.previews import preview
     except (ImportError, OSError):  # a module, or a part of the page
         import json
 

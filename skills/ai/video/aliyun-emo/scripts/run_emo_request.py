@@ -22,17 +22,26 @@ import sys
 from collections.abc import Sequence
 
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
-    "file": ("", "FILE", "the prepared request; - is stdin; without it, all tasks are told"),
+    "file": ("", "[FILE]", "the prepared request; - is stdin; without it, all tasks are told"),
     "dry_run": ("", "", "check everything, tell what would be sent, send nothing"),
     "no_wait": ("", "", "end when the task is made; run again for its video"),
     "attempt": ("", "N", "pay for the N-th task of the request, once the one before has ended"),
     "again": ("", "", ""),  # of earlier versions: it is told what to use instead
     "no_look": ("", "", "do not look at the links before a video is paid for"),
-    "task": ("", "ID", "go on with this task instead of FILE's"),
+    "task": (
+        "",
+        "TASK",
+        "go on with a task, by its id, its digits, or the path of its task.json",
+    ),
+    "all": ("", "", "go on with all tasks that have not ended, or whose video is not here"),
     "interval": ("", "SECONDS", "between two polls (default: 5)"),
     "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
     "no_download": ("", "", "leave the video where it is, for 24 hours"),
-    "output": ("", "FILE", "of a detection: where its answer goes, not detection.json"),
+    "output": (
+        "",
+        "FILE",
+        "put the video there, too; of a detection: its answer goes there",
+    ),
 }
 WHAT = "send a prepared request once, wait for its answer or its video, and keep all of it"
 EXAMPLE = "output/aliyun-emo/request.json --timeout 900"

@@ -6,13 +6,16 @@ import os
 
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, understood
+from aliyun_emo.commands import PREPARE
 from aliyun_emo.detection_answers import check_detection
-from aliyun_emo.local_files import local_path, look_again, media_words
+from aliyun_emo.local_files import LocalFile, local_path, look_again, media_words
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 from aliyun_emo.service import DETECTION_PATH, answer_problem, body_to_send, deliver
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint, with_uploads
-from aliyun_emo.tasks import timestamp
+from aliyun_emo.tasks import read_evidence, timestamp
+
+PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
 
 
 def run_detection(
@@ -32,24 +35,46 @@ def run_detection(
     if report.errors or not path:
         return
     emo.check_writable(path)  # before it is billed
-    body = body_to_send(request)
     if settings.has("dry_run"):
-        report.facts.update(detection_path=None, would_send=True, request=body)
+        report.facts.update(detection_path=None, would_send=True, request=body_to_send(request))
         report.done = "all is well; nothing was sent"
         return
-    body = with_uploads(settings, body, files)
-    state, answer = deliver(settings, DETECTION_PATH, body)
+    tell_detection(detect(settings, request, files, path, report), path, report)
+
+
+def detect(
+    settings: Settings,
+    request: emo.Json,
+    files: dict[str, LocalFile],
+    path: str,
+    report: emo.Report,
+) -> emo.Json:
+    """Send a detection with its local `files`; return its record, kept at `path`.
+
+    An answer that was paid for is awaited and kept. Raises `Problem` where there is none to tell.
+    """
+    body = with_uploads(settings, body_to_send(request), files)
+    with settings.interrupts.held():
+        state, answer = deliver(settings, DETECTION_PATH, body)
+        record: emo.Json = {"saved_at": timestamp(), "request": request, "sent": body}
+        record["response"] = answer.document
+        if 200 <= answer.status < 300:
+            output = member(understood(answer.document), "output")
+            passed = output.get("check_pass") if state == "made" else None
+            report.facts.update(detection_path=None, check_pass=passed)
+            keep(path, record, report)
     if not 200 <= answer.status < 300:
         raise with_store_hint(answer_problem(answer), answer.document, body)
-    record: emo.Json = {"saved_at": timestamp(), "request": request, "sent": body}
-    record["response"] = answer.document
-    said = understood(answer.document)
-    passed = member(said, "output").get("check_pass") if state == "made" else None
-    report.facts.update(detection_path=None, check_pass=passed)
-    keep(path, record, report)
     if state != "made":
         raise answer_problem(answer)
-    tell_detection(record, path, report)
+    return record
+
+
+def kept_detection(path: str) -> emo.Json:
+    """Return the record of a detection at `path` that was answered, passed or not, {} for none."""
+    record = read_evidence(path)
+    output = member(understood(record.get("response")), "output")
+    return record if isinstance(output.get("check_pass"), bool) else {}
 
 
 def keep(path: str, record: emo.Json, report: emo.Report) -> None:
@@ -83,4 +108,4 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
         report.done = "the portrait passed; the next command needs the recording"
         link = request["input"]["image_url"]
         words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown
-        report.next = (emo.neighbour("prepare_emo_request.py"), *words, "--detection", path)
+        report.next = [(PREPARE, *words, "--detection", path)]

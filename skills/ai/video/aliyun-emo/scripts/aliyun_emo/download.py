@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
-import prepare_emo_request as emo
 from aliyun_emo.connections import FOREVER, Patience, forever
+from aliyun_emo.refusals import shown_words
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
@@ -70,7 +70,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
         boxes.add(piece)
         if not boxes.may_be_video or (not piece and boxes.size < 8 and boxes.size == reply.length):
-            head = emo.shown_words(boxes.head.decode("latin-1"))
+            head = shown_words(boxes.head.decode("latin-1"))
             raise NoAnswer(f"what came is no video: {head}")
         if boxes.size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")

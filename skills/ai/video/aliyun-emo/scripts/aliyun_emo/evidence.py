@@ -1,10 +1,15 @@
-"""Where evidence lies: of a prepared file in its own folder, from wherever it is run."""
+"""Where evidence lies: of a prepared file in its own folder, from wherever it is run; and what is
+kept there by name, so that what was shown is what is run.
+"""
 
 from __future__ import annotations
 
 import os
 
 import prepare_emo_request as emo
+
+REQUESTS, DETECTIONS, PREVIEWS = "requests", "detections", "previews"
+ENDINGS = {REQUESTS: "json", DETECTIONS: "json", PREVIEWS: "html"}
 
 
 def evidence_of(path: str) -> str:
@@ -24,7 +29,25 @@ def evidence_of(path: str) -> str:
 
 
 def folder_above(path: str) -> str:
-    """Return the folder of a file, or of the folder of what was shown that it lies in."""
+    """Return the folder of a file, or the one above where it lies among what is kept by name."""
     folder = os.path.dirname(path)
-    is_inside = os.path.basename(os.path.abspath(folder)) in ("requests", "detections")
-    return os.path.dirname(folder) if is_inside else folder
+    above = os.path.dirname(folder)
+    if os.path.basename(above) == "tasks":
+        return os.path.dirname(above)
+    is_inside = os.path.basename(os.path.abspath(folder)) in (REQUESTS, DETECTIONS)
+    return above if is_inside else folder
+
+
+def kept_path(folder: str, kind: str, name: str) -> str:
+    """Return where in the `folder` of evidence lies what is kept by `name`, of one of the kinds."""
+    return os.path.join(folder, kind, f"{name}.{ENDINGS[kind]}")
+
+
+def check_shown(path: str, name: str) -> None:
+    """Raise `Problem` where `path` is of a request that was shown, and now it is that of `name`."""
+    folder, file = os.path.split(os.path.realpath(path))
+    shown = file.partition(".")[0] if os.path.basename(folder) == REQUESTS else name
+    if shown != name:
+        message = f"it is not the request {emo.printable(shown, 40)} that was shown, but {name}"
+        hint = "It was changed, or is for another service (DASHSCOPE_BASE_URL): look at it anew."
+        raise emo.Problem("file", message, hint)

@@ -10,7 +10,7 @@ from aliyun_emo import clock
 from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.attempts import AT_WORK
 from aliyun_emo.download import TRIES, video_pieces
-from aliyun_emo.refusals import refusal_problem
+from aliyun_emo.refusals import refusal_problem, shown_words
 from aliyun_emo.service import PAUSES, TASK_PATH, TRANSIENT, answer_problem, ask
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_store_hint
@@ -73,7 +73,8 @@ def conclude(
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
         report.facts.update(task.facts())
     if task.video_path:
-        report.done, report.next = f"the video is {emo.printable(task.video_path, 200)}", ()
+        place = task.copy_video(settings.values.get("output", task.video_path))
+        report.done, report.next = f"the video is {emo.printable(place, 200)}", []
     else:
         report.done = "the video is made; its link is good for 24 hours"
 
@@ -198,7 +199,7 @@ def look_first(next_attempt: int) -> str:
 def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
     """Return the `Problem` of a request of which it is not known whether it made a task."""
     sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
-    words, hint = emo.shown_words(task.record.get("response")), look_first(next_attempt)
+    words, hint = shown_words(task.record.get("response")), look_first(next_attempt)
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"

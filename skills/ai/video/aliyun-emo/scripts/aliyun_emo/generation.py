@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, Optional
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, service, tasks
 from aliyun_emo.answers import member, text_in
+from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
 from aliyun_emo.links import link_identity
 from aliyun_emo.local_files import look_again
 from aliyun_emo.looks import look
-from aliyun_emo.requests import request_name
+from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decided, sent
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_uploads
 
+Agreed = Callable[[Settings, dict[str, Any]], Optional[Settings]]
+
+
+def at_once(settings: Settings, found: dict[str, Any]) -> Settings | None:
+    """Agree to pay for what was prepared: who runs it was asked before."""
+    return settings
+
 
 def run_generation(
-    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+    settings: Settings,
+    request: emo.Json,
+    links: emo.Report,
+    folder: str,
+    report: emo.Report,
+    agreed: Agreed = at_once,
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands.
 
-    `links` has what is wrong with the links by now, which counts only for what is sent.
+    `links` has what is wrong with the links by now, which counts only for what is sent. `agreed` is
+    called with what was found behind them, and returns the settings to pay with, or None.
     """
     name = request_name(request, settings.base)
     decision = decided(settings, folder, name)
     if isinstance(decision, attempts.Send):
-        ready = make_ready(settings, request, links, os.path.join(folder, name), report)
+        ready = make_ready(settings, request, links, os.path.join(folder, name), report, agreed)
         if not ready:
             return
+        settings = ready.settings
         decision = sent(ready, request, folder, name, report)
     further = attempts.next_attempt(folder, name)
     if not decision.task.is_new:
@@ -39,13 +56,19 @@ def run_generation(
 
 
 def make_ready(
-    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+    settings: Settings,
+    request: emo.Json,
+    links: emo.Report,
+    folder: str,
+    report: emo.Report,
+    agreed: Agreed,
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
-    files = look_again(request, settings.values["file"], report)
+    files = look_again(request, settings.values.get("file", ""), report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
+    found: dict[str, Any] = {}
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
         found = look(settings, request, files, report)
@@ -54,7 +77,11 @@ def make_ready(
     if report.errors:
         return None
     report.warnings += links.warnings
-    body, price = service.body_to_send(request), price_words(report.facts.get("estimate"), ratio)
+    warn_of_others(os.path.dirname(folder), request, report)
+    body, price = (
+        service.body_to_send(request),
+        emo.price_words(report.facts.get("estimate"), ratio),
+    )
     if settings.has("dry_run"):
         keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
         report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
@@ -62,13 +89,20 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return Ready(settings, with_uploads(settings, body, files), price)
+    ready = agreed(settings, found)
+    return Ready(ready, with_uploads(ready, body, files), price) if ready else None
 
 
-def price_words(price: emo.Json | None, ratio: str) -> str:
-    """Return the `price` that is estimated, or else what a second costs, for people."""
-    about = price and f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
-    return f"{about or f'CNY {emo.PRICES[ratio]} a second'} (prices of {emo.PRICES_OF})"
+def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
+    """Warn of tasks in `folder` of the same picture and recording that are not at their end."""
+    mine = [identity_of(field, request) for field in emo.FORMATS]
+    for task in tasks.all_tasks(folder):
+        theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
+        if theirs == mine and task.is_open and task.state != "refused":
+            name = os.path.basename(task.folder)
+            what = "its video was not fetched" if task.video_url else "it is not at its end"
+            message = f"there is a task of this picture and recording, {name}: {what}"
+            report.warn("service", message, f"To go on with it: {command(RUN, '--task', name)}")
 
 
 def warn_of_new_signatures(

@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import prepare_emo_request as emo
+from aliyun_emo.commands import for_the_shell
 from aliyun_emo.files import open_at_once
 from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
+from aliyun_emo.refusals import shown_words
 
 # --- 1. What there is, and what is wrong with it --------------------------------------------------
 
@@ -39,11 +41,15 @@ class LocalFile:
 
     def facts(self) -> emo.Json:
         """Return what is told of it."""
-        facts: emo.Json = self.found._asdict()
-        facts.pop("orientation", None)
-        if "seconds" in facts:
-            facts.update(seconds=round(facts["seconds"], 2), bytes=self.size)
-        return facts
+        facts = medium_facts(self.found)
+        return {**facts, "bytes": self.size} if "seconds" in facts else facts
+
+
+def medium_facts(found: Picture | Recording) -> emo.Json:
+    """Return what is told of a picture or a recording."""
+    facts = found._asdict()
+    facts.pop("orientation", None)
+    return {n: round(v, 2) if n == "seconds" else v for n, v in facts.items()}
 
 
 def check_medium(
@@ -107,7 +113,7 @@ def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Proble
         hint = "Convert it, and upload it anew."
         if path:
             hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
-    what = emo.shown_words(str(fault))
+    what = shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 
 
@@ -117,7 +123,7 @@ def conversion(path: str, kind: str) -> str:
         path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
     # [0]: of several pictures the first
     words = ["ffmpeg", "-i", path] if kind == "recording" else ["magick", f"{path}[0]"]
-    return emo.for_the_shell([*words, free_path(path, "mp3" if kind == "recording" else "png")])
+    return for_the_shell([*words, free_path(path, "mp3" if kind == "recording" else "png")])
 
 
 def free_path(path: str, extension: str) -> str:
@@ -236,7 +242,9 @@ def file_at(field: str, path: str) -> LocalFile:
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
     scheme, mark, _ = path.partition("://")
     if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
-        hint = f"Give the path alone; a link is for {emo.option(link_field(field))}."
+        hint = "Give the path of a file, or a public link that begins with https://."
+        if scheme.lower() in ("http", "https"):
+            hint = f"A link is for {emo.option(link_field(field))}."
         raise emo.Problem(field, f"{emo.shown_link(path)} is not the path of a file", hint)
     return look_at_file(field, path, read_file(field, path))
 

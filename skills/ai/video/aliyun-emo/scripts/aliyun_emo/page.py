@@ -9,14 +9,13 @@ import base64
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Sequence
 from html import escape
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo.commands import PREPARE, RUN, for_the_shell, starting
 from aliyun_emo.local_files import file_url, media_words
-from aliyun_emo.subjects import Subject, name_of, place_of, subject_of
+from aliyun_emo.subjects import Subject
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
 
@@ -37,8 +36,6 @@ PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page 
 
 PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
 TOO_LONG = 60  # seconds of a recording behind a link; prepare judges a local file
-BROWSER_START = 3  # seconds within which it is known that no browser was found
-MAX_PAGE = 64 * 1024  # bytes
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
     " media-src https: http: file:; base-uri 'none'; form-action 'none'"
@@ -47,6 +44,7 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
     "request": ("A request, before it is paid for", "What the video will show", "What it will say"),
     "detection": ("A detection that passed", "What a video will show", ""),
     "task": ("A task", "What the video shows", "What it says"),
+    "made": ("A request whose video was made", "What the video shows", "What it says"),
 }
 # Characters that act, on a terminal or on the text around them, where others are only seen:
 # controls, those that direct, halves of a pair.
@@ -55,12 +53,14 @@ ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\
 # --- 2. The page: from a subject to markup -------------------------------------------------------
 
 
-def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: float) -> str:
-    """Return the page of what the file `path` shows; `now` is in seconds since 1970."""
-    kind, shows, says = TITLES[subject.kind]
+def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: float) -> str:
+    """Return the page of a subject, which is run from `place`; `now` is in seconds since 1970."""
+    is_made = subject.kind == "request" and subject.video != ""
+    kind, shows, says = TITLES["made" if is_made else subject.kind]
     state = ", ".join(filter(None, (subject.state, subject.said)))
-    details = details_of(subject, path, now)
+    details = details_of(subject, now)
     names = subject.names.values()
+    costs = costs_of(subject)
     return PAGE.format(
         policy=POLICY.format(script=hash_of(SCRIPT), style=hash_of(STYLE)),
         title=escape(f"EMO preview: {', '.join(names)}"),
@@ -78,12 +78,15 @@ def page_of(subject: Subject, path: str, warnings: Sequence[emo.Problem], now: f
         patience=PATIENCE,
         image_url=escape(subject.given["image_url"]),
         image_name=escape(subject.names["image_url"]),
-        video=video_figure(path) if subject.kind == "task" else "",
+        video=HTML["video"].format(url=escape(file_url(subject.video))) if subject.video else "",
         shows=shows,
         size=size_in_words(subject.ratio),
-        recording=recording_section(subject, says) if says else "",
+        recording=HTML["recording"].format(says=says, **costs) if says else "",
+        waiting="" if subject.video else HTML["waiting"],
+        ratio=subject.ratio,
+        **costs,
         details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
-        next=next_section(subject, place_of(subject, path)),
+        next=next_section(subject, place),
         script=SCRIPT,
     )
 
@@ -108,17 +111,14 @@ def warnings_section(warnings: Sequence[emo.Problem]) -> str:
     return HTML["warnings"].format(items=items) if items else ""
 
 
-def details_of(subject: Subject, path: str, now: float) -> emo.Values:
+def details_of(subject: Subject, now: float) -> emo.Values:
     """Return the facts that the page tells, by their name, as markup."""
     request, ratio = subject.request, subject.ratio
     details = {"Ratio": ratio, "Video size": emo.VIDEO_SIZES[ratio]}
     details["Model"] = escape(request["model"])
     if "audio_url" in subject.names:
         details["Style"] = escape(request["parameters"]["style_level"])
-        details["Request"] = f"<code>{name_of(subject, path)}</code>"
-    else:
-        rate = rate_in_words(ratio)
-        details["Price of a video"] = f"{rate}, by the list prices of {emo.PRICES_OF}"
+        details["Request"] = f"<code>{subject.name}</code>"
     for name in emo.BOX_FIELDS:
         details[name] = box_in_words(subject.given[name])
     for field, name in subject.names.items():
@@ -153,30 +153,23 @@ def box_in_words(box: emo.Box) -> str:
     return f"{', '.join(map(str, box))}: {width}x{height} pixels"
 
 
-def video_figure(path: str) -> str:
-    """Return the video that lies beside a task's file `path`, "" where there is none."""
-    video = os.path.join(os.path.dirname(os.path.realpath(path)), "video.mp4")
-    return HTML["video"].format(url=escape(file_url(video))) if os.path.isfile(video) else ""
-
-
-def recording_section(subject: Subject, says: str) -> str:
-    """Return the player, and length and price, which the page's script tells of a link."""
+def costs_of(subject: Subject) -> emo.Values:
+    """Return the recording, its length and its price, which the page's script tells of a link."""
     rate = rate_in_words(subject.ratio)
-    known, length, price = "", "not known: the player has not told it", rate
+    known, length, cost = "", "not known: the player has not told it", rate
     if "audio_url" in subject.files:
         costs = emo.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
         known = f' data-seconds="{costs["seconds"]}"'
-        length, price = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
-    return HTML["recording"].format(
-        says=says,
-        url=escape(subject.given["audio_url"]),
-        name=escape(f"The recording {subject.names['audio_url']}"),
-        known=known,
-        length=length,
-        price=price,
-        prices_of=emo.PRICES_OF,
-        rate=rate,
-    )
+        length, cost = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
+    return {
+        "url": escape(subject.given.get("audio_url", "")),
+        "name": escape(f"The recording {subject.names.get('audio_url', '')}"),
+        "known": known,
+        "length": length,
+        "cost": cost,
+        "prices_of": emo.PRICES_OF,
+        "rate": rate,
+    }
 
 
 # --- 3. What comes next: a command that is pasted in any folder -----------------------------------
@@ -185,95 +178,33 @@ def recording_section(subject: Subject, says: str) -> str:
 def next_section(subject: Subject, place: str) -> str:
     """Return the command that comes after what the file at the absolute path `place` shows."""
     if subject.kind == "request":
-        what = "This sends the request, which costs money, and brings the video home."
-        words = [*in_folder_of(place, False), *program("run_emo_request.py"), place]
+        what = "This command sends the request, which costs money. Then it fetches the video."
+        if subject.video:
+            what = "The video was made already. This command tells where it is, and costs nothing."
+        words = [*starting(RUN, anywhere=True), place]
     elif subject.kind == "detection":
         media = media_words(subject.given["image_url"])
-        what = "This writes the request of a video, and costs nothing."
+        what = "This command writes the request of a video. It costs nothing."
         what += f" Put the recording in the place of {media[-1]}."
-        words = [*in_folder_of(place, True), *program("prepare_emo_request.py"), *media]
+        words = [*in_folder_of(place), *starting(PREPARE, anywhere=True), *media]
         words += ["--detection", place]
     elif subject.task_id:
-        what = "This tells the task, goes on with it where it has not ended, and pays for nothing."
-        words = in_folder_of(os.path.dirname(os.path.dirname(place)), True)
-        words += [*program("run_emo_request.py"), "--task", subject.task_id]
+        what = "This command waits for the end of the task, and shows it. It costs nothing."
+        words = in_folder_of(os.path.dirname(os.path.dirname(place)))
+        words += [*starting(RUN, anywhere=True), "--task", subject.task_id]
     else:
         return HTML["refused" if subject.state == "refused" else "unclear"]
     acting = f"^(OUTPUT_DIR=|).*{ACTING}.*"
     pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
-    command = escape(emo.for_the_shell(pasteable), quote=False)
+    command = escape(for_the_shell(pasteable), quote=False)
     return HTML["command"].format(what=what, command=command)
 
 
-def in_folder_of(place: str, always: bool) -> list[str]:
-    """Return the words before a command that make it know the evidence that `place` belongs to.
-
-    Of a request in a folder named aliyun-emo a run knows it itself: no words, unless `always`.
-    """
+def in_folder_of(place: str) -> list[str]:
+    """Return the words before a command that make it know the evidence that `place` belongs to."""
     desk = os.path.dirname(place)
     is_evidence = os.path.basename(desk) == "aliyun-emo"
     output = os.path.dirname(desk) if is_evidence else os.path.abspath(emo.evidence_path(os.pardir))
-    is_needed = always or not is_evidence
-    return ["env", f"OUTPUT_DIR={output}"] if is_needed and os.name == "posix" else []
-
-
-def program(name: str) -> list[str]:
-    """Return the words that start the program `name` in any folder."""
-    return [sys.executable or "python3", os.path.abspath(emo.neighbour(name))]
-
-
-# --- 4. The command: the page is written, and opened ----------------------------------------------
-
-
-def page_path_of(values: emo.Values, path: str) -> str:
-    """Return where the page of the file `path` goes; raises `Problem`."""
-    hint = "Give another file for the page, or leave --output out."
-    if values.get("output") == "-":
-        raise emo.Problem("output", "'-' is not a file", hint)
-    page_path = emo.output_path(values, os.path.join(os.path.dirname(path), "preview.html"))
-    if os.path.isfile(page_path) and os.path.getsize(page_path):
-        with open(page_path, "rb") as file:
-            if file.read(len(PAGE_BEGINS)) != PAGE_BEGINS:
-                message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
-                raise emo.Problem("output", message, hint)
-    return page_path
-
-
-def is_opened(path: str) -> bool:
-    """Open the page at `path` in the browser; return whether there is one.
-
-    In a process of its own, since browsers, and what starts them, print to our stdout. One that is
-    still at it after a while is the browser itself.
-    """
-    from subprocess import DEVNULL, Popen, TimeoutExpired
-
-    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
-    words = [sys.executable, "-I", "-c", code, file_url(path)]
-    try:
-        child = Popen(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
-        return child.wait(BROWSER_START) == 0
-    except TimeoutExpired:
-        return True
-    except OSError:
-        return False
-
-
-def preview(values: emo.Values, report: emo.Report) -> None:
-    """Check FILE, and write the page that shows it."""
-    path = values.get("file", emo.evidence_path("request.json"))
-    subject = report.check(subject_of, path, report)
-    page_path = report.check(page_path_of, values, path)
-    if report.errors or not subject or not page_path:
-        return
-    page = page_of(subject, path, report.warnings, clock.time()).encode()
-    if len(page) >= MAX_PAGE:
-        message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
-        raise emo.Problem("file", message, "Prepare it with shorter ones.")
-    emo.replace_file(page_path, [page])
-    report.facts.update(preview_path=page_path)
-    shown = emo.printable(page_path, 200)
-    report.done = f"{shown} is written: open it in a browser"
-    if "open" in values and not is_opened(page_path):
-        report.warn("open", "no browser was found", f"Open {shown} yourself.")
+    return ["env", f"OUTPUT_DIR={output}"] if os.name == "posix" else []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import prepare_emo_request as emo
 
 REMEDIES = {
@@ -45,6 +48,16 @@ SILENT_REMEDY = "Ask the vendor's support, with both ids, and try another record
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 
 
+def shown_words(said: object) -> str:
+    """Return what the service `said` as a message may show it: links in it lose their query."""
+    words = "nothing" if said is None else said if isinstance(said, str) else json.dumps(said)
+    if len(words) > 500:  # cut first, since the pattern takes a time that grows with the square
+        words = re.sub(r"\S*//\S*$", "", words[:500]) + "..."  # half a link may hide its "@"
+    words = re.sub(r"\S*//\S*", lambda link: emo.shown_link(link[0]), words)
+    secret = r"(\w*(?:signature|token|credential|accesskeyid)(?:=|%3d))[^\s&\"'<>]+"
+    return emo.printable(re.sub(secret, r"\1...", words, flags=re.IGNORECASE), 800)
+
+
 def refusal_problem(
     field: str, what: str, said: emo.Json, code: int = 2, remedy: str = UNKNOWN_REMEDY
 ) -> emo.Problem:
@@ -53,11 +66,11 @@ def refusal_problem(
     `remedy` is for a code that is not in the contract's table. A task may fail without a word.
     """
     name, message = str(said.get("code") or "no code"), str(said.get("message") or "no message")
-    words = f"{what}: {emo.shown_words(name)}: {emo.shown_words(message)}"
+    words = f"{what}: {shown_words(name)}: {shown_words(message)}"
     ids = [name for name in ("request_id",) if name in said]
     if "task_status" in said and not (said.get("code") or said.get("message")):
         words, remedy = f"{what}, with neither a code nor a message", SILENT_REMEDY
         ids.append("task_id")
-    told = ", ".join(f"{one} {emo.shown_words(str(said[one]))}" for one in ids)
+    told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids)
     words += f" ({told})" if told else ""
     return emo.Problem(field, words, REMEDIES.get(name, remedy), code)

@@ -9,12 +9,14 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import member
+from aliyun_emo.answers import member, text_in
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import read_json
 from aliyun_emo.links import link_identity
 from aliyun_emo.local_files import LocalFile, is_file_url
 
+# Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
+AS_A_QUERY = r"[?#]|&(?=\w*(?:sign|token|credential|key|expires)\w*=)"
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
@@ -100,12 +102,22 @@ def request_name(request: emo.Json, base_url: str) -> str:
     among hosts of the vendor's as `base_url`; what is tried against another service has its own.
     """
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
-    files = request.get("files", {})
-    for field in emo.FORMATS:
-        asked[field] = files.get(field) or link_identity(asked[field])[0]
+    asked.update({field: identity_of(field, request) for field in emo.FORMATS})
+    return digits_of(asked, base_url)
+
+
+def detection_name(request: emo.Json, base_url: str) -> str:
+    """Return the digits that stand for the picture of a `request`, and the ratio of its boxes."""
+    ratio = request["parameters"].get("ratio") or emo.ratio_of(request["input"]["ext_bbox"])
+    digits = digits_of({"image_url": identity_of("image_url", request)}, base_url)
+    return f"{digits}-{str(ratio).replace(':', 'x')}"
+
+
+def digits_of(asked: emo.Json, base_url: str) -> str:
+    """Return twelve hexadecimal digits that stand for what is `asked` for at a service."""
     host = urlsplit(base_url).hostname or ""
     if host and not is_vendor(host):
-        asked["host"] = host
+        asked = {**asked, "host": host}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -114,7 +126,16 @@ def is_vendor(host: str) -> bool:
     return f".{host}".endswith(".aliyuncs.com")
 
 
+def identity_of(field: str, request: emo.Json) -> str:
+    """Return what makes a medium of a `request` the same: content of a file, link but signature."""
+    digest = text_in(member(request, "files"), field)
+    return digest or link_identity(text_in(member(request, "input"), field))[0]
+
+
 def file_name(link: str) -> str:
     """Return the name of the file behind `link`, or its host, as a message may show it."""
     parts = urlsplit(link)
-    return emo.printable(unquote(parts.path.rpartition("/")[2]) or parts.netloc, 80)
+    name = unquote(parts.path.rpartition("/")[2])
+    if parts.scheme != "file":  # an escaped query is one all the same
+        name = re.split(AS_A_QUERY, name, flags=re.IGNORECASE)[0]
+    return emo.printable(name or parts.netloc, 80)

@@ -67,6 +67,7 @@ def send_once(
         what = write_record(task, attempt, request, ready.body)
         if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
             return None
+        ready.settings.tell_warnings(report)
         ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
         state = "unclear"  # from here on it may have left
         state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)

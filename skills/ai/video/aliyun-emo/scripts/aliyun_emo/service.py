@@ -13,7 +13,7 @@ from aliyun_emo import settings as limits
 from aliyun_emo.answers import document_of, id_in, member, understood
 from aliyun_emo.connections import Times
 from aliyun_emo.files import MAX_JSON
-from aliyun_emo.refusals import refusal_problem
+from aliyun_emo.refusals import refusal_problem, shown_words
 from aliyun_emo.settings import BASE_URL, BASE_VARIABLES, Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
@@ -202,7 +202,7 @@ def answer_problem(answer: Answer) -> emo.Problem:
         hint = f"Check {answer.base_variable}; without it the service is at {BASE_URL}."
     if isinstance(said, dict) and ("code" in said or "message" in said):
         return refusal_problem("service", what, said, code)
-    return emo.Problem("service", f"{what}: not as expected: {emo.shown_words(said)}", hint, code)
+    return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)
 
 
 def is_over_soon(status: int) -> bool:

@@ -75,6 +75,11 @@ class Settings(NamedTuple):
             return False
         return True
 
+    def tell_warnings(self, report: emo.Report) -> None:
+        """Tell the warnings that were not told yet, before something is paid for."""
+        for problem in report.new_warnings():
+            self.progress.say(emo.told("warning", problem, report))
+
     def check_time(self) -> None:
         """Raise `Problem` when --timeout is over before anything was sent."""
         if clock.monotonic() >= self.deadline:

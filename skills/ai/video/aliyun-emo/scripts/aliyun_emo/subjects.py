@@ -6,12 +6,21 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import attempts, clock
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
+from aliyun_emo.evidence import evidence_of
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
-from aliyun_emo.requests import check_there, file_name, request_name, request_of
+from aliyun_emo.refusals import shown_words
+from aliyun_emo.requests import (
+    check_there,
+    detection_name,
+    file_name,
+    is_generation,
+    request_name,
+    request_of,
+)
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
@@ -23,7 +32,8 @@ WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 class Subject:
     """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`.
 
-    Of a task also its `state`, what the service `said` of it, and its `task_id`, "" for none.
+    `name` are its digits, and `video` is the path of what was made of it, "" for none. Of a task
+    also its `state`, what the service `said` of it, and its `task_id`, "" for none.
     """
 
     def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
@@ -31,11 +41,22 @@ class Subject:
         self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
         self.names = {f: file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
-        self.state = self.said = self.task_id = ""
+        self.name = self.video = self.state = self.said = self.task_id = ""
 
 
 def subject_of(path: str, report: emo.Report) -> Subject | None:
     """Return what the file `path` shows, or None when something is wrong with it."""
+    subject = found_in(path, report)
+    if subject:
+        subject.name = name_of(subject, path)
+        if subject.kind == "request":
+            found = attempts.folders_of(os.path.join(evidence_of(path), "tasks"), subject.name)
+            subject.video = next((t.video_path for _, t in found[::-1] if t.video_path), "")
+    return subject
+
+
+def found_in(path: str, report: emo.Report) -> Subject | None:
+    """Return what the file `path` holds, as far as that stands in it; raises `Problem`."""
     if path == "-":
         message = "stdin has no place beside it, where the page could go"
         raise emo.Problem("file", message, "Give the path of the file.")
@@ -98,9 +119,23 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     task = Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
     words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
-    subject.said = ", ".join(emo.shown_words(word) for word in words if word)
-    subject.state, subject.task_id = task.state, task.task_id
+    subject.said = ", ".join(shown_words(word) for word in words if word)
+    subject.state, subject.video = task.state, task.video_path or ""
+    subject.task_id = task.task_id
     return subject
+
+
+def warn_of_earlier(path: str, report: emo.Report) -> None:
+    """Warn that what stands in the file `path` is still an earlier request, and which."""
+    found = emo.Report()
+    body = found.check(read_json, "file", path)
+    request = request_of(body, ANY_TIME, found) if body else None
+    digits = found.check(digits_of, request, not is_generation(request)) if request else None
+    if request and digits:
+        links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
+        names = ", ".join(map(file_name, links))
+        message = f"{emo.shown_path(path)} is still the earlier request {digits}: {names}"
+        report.warn("output", message, "Do not run it in the place of this one.")
 
 
 def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, LocalFile]:
@@ -116,9 +151,14 @@ def name_of(subject: Subject, path: str) -> str:
     folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
     if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
         return folder
+    return digits_of(subject.request, subject.kind == "detection")
+
+
+def digits_of(request: emo.Json, is_detection: bool) -> str:
+    """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        return request_name(subject.request, base_url)
+        return (detection_name if is_detection else request_name)(request, base_url)
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None

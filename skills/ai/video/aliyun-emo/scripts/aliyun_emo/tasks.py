@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import prepare_emo_request as emo
@@ -23,6 +24,7 @@ FAILED = ("FAILED", "CANCELED")
 SUCCEEDED = "SUCCEEDED"
 GONE = "UNKNOWN"  # no such task, or not any more
 ENDS = (*FAILED, SUCCEEDED, GONE)
+PIECE = 1024 * 1024  # bytes that are copied at once
 STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 
@@ -87,6 +89,11 @@ class Task:
         return self.found("video.mp4")
 
     @property
+    def is_open(self) -> bool:
+        """Whether its end is not known yet, or its video is made and not here."""
+        return self.status not in (*FAILED, GONE) and not self.video_path
+
+    @property
     def saved_at(self) -> str:
         """When its record was written, else its folder, as UTC."""
         saved_at = text_in(self.record, "saved_at")
@@ -145,6 +152,14 @@ class Task:
     def save_video(self, chunks: Iterable[bytes]) -> None:
         """Keep the video that comes in `chunks`, whole or not at all; raises what they raise."""
         emo.replace_file(self.path("video.mp4"), chunks, move)
+
+    def copy_video(self, path: str) -> str:
+        """Copy the video to `path`, whole or not at all, and return that; raises `OSError`."""
+        source = self.path("video.mp4")
+        if os.path.realpath(path) != os.path.realpath(source):
+            with open(source, "rb") as video:
+                emo.replace_file(path, iter(partial(video.read, PIECE), b""))
+        return path
 
     def remove(self) -> None:
         """Remove the folder at once, for a request that certainly never left."""

@@ -1,0 +1,46 @@
+"""The commands that hints name: the programs as this one was started, or in any folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+import prepare_emo_request as emo
+
+MAKE, PREPARE, PREVIEW, RUN = PROGRAMS = (
+    *("make_emo_video", "prepare_emo_request"),
+    *("preview_emo_request", "run_emo_request"),
+)
+
+
+def command(name: str, *words: str) -> str:
+    """Return for the shell the command that starts the program `name`, as this one was started."""
+    return for_the_shell([*starting(name), *words])
+
+
+def starting(name: str, anywhere: bool = False) -> list[str]:
+    """Return the words that start the program `name` as this one was started, or `anywhere`."""
+    typed, python = sys.argv[0], os.path.basename(sys.executable or "python3")
+    folder, stem = os.path.dirname(typed), os.path.splitext(os.path.basename(typed))[0]
+    installed = name.replace("_", "-")
+    if stem in [program.replace("_", "-") for program in PROGRAMS]:  # by pip
+        is_found = shutil.which(installed) is not None
+        return [installed if is_found else os.path.abspath(os.path.join(folder, installed))]
+    if anywhere or stem not in PROGRAMS or not shutil.which(python):
+        python, folder = sys.executable or python, os.path.dirname(os.path.abspath(emo.__file__))
+    return [python, os.path.join(folder, f"{name}.py")]
+
+
+def for_the_shell(words: Sequence[str]) -> str:
+    """Return a command of `words`, quoted for this system's shell."""
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        # It knows the rules of programs; to cmd.exe itself more characters mean something.
+        plain = [list2cmdline([word]) for word in words]
+        return " ".join(f'"{w}"' if w[0] != '"' and set("&|<>^") & set(w) else w for w in plain)
+    import shlex
+
+    return " ".join(map(shlex.quote, words))

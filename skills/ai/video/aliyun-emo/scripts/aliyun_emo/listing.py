@@ -1,0 +1,139 @@
+"""What tasks there are: told, and one of them, or all that are open, gone on with."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+
+import prepare_emo_request as emo
+from aliyun_emo import tasks
+from aliyun_emo.answers import id_in, member, text_in
+from aliyun_emo.commands import RUN
+from aliyun_emo.follow import follow
+from aliyun_emo.requests import file_name
+from aliyun_emo.settings import DAY, Settings, settings_of
+
+DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
+
+# --- 1. All tasks, told ---------------------------------------------------------------------------
+
+
+def list_tasks(report: emo.Report) -> None:
+    """Tell all tasks that are on disk, the newest first; each has a line for people as well."""
+    found = tasks.all_tasks(tasks_folder())
+    report.facts["tasks"] = list(map(row_of, found))
+    place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
+    if not os.path.isdir(tasks_folder()):
+        hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
+        report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
+    report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
+    report.next = [(RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+
+
+def tasks_folder() -> str:
+    return emo.evidence_path("tasks")
+
+
+def row_of(task: tasks.Task) -> emo.Json:
+    """Return what is told of a task on stdout, its links without the query."""
+    links = member(task.record.get("request"), "input")
+    row = {
+        "task_path": task.path("task.json"),
+        "task_id": task.task_id or None,
+        "task_status": task.status or None,
+        "state": task.state,
+        "saved_at": text_in(task.record, "saved_at") or None,
+    }
+    media = {field: text_in(links, field).partition("?")[0] or None for field in emo.FORMATS}
+    return {**row, **media, "video_path": task.video_path}
+
+
+def line_of(task: tasks.Task) -> str:
+    """Return what is told of a task to people: digits, media, status, age or time left, video."""
+    links = member(task.record.get("request"), "input")
+    media = ", ".join(file_name(link) for link in map(partial(text_in, links), emo.FORMATS) if link)
+    left = DAY - task.age
+    time = f"{hours(task.age)} old"
+    if is_to_follow(task):
+        time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
+    words = [os.path.basename(task.folder), media, task.status or task.state, time, task.video_path]
+    return "  " + "; ".join(emo.printable(word, 200) for word in words if word)
+
+
+def hours(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{max(seconds, 0) / 60:.0f} min"
+
+
+def is_to_follow(task: tasks.Task) -> bool:
+    """Whether there is something to ask the service about a task."""
+    return task.state == "made" and task.is_open
+
+
+# --- 2. Going on with what there is ---------------------------------------------------------------
+
+
+def run_all(settings: Settings, report: emo.Report) -> None:
+    """Go on with all open tasks, the oldest first, each as if it were run alone."""
+    report.next = []
+    try:
+        for task in reversed(tasks.all_tasks(tasks_folder())):
+            if is_to_follow(task):
+                its = emo.Report()
+                now = settings_of(settings.values, settings.progress, settings.interrupts, its)
+                its.check(follow, now, task, 0, its)
+                name = os.path.basename(task.folder)
+                for problem in its.errors + its.warnings:
+                    problem.message = f"{name}: {problem.message}"
+                report.errors += its.errors
+                report.warnings += its.warnings
+    finally:
+        report.facts["tasks"] = list(map(row_of, tasks.all_tasks(tasks_folder())))
+
+
+def run_task(settings: Settings, report: emo.Report) -> None:
+    """Go on with the task that is named, of this folder or made elsewhere."""
+    report.facts["estimate"] = None
+    name = settings.values["task"]
+    task = task_named(name)
+    if task and task.state == "refused":
+        hint = "There is no task of it: mend the request, and run that."
+        raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
+    if task:
+        follow(settings, task, 0, report)
+        return
+    task_id = check_task_id(name)
+    settings = settings.with_key()
+    tasks.sweep(emo.evidence_path(""))
+    task = tasks.Task(tasks.folder_of_id(tasks_folder(), task_id))
+    nothing = ("title", "attempt", "state", "request", "sent", "http_status", "response")
+    task.write(**{"saved_at": tasks.timestamp(), **dict.fromkeys(nothing), "state": "made"})
+    task.write_answer({"task_id": task_id})
+    try:
+        follow(settings, task, 0, report)
+    finally:
+        if task.status in ("", tasks.GONE):  # nobody knows this id: it leaves nothing behind
+            task.remove()
+            report.facts.update(task.facts())
+
+
+def task_named(name: str) -> tasks.Task | None:
+    """Return the task with this id, these digits, or this path of its record or folder, or None."""
+    place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
+    if os.path.isfile(os.path.join(place, "task.json")):
+        return tasks.Task(os.path.realpath(place))
+    if re.fullmatch(DIGITS, name):
+        folder = os.path.join(tasks_folder(), name)
+        return tasks.Task(folder) if os.path.isdir(folder) else None
+    return next((t for t in tasks.all_tasks(tasks_folder()) if t.task_id == name), None)
+
+
+def check_task_id(text: str) -> str:
+    """Return a task's id, which goes into a path of the service; raises `Problem`."""
+    if re.fullmatch(DIGITS, text):
+        message = f"there is no task {text} in {emo.shown_path(tasks_folder())}"
+        raise emo.Problem("task", message, "Run without --task: it tells what tasks there are.")
+    if id_in({"task_id": text}) and emo.without_keys(text) == text:
+        return text
+    hint = "Copy task_id from the line that was printed, or from task.json."
+    raise emo.Problem("task", f"{emo.shown_link(text)} is not the id of a task", hint)

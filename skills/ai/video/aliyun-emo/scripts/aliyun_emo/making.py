@@ -1,0 +1,236 @@
+"""From a picture and a recording to the video: checked, detected, shown, asked, run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from functools import partial
+from typing import Any, NamedTuple
+
+import prepare_emo_request as emo
+from aliyun_emo import attempts, clock
+from aliyun_emo.answers import text_in
+from aliyun_emo.commands import RUN, command
+from aliyun_emo.detection import PRICE, detect, kept_detection, tell_detection
+from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
+from aliyun_emo.generation import run_generation
+from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.local_files import LocalFile, medium_facts
+from aliyun_emo.previews import show
+from aliyun_emo.progress import Progress
+from aliyun_emo.requests import detection_name, file_name
+from aliyun_emo.runs import check_copy
+from aliyun_emo.sending import decided
+from aliyun_emo.settings import Settings, find_key, settings_of
+from aliyun_emo.subjects import Subject, name_of
+
+# --- 1. What goes in, and what comes out ----------------------------------------------------------
+
+# What the line on stdout always has, null where it is not known.
+KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
+    detection_path request_path preview_path would_send state task_path task_id task_status
+    already_submitted video_url video_path response_path""".split()
+# A request has these boxes until they are known: the smallest that are clearly of a ratio.
+DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,30,30", "3:4": "0,0,30,40"}
+
+
+class Media(NamedTuple):
+    """Picture and recording: what was `given`, by option, the local `files`, and the `ratio`."""
+
+    given: emo.Values
+    files: emo.Files
+    ratio: str
+
+    @property
+    def local(self) -> dict[str, LocalFile]:
+        """The files of this machine, by the field of the link in whose place they are."""
+        return {field: file for field, file in self.files.items() if file}
+
+
+def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
+    """Make the video of a picture and a recording; it is paid for only after a yes."""
+    report.facts.update(dict.fromkeys(KEYS))
+    progress = Progress()
+    settings = settings_of(values, progress, interrupts, report)
+    try:
+        make_video(settings, report)
+    finally:
+        progress.end()
+        report.facts = {key: report.facts.get(key) for key in KEYS}
+        if report.facts["task_path"]:
+            report.facts["would_send"] = False
+
+
+# --- 2. The way: checked, detected, gone on with -------------------------------------------------
+
+
+def make_video(settings: Settings, report: emo.Report) -> None:
+    """Check both media, detect the face where that was not done yet, and go on with the request."""
+    media, links = media_of(settings.values, report), emo.Report()
+    draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, links)
+    report.facts.update(emo.facts_of_files(media.files, media.ratio))
+    report.facts["uploads"] = [file_name(file.url) for file in media.local.values()]
+    if draft:
+        facts = emo.facts_of(draft, media.files)
+        report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
+        report.check(check_copy, settings, draft, [])
+    if not draft or report.errors:
+        report.errors += links.errors
+        report.check(find_key)
+        return
+    asked = detection_of(draft, media.ratio)
+    evidence = emo.evidence_path("")
+    path = kept_path(evidence, DETECTIONS, detection_name(asked, settings.base))
+    record = kept_detection(path)
+    if record:
+        day = emo.printable(text_in(record, "saved_at")[:10], 10)
+        words = (
+            f"the boxes are of {day}; to detect the face anew, remove {emo.printable(path, 200)}"
+        )
+        settings.progress.say(words)
+    elif is_ready_to_send(settings, links, report):
+        emo.check_writable(path)
+        settings.progress.say(f"detecting the face: CNY {PRICE}")
+        files = {field: file for field, file in media.local.items() if field == "image_url"}
+        record = detect(settings.with_key(), asked, files, path, report)
+    if record and not report.errors:
+        report.facts["detection_path"] = path
+        go_on(settings, media, record, path, report)
+
+
+def media_of(values: emo.Values, report: emo.Report) -> Media:
+    """Return what was given, each of the two a file or a link, and the files looked at."""
+    options = ("ratio", "style_level", "model")
+    given: emo.Values = {name: values[name] for name in options if name in values}
+    for field, name in emo.LOCAL.items():
+        text = values.get(name, "").strip()
+        if re.search("https?://", text, re.IGNORECASE) and not os.path.exists(text):
+            given[field] = text
+        elif text:
+            given[name] = values[name]
+    files = emo.local_files(given, report)
+    for field, name in emo.LOCAL.items():
+        if not {field, name} & set(given):
+            files[field] = None
+            report.error(
+                name, "is missing", "Give the picture and the recording: a file or a link."
+            )
+    ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
+    return Media(given, files, ratio)
+
+
+def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json | None:
+    """Return the request of both media with these `boxes`, or None when something is wrong."""
+    return emo.generation_request({**media.given, **boxes}, media.files, None, clock.time(), report)
+
+
+def detection_of(draft: emo.Json, ratio: str) -> emo.Json:
+    """Return the request of a detection of the picture in the `draft` of a generation's."""
+    files = {n: digest for n, digest in draft.get("files", {}).items() if n == "image_url"}
+    beside = {"files": files} if files else {}
+    given = {"image_url": draft["input"]["image_url"]}
+    return {"model": emo.DETECTION_MODEL, "input": given, **beside, "parameters": {"ratio": ratio}}
+
+
+def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
+    """Whether something may be sent now: links and the key count, and --dry-run sends nothing."""
+    report.errors += links.errors
+    report.check(settings.with_key)
+    if report.errors or not settings.has("dry_run"):
+        return not report.errors
+    report.warnings += links.warnings
+    report.facts["would_send"] = True
+    report.done = "all is well; nothing was sent"
+    return False
+
+
+def go_on(
+    settings: Settings, media: Media, record: emo.Json, path: str, report: emo.Report
+) -> None:
+    """Go on with the task of a detected picture and its recording, or show it, and ask for one."""
+    told, links = emo.Report(), emo.Report()
+    tell_detection(record, path, told)
+    report.errors += told.errors
+    detected = {n: ",".join(map(str, told.facts.get(n, ()))) for n in emo.BOX_FIELDS}
+    request = with_boxes(media, detected, links)
+    if not request or report.errors:
+        report.errors += links.errors
+        return
+    report.facts.update(emo.facts_of(request, media.files))
+    subject = Subject("request", request, media.local)
+    subject.name = name_of(subject, path)
+    folder = os.path.join(emo.evidence_path(""), "tasks")
+    if isinstance(decided(settings, folder, subject.name), attempts.Send):
+        if settings.has("dry_run"):
+            is_ready_to_send(settings, links, report)
+            return
+    elif not settings.has("dry_run"):
+        show_request(subject, report)
+    agreed = partial(shown_and_agreed, subject, report)
+    run_generation(settings, request, links, folder, report, agreed)
+
+
+def show_request(subject: Subject, report: emo.Report) -> None:
+    """Write the page of a request, and the request itself as it is shown."""
+    evidence = emo.evidence_path("")
+    show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
+
+
+# --- 3. Asking ------------------------------------------------------------------------------------
+
+
+def shown_and_agreed(
+    subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
+) -> Settings | None:
+    """Show what would be paid for, and ask; return the settings to pay with, or None.
+
+    `found` is what is in the files and behind the links, by field.
+    """
+    media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
+    report.facts.update({**media, **{n: f for n, f in report.facts.items() if f and n in media}})
+    show_request(subject, report)
+    settings.tell_warnings(report)
+    price = report.facts["estimate"]
+    for line in facts_in_words(subject, media, report.facts["preview_path"]):
+        settings.progress.say(line)
+    settings.progress.say(f"price: {emo.price_words(price, subject.ratio)}")
+    if settings.has("pay"):
+        return settings
+    asked_at = clock.monotonic()
+    if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
+        return settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
+    report.facts.update(state="ready", would_send=True)
+    words = [report.facts["request_path"]]
+    for field in ("attempt", "no_look", "output"):
+        if settings.has(field):
+            words += [emo.option(field), *([settings.values[field]] if field != "no_look" else [])]
+    settings.progress.say(f"nothing was paid\nnext: {command(RUN, *words)}")
+    return None
+
+
+def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> list[str]:
+    """Return the lines that say what a video is made of: both media, what moves, the page."""
+    image, audio = media.get("image"), media.get("audio")
+    size = f", {image['width']}x{image['height']} pixels" if image else ""
+    length = f", {audio['seconds']:g} s" if audio else ""
+    width, height = emo.size_of(subject.given["ext_bbox"])
+    style = subject.request["parameters"]["style_level"]
+    video = f"a video of {emo.VIDEO_SIZES[subject.ratio]}, {style}"
+    names = subject.names
+    return [
+        f"from: {names['image_url']}{size}; {names['audio_url']}{length}",
+        f"what moves: {width}x{height} pixels of the picture; {video}",
+        f"page: {emo.printable(page_path, 200)}",
+    ]
+
+
+def says_yes(price: str) -> bool:
+    """Ask at a terminal whether to pay about the `price`; elsewhere nobody says yes."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        return False
+    print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except ValueError:  # what is no text is no yes
+        return False

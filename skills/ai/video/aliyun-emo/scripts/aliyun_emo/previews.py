@@ -1,0 +1,90 @@
+"""Showing what was prepared: its page is written where its name leads, and the request beside it is
+kept as it is shown, so that the page's command runs that one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import prepare_emo_request as emo
+from aliyun_emo import clock
+from aliyun_emo.commands import RUN
+from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
+from aliyun_emo.local_files import file_url
+from aliyun_emo.page import PAGE_BEGINS, page_of
+from aliyun_emo.subjects import Subject, place_of, subject_of
+
+BROWSER_START = 3  # seconds within which it is known that no browser was found
+MAX_PAGE = 64 * 1024  # bytes
+
+
+def preview(values: emo.Values, report: emo.Report) -> None:
+    """Check FILE, and write the page that shows it."""
+    path = values.get("file", emo.evidence_path("request.json"))
+    subject = report.check(subject_of, path, report)
+    evidence = evidence_of(path)
+    usual = kept_path(evidence, PREVIEWS, subject.name if subject else "")
+    page_path = report.check(page_path_of, values, usual)
+    if report.errors or not subject or not page_path:
+        return
+    report.facts.clear()  # the line tells where things lie, not what was checked
+    show(subject, evidence, place_of(subject, path), page_path, report)
+    shown = emo.printable(page_path, 200)
+    report.done = f"{shown} is written: open it in a browser"
+    if "open" in values and not is_opened(page_path):
+        report.warn("open", "no browser was found", f"Open {shown} yourself.")
+
+
+def show(subject: Subject, evidence: str, place: str, page_path: str, report: emo.Report) -> None:
+    """Write the page of a `subject`, which comes from `place`; raises `Problem`, `OSError`.
+
+    A request is kept as it is shown, among the `evidence`, and the page's command runs that file.
+    """
+    request_path = kept_path(evidence, REQUESTS, subject.name)
+    is_request = subject.kind == "request"
+    place = os.path.abspath(request_path) if is_request else place
+    page = page_of(subject, place, report.warnings, clock.time()).encode()
+    if len(page) >= MAX_PAGE:
+        message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
+        raise emo.Problem("file", message, "Prepare it with shorter ones.")
+    if is_request:
+        emo.check_other_file(page_path, [request_path])
+        emo.write_json(request_path, subject.request)
+        report.facts.update(request_path=request_path)
+        report.next = [(RUN, request_path)]
+    emo.replace_file(page_path, [page])
+    report.facts.update(preview_path=page_path)
+
+
+def page_path_of(values: emo.Values, usual: str) -> str:
+    """Return where a page goes, by default to the `usual` place; raises `Problem`."""
+    hint = "Give another file for the page, or leave --output out."
+    if values.get("output") == "-":
+        raise emo.Problem("output", "'-' is not a file", hint)
+    page_path = emo.output_path(values, usual)
+    if os.path.isfile(page_path) and os.path.getsize(page_path):
+        with open(page_path, "rb") as file:
+            if file.read(len(PAGE_BEGINS)) != PAGE_BEGINS:
+                message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
+                raise emo.Problem("output", message, hint)
+    return page_path
+
+
+def is_opened(path: str) -> bool:
+    """Open the page at `path` in the browser; return whether there is one.
+
+    In a process of its own, since browsers, and what starts them, print to our stdout. One that is
+    still at it after a while is the browser itself.
+    """
+    from subprocess import DEVNULL, Popen, TimeoutExpired
+
+    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+    words = [sys.executable, "-I", "-c", code, file_url(path)]
+    try:
+        child = Popen(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+        return child.wait(BROWSER_START) == 0
+    except TimeoutExpired:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Make a talking-head video of a picture and a recording, shown before it is paid for.
+
+    $ python3 make_emo_video.py portrait.png speech.mp3
+    detecting the face: CNY 0.004
+    picture and recording: portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s
+    what moves: 769x769 pixels of it; a video of 512x512, normal
+    page: output/aliyun-emo/previews/3f9a12c07b1e.html
+    price: 12.38 s, about CNY 0.99 (prices of 2026-05-30)
+    Pay about CNY 0.99? [y/N] y
+    paying for 3f9a12c07b1e: portrait.png, speech.mp3; 512x512, normal; 12.38 s, about CNY 0.99 ...
+    {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...
+
+Each of the two is a file, or a public link. Without a terminal nobody is asked, and nothing is paid
+without --pay: the command that pays for what was shown is told instead. Run the same command until
+it ends with 0: it goes on where it was, and pays once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+OPTIONS = {  # field: commands, metavar ("" for a flag, in brackets for a place), help
+    "image": ("", "<IMAGE>", "the portrait: jpg, jpeg, png, bmp or webp; a file, or a public link"),
+    "audio": ("", "<AUDIO>", "the speech: wav or mp3, < 15 MB, < 60 s; a file, or a public link"),
+    "ratio": ("", "RATIO", "1:1 for a head shot (the default), 3:4 for half body"),
+    "style_level": ("", "LEVEL", "normal (the default), calm or active"),
+    "pay": ("", "", "pay without asking"),
+    "attempt": ("", "N", "the N-th video of the same request, once the one before has ended"),
+    "output": ("", "FILE", "put the video there, too"),
+    "dry_run": ("", "", "only check, offline: send nothing, pay nothing"),
+    "no_wait": ("", "", "end when the task is made; run again for its video"),
+    "no_look": ("", "", "do not look at the links before a video is paid for"),
+    "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
+    "interval": ("", "SECONDS", "between two polls (default: 5)"),
+    "model": ("", "NAME", "the model of a dedicated deployment"),
+}
+WHAT = "make the video of a picture and a recording, shown before it is paid for"
+EXAMPLE = "portrait.png speech.mp3 --style-level active -o hello.mp4"
+CODES = {
+    2: "the input is wrong; nothing was sent",
+    3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
+    4: "the service could not be reached, or what happened is not known",
+    5: "the task has not ended within --timeout: run the same command again",
+    130: "interrupted (143: by SIGTERM): run the same command again",
+}
+
+
+def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
+    """Run the command line `argv`, by default this process's; return the exit code.
+
+    `came` are the signals that have come so far, where this process takes them.
+    """
+    try:
+        import prepare_emo_request as emo
+        from aliyun_emo.interrupts import Interrupts
+        from aliyun_emo.making import make
+    except ImportError:
+        import json
+
+        needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
+        message = f"{needed} are not beside this program"
+        hint = "Copy the whole folder scripts, and start the program without -I."
+        error = {"field": "arguments", "message": message, "hint": hint}
+        print(json.dumps({"ok": False, "errors": [error]}), flush=True)
+        if sys.stderr:  # without one, print() would take stdout
+            print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
+        return 2
+    interrupts = Interrupts()
+
+    def command(values: emo.Values, report: emo.Report) -> None:
+        with interrupts.end(came):
+            make(values, report, interrupts)
+
+    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, **CODES})
+    return emo.run_command_line(program, argv)
+
+
+def script() -> None:
+    """Run this process's command line and end the process."""
+    came: list[int] = []
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            # A second one does not wait.
+            signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
+    os._exit(main(came=came))
+
+
+if __name__ == "__main__":
+    script()

@@ -1,0 +1,89 @@
+"""The commands that hints name: as the programs were started, and such that they can be pasted."""
+
+import os
+import shlex
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import SCRIPTS, Case, arguments
+from support.service_case import POSIX
+
+from aliyun_emo import commands
+
+
+class Starting(Case):
+    def starting(self, typed, **more):
+        with mock.patch.object(sys, "argv", [typed]):
+            return commands.starting(commands.RUN, **more)
+
+    def test_a_script_is_named_as_it_was_typed(self):
+        for typed, expected in (
+            ("prepare_emo_request.py", "run_emo_request.py"),
+            ("scripts/prepare_emo_request.py", "scripts/run_emo_request.py"),
+            ("../a b/make_emo_video.py", "../a b/run_emo_request.py"),
+            ("/abs/run_emo_request.py", "/abs/run_emo_request.py"),
+        ):
+            with self.subTest(typed), mock.patch("shutil.which", lambda name: f"/bin/{name}"):
+                python, script = self.starting(typed)
+                self.assertEqual(Path(script), Path(expected))
+                self.assertEqual(python, os.path.basename(sys.executable))
+
+    def test_an_installed_command_is_named_alone_where_the_path_has_it(self):
+        for name in ("make-emo-video", "run-emo-request", "prepare-emo-request.exe"):
+            with self.subTest(name):
+                with mock.patch("shutil.which", lambda name: f"/bin/{name}"):
+                    self.assertEqual(self.starting(f"/venv/bin/{name}"), ["run-emo-request"])
+                with mock.patch("shutil.which", lambda _: None):
+                    (word,) = self.starting(f"/venv/bin/{name}")
+                self.assertEqual(Path(word).name, "run-emo-request")
+                self.assertTrue(os.path.isabs(word))
+
+    def test_anywhere_both_are_absolute(self):
+        for words in (
+            self.starting("make_emo_video.py", anywhere=True),
+            self.starting("python -m unittest"),
+        ):
+            self.assertEqual(words, [sys.executable, str(SCRIPTS / "run_emo_request.py")])
+
+    @unittest.skipUnless(POSIX, "the shell of POSIX")
+    def test_the_next_command_of_a_process_is_one_that_runs(self):
+        script = os.path.relpath(SCRIPTS / "prepare_emo_request.py")
+        done = subprocess.run(
+            [sys.executable, "-c", TERMINAL, script, *arguments()], capture_output=True, text=True
+        )
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: ")]
+        words = shlex.split(line[6:])
+        self.assertEqual(words[1], os.path.relpath(SCRIPTS / "preview_emo_request.py"))
+        self.assertEqual(subprocess.run(words, capture_output=True).returncode, 0)
+
+
+# Runs a script at what says that it is a terminal.
+TERMINAL = """
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+class Terminal:
+    def __getattr__(self, name): return getattr(sys.__stderr__, name)
+    def isatty(self): return True
+sys.stderr = Terminal()
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class Quoting(Case):
+    def test_a_command_for_windows_is_quoted_for_its_shell_too(self):
+        for words, command in (
+            (["python.exe", "a.py"], "python.exe a.py"),
+            (["C:\\My Files\\p.exe", "x"], '"C:\\My Files\\p.exe" x'),
+            (["a.py", "https://h.cn/a?b=1&c=2"], 'a.py "https://h.cn/a?b=1&c=2"'),
+            (["a.py", "a b&c", "x^y"], 'a.py "a b&c" "x^y"'),
+        ):
+            with self.subTest(command), mock.patch.object(commands.os, "name", "nt"):
+                self.assertEqual(commands.for_the_shell(words), command)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,215 @@
+"""What tasks there are: told to programs and to people, one named, all gone on with."""
+
+import json
+import os
+import shutil
+import unittest
+from pathlib import Path
+
+from support import REQUEST
+from support.service import fails, status_of, video_of
+from support.service_case import DAY, EVIDENCE, TASKS, GenerationCase, other
+
+
+class ListingCase(GenerationCase):
+    def send(self, *levels, script=None):
+        """Send a request for each of the style `levels`; return their folders' names."""
+        names = []
+        for level in levels:
+            path = self.write(f"{level}.json", other(style_level=level))
+            line = self.ends(self.go("--no-wait", file=path), 0).line
+            names.append(Path(line["task_path"]).parent.name)
+        return names
+
+
+class People(ListingCase):
+    def lines(self):
+        result = self.ends(self.call_run(terminal=True), 0)
+        return result.stderr.splitlines()
+
+    def test_each_task_has_a_line_after_the_one_of_json(self):
+        self.serve(tasks=[status_of("RUNNING")])
+        (name,) = self.send("calm")
+        head, line, after = self.lines()
+        self.assertIn(str(self.folder / EVIDENCE), head)
+        for words in (name, "portrait.png, speech.mp3", "PENDING", "24 h left"):
+            self.assertIn(words, line)
+        self.assertRegex(after, "^next: .*run_emo_request.py --all$")
+        self.age(DAY + 3600)
+        self.assertIn("25 h old: it may be forgotten", self.lines()[1])
+
+    def test_a_video_that_is_here_is_named_and_nothing_comes_next(self):
+        self.serve()
+        self.ends_with_video(self.go())
+        _, line = self.lines()
+        self.assertIn("SUCCEEDED", line)
+        self.assertIn(os.path.join("tasks", self.folders()[0], "video.mp4"), line)
+
+    def test_no_link_is_told_with_its_query(self):
+        self.serve()
+        links = {"image_url": "https://example.com/p.png?Signature=s3cret"}
+        self.write("request.json", other(**links))
+        self.ends(self.go("--no-wait"), 0)
+        self.assertNotIn("s3cret", "".join(self.lines()))
+
+    def test_a_folder_that_is_not_there_is_said(self):
+        shutil.rmtree(EVIDENCE)
+        result = self.ends(self.call_run(), 0)
+        (warning,) = result.line["warnings"]
+        place = str(self.folder / EVIDENCE)
+        self.assertEqual(warning["message"], f"no tasks in {place}: is this the folder?")
+        self.assertIn(f"no tasks in {place}: is this the folder?", result.stderr)
+
+
+class All(ListingCase):
+    def test_all_that_is_open_is_fetched_the_oldest_first(self):
+        service = self.serve()
+        names = self.send("calm", "normal", "active")
+        self.age(100, names[1])
+        service.seen.clear()
+        result = self.ends(self.call_run("--all"), 0)
+        self.assertEqual(list(result.line), ["ok", "tasks", "warnings"])
+        for row in result.line["tasks"]:
+            self.assertEqual(Path(row["video_path"]).read_bytes(), video_of(row["task_id"]))
+        first = self.kept(folder=names[1])["response"]["output"]["task_id"]
+        self.assertIn(first, service.polls[0].path)
+        service.seen.clear()
+        self.ends(self.call_run("--all"), 0)
+        self.assertEqual((service.seen, service.posts), ([], []))
+
+    def test_the_exit_code_is_the_highest_and_each_error_names_its_task(self):
+        service = self.serve()
+        failed, gone, fine = self.send("calm", "normal", "active")
+        ids = {n: self.kept(folder=n)["response"]["output"]["task_id"] for n in self.folders()}
+
+        def answer(handler):
+            word = {ids[failed]: "FAILED", ids[gone]: "UNKNOWN"}
+            known = next((w for i, w in word.items() if i in handler.path), "SUCCEEDED")
+            if known == "SUCCEEDED":
+                from support.service import succeeded
+
+                return succeeded()(handler)
+            return status_of(known)(handler)
+
+        service.script["tasks"] = [answer]
+        result = self.ends(self.call_run("--all"), 3, "service", "service")
+        told = [error["message"].partition(":")[0] for error in result.line["errors"]]
+        self.assertEqual(sorted(told), sorted([failed, gone]))
+        self.assertTrue((TASKS / fine / "video.mp4").exists())
+        service.seen.clear()
+        self.ends(self.call_run("--all"), 0)
+        self.assertEqual(service.seen, [])
+
+    def test_one_that_has_not_ended_is_exit_5_and_the_others_are_asked(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        self.send("calm", "normal")
+        service.seen.clear()
+        self.ends(self.call_run("--all", "--timeout", "0"), 5)
+        self.assertEqual(len(service.polls), 2)
+
+    def test_what_is_no_made_task_is_left_alone(self):
+        service = self.serve(video_synthesis=[fails("error-401", 401)])
+        self.go()
+        (TASKS / "000000000000").mkdir()
+        service.seen.clear()
+        self.ends(self.call_run("--all"), 0)
+        self.assertEqual(service.seen, [])
+
+    def test_where_nothing_is_to_ask_no_key_is_needed(self):
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.ends(self.call_run("--all"), 0)
+        self.serve()
+        os.environ["DASHSCOPE_API_KEY"] = "sk-of-no-account"
+        self.send("calm")
+        del os.environ["DASHSCOPE_API_KEY"]
+        self.ends(self.call_run("--all"), 2, "api_key")
+
+    def test_options_that_have_nothing_to_do_with_it_are_refused(self):
+        self.serve()
+        for words in ("--dry-run", "--no-wait", "--attempt 2", "--no-look", "-o x", "request.json"):
+            with self.subTest(words):
+                self.ends(self.call_run("--all", *words.split()), 2)
+
+
+class Named(ListingCase):
+    def test_each_way_to_name_a_task_goes_on_with_it(self):
+        service = self.serve()
+        (name,) = self.send("calm")
+        record = self.kept(folder=name)
+        folder = TASKS / name
+        for word in (
+            *(record["response"]["output"]["task_id"], name, str(folder)),
+            *(str(folder / "task.json"), str(folder) + os.sep),
+            *(str(folder.resolve()), os.path.join(".", str(folder), "task.json")),
+        ):
+            with self.subTest(word):
+                line = self.ends_with_video(self.call_run("--task", word))
+                self.assertTrue(os.path.samefile(Path(line["task_path"]).parent, folder))
+        self.assertEqual((self.folders(), len(service.posts)), ([name], 1))
+
+    def test_the_digits_of_another_attempt_are_its_own(self):
+        self.serve()
+        self.ends(self.go(), 0)
+        self.ends(self.go("--attempt", "2"), 0)
+        for name in self.folders():
+            line = self.ends(self.call_run("--task", name), 0).line
+            self.assertEqual(Path(line["task_path"]).parent.name, name)
+
+    def test_an_id_that_nobody_knows_leaves_no_folder(self):
+        service = self.serve()
+        self.ends(self.call_run("--task", "of-another-account"), 3, "service")
+        self.assertEqual(self.folders(), [])
+        service.script["tasks"] = [fails("error-401", 400)]
+        self.ends(self.call_run("--task", "of-another-account"), 3, "service")
+        self.assertEqual(self.folders(), [])
+
+    def test_digits_that_are_not_here_are_told_without_a_request(self):
+        service = self.serve()
+        for name in ("0123456789ab", "0123456789ab-2"):
+            self.ends(self.call_run("--task", name), 2, "task")
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_of_what_was_refused_there_is_no_task(self):
+        service = self.serve(video_synthesis=[fails("error-401", 401)])
+        self.go()
+        (name,) = self.folders()
+        service.seen.clear()
+        self.ends(self.call_run("--task", name), 2, "task")
+        self.assertEqual(service.seen, [])
+
+    def test_the_video_may_be_copied(self):
+        self.serve()
+        (name,) = self.send("calm")
+        line = self.ends_with_video(self.call_run("--task", name, "-o", "a/b.mp4"))
+        self.assertEqual(Path("a/b.mp4").read_bytes(), video_of(line["task_id"]))
+
+
+class Others(ListingCase):
+    """A run that pays warns of what is open of the same picture and recording."""
+
+    def test_a_warning_names_other_tasks_before_it_is_paid(self):
+        service = self.serve()
+        (first,) = self.send("calm")
+        result = self.ends(self.go("--no-wait"), 0)
+        (warning,) = [w for w in result.line["warnings"] if w["field"] == "service"]
+        self.assertIn(first, warning["message"])
+        self.assertIn(f"--task {first}", warning["hint"])
+        lines = result.stderr.splitlines()
+        (at,) = [n for n, line in enumerate(lines) if first in line]
+        (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
+        self.assertLess(at, paid)
+        self.assertEqual(len(service.posts), 2)
+
+    def test_of_other_media_and_of_what_has_ended_there_is_none(self):
+        self.serve()
+        path = self.write("b.json", other(audio_url="https://example.com/other.mp3"))
+        self.ends(self.go("--no-wait", file=path), 0)
+        self.write("c.json", {**REQUEST, "parameters": {"style_level": "calm"}})
+        self.ends_with_video(self.go(file=str(EVIDENCE / "c.json")))
+        result = self.ends(self.go("--no-wait"), 0)
+        self.assertEqual(result.line["warnings"], [])
+        self.assertTrue(json.dumps(result.line))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,413 @@
+"""From a picture and a recording to the video: what is sent, shown, asked, paid for, and when."""
+
+import json
+import os
+import shlex
+import shutil
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import AUDIO_URL, IMAGE_URL, MAKE, RUN
+from support.service import KEY, fails, mp3, raw, status_of, video_of
+from support.service_case import EVIDENCE, POSIX
+from support.upload_case import PRICE, UploadCase
+
+from aliyun_emo import clock
+from aliyun_emo.making import KEYS
+
+SIGNED = "?Expires=9999999999&OSSAccessKeyId=k&Signature="
+
+
+class MakingCase(UploadCase):
+    def setUp(self):
+        super().setUp()
+        shutil.rmtree(EVIDENCE)
+        shutil.copy(self.image, "portrait.png")
+        shutil.copy(self.audio, "speech.mp3")
+
+    def make(self, *words, code=0, fields=(), says=None, media=("portrait.png", "speech.mp3")):
+        """Return the `Result` of a run with both `media` and `words`, whose line has all keys."""
+        result = self.ends(self.call_make(*media, *words, says=says), code, *fields)
+        told = ["ok", *(["errors"] if code else []), *KEYS, "warnings"]
+        self.assertEqual(list(result.line), told)
+        return result
+
+    def next_of(self, result):
+        """Return the words of the command that a result names as the next one."""
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
+        return shlex.split(line[6:])
+
+    def run_next(self, result, *more):
+        """Return the `Result` of the command that a result names as the next one."""
+        words = self.next_of(result)
+        self.assertEqual(Path(words[1]).name, RUN.name)
+        return self.call_run(*words[2:], *more)
+
+    def kept_in(self, folder):
+        place = EVIDENCE / folder
+        return sorted(os.listdir(place)) if place.is_dir() else []
+
+
+class Check(MakingCase):
+    def test_a_dry_run_is_offline_and_tells_what_is_known(self):
+        service = self.serve()
+        line = self.make("--dry-run").line
+        self.assertEqual(line["image"], {"format": "png", "width": 1000, "height": 1000})
+        self.assertEqual((line["estimate"], line["would_send"]), (PRICE, True))
+        self.assertEqual(line["uploads"], ["portrait.png", "speech.mp3"])
+        self.assertEqual((line["ratio"], line["video_size"]), ("1:1", "512x512"))
+        self.assertEqual((line["face_bbox"], line["state"], line["request_path"]), (None,) * 3)
+        line = self.make("--dry-run", media=(IMAGE_URL, AUDIO_URL)).line
+        self.assertEqual((line["uploads"], line["estimate"], line["image"]), ([], None, None))
+        self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
+
+    def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
+        service = self.serve()
+        Path("long.mp3").write_bytes(mp3(75))
+        old = IMAGE_URL + "?Expires=1735689600&OSSAccessKeyId=k&Signature=s3cret"
+        for media, words, fields in (
+            ((), (), {"image", "audio"}),
+            (("portrait.png",), (), {"audio"}),
+            (("portrait.png", "long.mp3"), ("--ratio", "2:1"), {"audio", "ratio"}),
+            (
+                ("none.png", "none.mp3"),
+                ("--style-level", "loud"),
+                {"image", "audio", "style_level"},
+            ),
+            ((old, "long.mp3"), ("--timeout", "x"), {"image_url", "audio", "timeout"}),
+            (("oss://b/p.png", "speech.mp3"), (), {"image"}),
+            (("http://10.0.0.1/p.png", AUDIO_URL), ("--model", "a b"), {"image_url", "model"}),
+            ((AUDIO_URL, IMAGE_URL), (), {"image_url", "audio_url"}),
+            (("speech.mp3", "portrait.png"), (), {"image", "audio"}),
+            (("portrait.png", "speech.mp3"), ("-o", "portrait.png"), {"output"}),
+            (("portrait.png", "speech.mp3"), ("--pya",), {"arguments"}),
+            (("portrait.png", "speech.mp3", "x"), (), {"arguments"}),
+        ):
+            for key in (KEY, ""):
+                with self.subTest(media=media, words=words, key=key):
+                    os.environ["DASHSCOPE_API_KEY"] = key
+                    result = self.make(*words, "--pay", code=2, media=media)
+                    self.assertEqual(set(result.fields) - {"api_key"}, fields, result)
+                    self.assertEqual("api_key" in result.fields, not key)
+                    self.assertNotIn("s3cret", str(result))
+        self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
+
+    def test_no_hint_names_an_option_that_is_not_here(self):
+        self.serve()
+        for media in (
+            (AUDIO_URL, IMAGE_URL),
+            ("oss://b/p.png", "ftp://x/a.mp3"),
+            ("file:///x", ""),
+        ):
+            with self.subTest(media):
+                result = self.make(code=2, media=media)
+                for error in result.line["errors"]:
+                    for name in ("--image", "--audio"):
+                        self.assertNotIn(name, error["message"] + error["hint"])
+
+    def test_a_refusal_tells_the_facts_and_the_price(self):
+        self.serve()
+        line = self.make("--style-level", "loud", code=2).line
+        self.assertEqual((line["audio"]["seconds"], line["estimate"]), (12.38, PRICE))
+        line = self.make("--style-level", "loud", "--ratio", "3:4", code=2).line
+        self.assertEqual(line["estimate"]["cny"], 1.98)
+
+
+class Detecting(MakingCase):
+    def test_a_picture_is_detected_once_for_each_ratio(self):
+        service = self.serve()
+        for words, count in (((), 1), ((), 1), (("--ratio", "3:4"), 2), (("--pay",), 2)):
+            with self.subTest(words):
+                self.make(*words)
+                self.assertEqual(len(service.of("POST", "face-detect")), count)
+        names = self.kept_in("detections")
+        self.assertEqual([name[12:] for name in names], ["-1x1.json", "-3x4.json"])
+        self.assertEqual(names[0][:12], names[1][:12])
+        Path("copy.png").write_bytes(self.image.read_bytes())
+        result = self.make(media=("copy.png", "speech.mp3"))
+        self.assertIn("the boxes are of 20", result.stderr)
+        self.assertEqual(len(service.of("POST", "face-detect")), 2)
+        (EVIDENCE / "detections" / names[0]).unlink()
+        self.assertIn("CNY 0.004", self.make().stderr)
+        self.assertEqual(len(service.of("POST", "face-detect")), 3)
+
+    def test_a_link_that_was_signed_anew_is_the_same_picture(self):
+        service = self.serve()
+        for signature in ("a", "b"):
+            self.make(media=(IMAGE_URL + SIGNED + signature, "speech.mp3"))
+        self.make(media=(IMAGE_URL + "?v=2", "speech.mp3"))
+        self.assertEqual(len(service.of("POST", "face-detect")), 2)
+
+    def test_one_that_did_not_pass_is_told_from_disk_without_a_key(self):
+        service = self.serve(face_detect=[fails("detection-fail", 200)])
+        first = self.make("--pay", code=3, fields=["service"])
+        self.assertTrue(Path(first.line["detection_path"]).exists())
+        service.seen.clear()
+        del os.environ["DASHSCOPE_API_KEY"]
+        again = self.make("--pay", code=3, fields=["service"])
+        self.assertEqual(again.line["errors"], first.line["errors"])
+        self.assertIn("InvalidFile.FacePose", again.stderr)
+        self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_what_is_no_answer_is_detected_anew(self):
+        service = self.serve()
+        path = Path(self.make().line["detection_path"])
+        whole = path.read_text()
+        for content in (
+            "",
+            "{",
+            "[]",
+            '{"response": {"output": {}}}',
+            whole.replace("true", '"x"'),
+        ):
+            with self.subTest(content[:20]):
+                path.write_text(content)
+                service.seen.clear()
+                self.make()
+                self.assertEqual(len(service.of("POST", "face-detect")), 1)
+
+    def test_boxes_that_were_edited_are_refused(self):
+        service = self.serve()
+        path = Path(self.make().line["detection_path"])
+        record = json.loads(path.read_text())
+        record["response"]["output"]["ext_bbox"] = [0, 0, 400, 700]
+        path.write_text(json.dumps(record))
+        self.make("--pay", code=3)
+        self.assertEqual(len(service.of("POST", "/image2video/")), 1)
+
+
+class Showing(MakingCase):
+    def test_without_a_terminal_it_is_ready_and_the_next_command_pays(self):
+        service = self.serve()
+        result = self.make("--style-level", "calm", "-o", "a b/hello.mp4", "--attempt", "1")
+        line = result.line
+        self.assertEqual((line["state"], line["would_send"]), ("ready", True))
+        self.assertEqual((line["task_path"], line["style_level"]), (None, "calm"))
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        lines = result.stderr.splitlines()
+        self.assertIn("portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s", result.stderr)
+        self.assertIn(line["preview_path"], result.stderr)
+        self.assertIn("12.38 s, about CNY 0.99", result.stderr)
+        self.assertEqual(lines[-1].partition(" ")[0], "next:")
+        name = Path(line["request_path"]).stem
+        self.assertEqual(self.kept_in("requests"), [f"{name}.json"])
+        self.assertEqual(self.kept_in("previews"), [f"{name}.html"])
+        paid = self.ends_with_video(self.run_next(result))
+        self.assertEqual(Path("a b/hello.mp4").read_bytes(), video_of(paid["task_id"]))
+        self.assertEqual(Path(paid["task_path"]).parent.name, name)
+        again = self.make("--style-level", "calm").line
+        self.assertEqual((again["video_path"], again["would_send"]), (paid["video_path"], False))
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+
+    def test_three_recordings_have_three_pages_and_each_command_pays_for_its_own(self):
+        service = self.serve()
+        shown = {}
+        for seconds in (3, 5, 9):
+            Path(f"{seconds}.mp3").write_bytes(mp3(seconds))
+            shown[seconds] = self.make(media=("portrait.png", f"{seconds}.mp3"))
+        self.assertEqual(len(self.kept_in("previews")), 3)
+        for seconds in (5, 3, 9):
+            result = shown[seconds]
+            line = self.ends_with_video(self.run_next(result))
+            sent = json.loads(Path(line["task_path"]).read_text())["request"]
+            self.assertIn(f"{seconds}.mp3", sent["input"]["audio_url"])
+            page = Path(result.line["preview_path"]).read_text("utf-8")
+            self.assertIn(f"{seconds}.mp3", page)
+            self.assertIn(os.path.abspath(result.line["request_path"]), page)
+        self.saw(service, policies=7, uploads=7, detections=1, generations=3)
+
+    def test_the_next_command_pays_for_nothing_but_what_was_shown(self):
+        service = self.serve()
+        result = self.make()
+        path = Path(result.line["request_path"])
+        shown = json.loads(path.read_text())
+        for what, change in (
+            ("the style", {"parameters": {"style_level": "active"}}),
+            ("a box", {"input": {**shown["input"], "face_bbox": [303, 286, 610, 593]}}),
+            ("the model", {"model": "mine"}),
+        ):
+            with self.subTest(what):
+                path.write_text(json.dumps({**shown, **change}))
+                self.ends(self.run_next(result), 2, "file")
+        path.write_text(json.dumps(shown))
+        for name in ("portrait.png", "speech.mp3"):
+            with self.subTest(name):
+                content = Path(name).read_bytes()
+                Path(name).write_bytes(content + b"x")
+                self.ends(self.run_next(result), 2)
+                Path(name).write_bytes(content)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        self.ends_with_video(self.run_next(result))
+
+    def test_links_are_looked_at_before_anybody_is_asked(self):
+        links = {"image_url": IMAGE_URL, "audio_url": AUDIO_URL}
+        media = tuple(links.values())
+        service = self.serve()
+        result = self.make(media=media)
+        self.assertEqual(len(service.looks), 2)
+        self.assertEqual(result.line["audio"], {"format": "mp3", "seconds": 12.38})
+        self.assertEqual(result.line["estimate"], PRICE)
+        result = self.make("--no-look", media=media)
+        self.assertEqual((len(service.looks), result.line["estimate"]), (2, None))
+        self.assertIn("CNY 0.08 a second", result.stderr)
+        self.assertIn("--no-look", self.next_of(result))
+        service = self.serve(links={AUDIO_URL: raw(200, b"<html>log in")})
+        result = self.make("--pay", says="y\n", media=media, code=2, fields=["audio_url"])
+        self.assertNotIn("Pay", result.stderr)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
+    def test_what_a_link_is_worth_counts_only_where_something_is_sent(self):
+        service = self.serve()
+        media = (IMAGE_URL + SIGNED + "a", "speech.mp3")
+        line = self.make("--pay", media=media).line
+        late = (IMAGE_URL + SIGNED.replace("9999999999", "1735689600") + "a", "speech.mp3")
+        again = self.make("--pay", media=late).line
+        self.assertEqual(again["video_path"], line["video_path"])
+        self.make("--pay", "--style-level", "calm", media=late, code=2, fields=["image_url"])
+        self.make("--dry-run", "--style-level", "calm", media=late, code=2, fields=["image_url"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+
+    def test_warnings_stand_before_anything_is_paid(self):
+        self.serve()
+        Path("short.mp3").write_bytes(mp3(0.6))
+        lines = self.make("--pay", media=("portrait.png", "short.mp3")).stderr.splitlines()
+        (at,) = [n for n, line in enumerate(lines) if line.startswith("warning: audio:")]
+        (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
+        self.assertLess(at, paid)
+
+
+class Asking(MakingCase):
+    def test_yes_pays_and_anything_else_is_no(self):
+        for said, pays in (
+            *(("y\n", True), ("yes\n", True), ("Y\n", True), (" YES \n", True)),
+            *(("\n", False), ("", False), ("n\n", False), ("yep\n", False), ("yy\n", False)),
+            *(("ja\n", False), ("1\n", False), ("y y\n", False), ("--pay\n", False)),
+        ):
+            with self.subTest(said):
+                shutil.rmtree(EVIDENCE, ignore_errors=True)
+                service = self.serve()
+                result = self.make(says=said)
+                self.assertIn("Pay about CNY 0.99? [y/N] ", result.stderr)
+                self.assertEqual(len(service.of("POST", "video-synthesis")), int(pays))
+                self.assertEqual(result.line["state"], "made" if pays else "ready")
+                if not pays:
+                    self.ends_with_video(self.run_next(result))
+
+    def test_nobody_is_asked_about_what_was_paid_for(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        self.make("--pay", "--no-wait")
+        result = self.make("--timeout", "0", says="", code=5)
+        self.assertNotIn("Pay", result.stderr)
+        self.assertIs(result.line["would_send"], False)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+
+    def test_where_no_length_is_known_the_question_has_the_price_of_a_second(self):
+        self.serve()
+        result = self.make("--no-look", says="n\n", media=("portrait.png", AUDIO_URL))
+        self.assertIn("Pay about CNY 0.08 a second? [y/N] ", result.stderr)
+
+    def test_the_time_of_the_answer_does_not_count(self):
+        self.serve()
+
+        class Slow(str):
+            pass
+
+        def pondered():
+            clock.sleep(3600)
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", lambda _: pondered()):
+            self.ends_with_video(self.make("--timeout", "60", says=""))
+
+    def test_an_interrupt_at_the_question_pays_for_nothing(self):
+        service = self.serve()
+
+        def interrupted(_):
+            raise KeyboardInterrupt(130)
+
+        with mock.patch("support.Terminal.readline", interrupted):
+            self.make(says="", code=130)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        self.make("--pay")
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+
+    def test_what_is_no_text_is_no_yes(self):
+        self.serve()
+
+        def garbled(_):
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")
+
+        with mock.patch("support.Terminal.readline", garbled):
+            self.assertEqual(self.make(says="").line["state"], "ready")
+
+
+class Running(MakingCase):
+    def test_one_command_with_pay_ends_with_the_video_and_again_tells_it(self):
+        service = self.serve()
+        first = self.ends_with_video(self.make("--pay", "-o", "deep/er/hello.mp4"))
+        self.assertEqual(Path("deep/er/hello.mp4").read_bytes(), video_of(first["task_id"]))
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+        service.seen.clear()
+        del os.environ["DASHSCOPE_API_KEY"]
+        Path("other.mp4").write_bytes(b"old")
+        self.ends_with_video(self.make("--pay", "-o", "other.mp4"))
+        self.assertEqual(Path("other.mp4").read_bytes(), video_of(first["task_id"]))
+        self.assertEqual(service.seen, [])
+
+    def test_no_wait_ends_with_the_task_and_all_fetches_what_was_sent(self):
+        service = self.serve()
+        names = []
+        for seconds in (3, 5, 9):
+            Path(f"{seconds}.mp3").write_bytes(mp3(seconds))
+            media = ("portrait.png", f"{seconds}.mp3")
+            line = self.make("--pay", "--no-wait", media=media).line
+            self.assertEqual((line["state"], line["video_path"]), ("made", None))
+            names.append(Path(line["task_path"]).parent.name)
+        result = self.ends(self.call_run("--all"), 0)
+        self.assertEqual(sorted(self.folders()), sorted(names))
+        for row in result.line["tasks"]:
+            self.assertEqual(Path(row["video_path"]).read_bytes(), video_of(row["task_id"]))
+        self.saw(service, policies=7, uploads=7, detections=1, generations=3)
+
+    def test_attempt_pays_for_another_one_once(self):
+        service = self.serve()
+        self.make("--pay")
+        for _ in range(2):
+            self.make("--pay", "--attempt", "2")
+        self.make("--pay", "--attempt", "4", code=2, fields=["attempt"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 2)
+
+    def test_a_place_for_the_video_that_cannot_be_is_found_before_it_is_paid(self):
+        service = self.serve()
+        Path("folder").mkdir()
+        for place, code in (("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)):
+            with self.subTest(place):
+                self.make("--pay", "-o", place, code=code, fields=["output"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
+    @unittest.skipUnless(POSIX, "a pseudo-terminal")
+    def test_at_a_pseudo_terminal_a_y_is_enough(self):
+        import pty
+        import subprocess
+        import sys
+
+        self.serve()
+        leader, follower = pty.openpty()
+        words = [sys.executable, str(MAKE), "portrait.png", "speech.mp3", "--interval", "0.1"]
+        pipes = {"stdin": follower, "stderr": follower, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(words, **pipes)
+        os.close(follower)
+        seen = b""
+        while b"[y/N] " not in seen:
+            seen += os.read(leader, 1024)
+        os.write(leader, b"y\n")
+        stdout = process.communicate(timeout=60)[0]
+        os.close(leader)
+        line = json.loads(stdout)
+        self.assertEqual((process.returncode, line["state"]), (0, "made"), line)
+        self.assertEqual(Path(line["video_path"]).read_bytes(), video_of(line["task_id"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
