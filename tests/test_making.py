@@ -126,7 +126,7 @@ class Detecting(MakingCase):
         self.assertEqual(names[0][:12], names[1][:12])
         Path("copy.png").write_bytes(self.image.read_bytes())
         result = self.make(media=("copy.png", "speech.mp3"))
-        self.assertIn("the boxes are of 20", result.stderr)
+        self.assertIn("the face was detected on 20", result.stderr)
         self.assertEqual(len(service.of("POST", "face-detect")), 2)
         (EVIDENCE / "detections" / names[0]).unlink()
         self.assertIn("CNY 0.004", self.make().stderr)
@@ -275,6 +275,15 @@ class Showing(MakingCase):
         (at,) = [n for n, line in enumerate(lines) if line.startswith("warning: audio:")]
         (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
         self.assertLess(at, paid)
+
+
+    def test_the_page_of_what_was_made_has_the_video(self):
+        self.serve()
+        self.make("--pay")
+        line = self.make().line
+        page = Path(line["preview_path"]).read_text("utf-8")
+        self.assertIn("was made", page)
+        self.assertIn("video.mp4", page)
 
 
 class Asking(MakingCase):

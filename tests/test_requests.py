@@ -421,5 +421,21 @@ class Known(UploadCase):
         self.assertEqual(len({folder[:12] for folder in self.folders()}), 2)
 
 
+class NoRequest(GenerationCase):
+    """What is no prepared request, and what to do with it."""
+
+    def test_the_record_of_a_task_or_a_detection_names_its_command(self):
+        record = {"saved_at": "x", "request": DETECTION, "response": {"output": {}}}
+        for document, words in (
+            ({**record, "state": "made"}, "run_emo_request.py --task "),
+            (record, f"prepare_emo_request.py --image-url {IMAGE_URL} --audio-url AUDIO_URL "),
+        ):
+            with self.subTest(words):
+                path = self.write("x.json", document)
+                (error,) = self.ends(self.call_run(path), 2, "file").line["errors"]
+                self.assertIn(words, error["hint"])
+                self.assertIn(path, error["hint"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -3,7 +3,7 @@
 # For each number that comes, a process that starts here and dies at that step; its exit code goes.
 FORKS = """
 import os, sys
-from aliyun_emo import generation, runs
+from aliyun_emo import generation, making, runs
 null = os.open(os.devnull, os.O_RDWR)
 for line in sys.stdin:
     os.environ["KILL_AT"] = line

@@ -222,19 +222,19 @@ class ServiceCase(Case):
 
     # Processes
 
-    def start(self, *words, code="", stdin=subprocess.DEVNULL, **constants):
-        """Start a process that signals reach, also where this one ignores them.
+    def start(self, *words, script=RUN, code="", stdin=subprocess.DEVNULL, **constants):
+        """Start a process of a `script` that signals reach, also where this one ignores them.
 
         `constants` of its rooms, "room_NAME", are changed in it, and `code` is executed before it
         starts.
         """
-        command = [str(RUN)]
+        command = [str(script)]
         if constants or code:
             changes = ""
             for name, value in constants.items():
                 room, _, constant = name.partition("_")
                 changes += f"from aliyun_emo import {room}\n{room}.{constant} = {value!r}\n"
-            command = ["-c", f"import run_emo_request as run\n{changes}{code}\nrun.script()"]
+            command = ["-c", f"import {script.stem} as program\n{changes}{code}\nprogram.script()"]
         process = subprocess.Popen(
             [sys.executable, *command, *words],
             stdin=stdin,

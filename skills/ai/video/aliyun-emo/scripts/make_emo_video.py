@@ -12,7 +12,7 @@
     {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...
 
 Each of the two is a file, or a public link. Without a terminal nobody is asked, and nothing is paid
-without --pay: the command that pays for what was shown is told instead. Run the same command until
+without --pay: it names the command that pays for what was shown. Run the same command until
 it ends with 0: it goes on where it was, and pays once.
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a prepared EMO request: send it once, wait for its task, and bring the answer home.
+"""Run a prepared EMO request: send it once, wait for its task, and fetch the video.
 
     $ python3 run_emo_request.py output/aliyun-emo/detect_request.json
     {"ok": true, "detection_path": "output/aliyun-emo/detection.json", "check_pass": true, ...}
@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
-    "file": ("", "[FILE]", "the prepared request; - is stdin; without it, all tasks are told"),
+    "file": ("", "[FILE]", "the prepared request; - is stdin; without it, the list of all tasks"),
     "dry_run": ("", "", "check everything, tell what would be sent, send nothing"),
     "no_wait": ("", "", "end when the task is made; run again for its video"),
     "attempt": ("", "N", "pay for the N-th task of the request, once the one before has ended"),

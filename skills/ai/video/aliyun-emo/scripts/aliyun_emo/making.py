@@ -23,7 +23,7 @@ from aliyun_emo.requests import detection_name, file_name
 from aliyun_emo.runs import check_copy
 from aliyun_emo.sending import decided
 from aliyun_emo.settings import Settings, find_key, settings_of
-from aliyun_emo.subjects import Subject, name_of
+from aliyun_emo.subjects import Subject, last_video, name_of
 
 # --- 1. What goes in, and what comes out ----------------------------------------------------------
 
@@ -84,11 +84,9 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     path = kept_path(evidence, DETECTIONS, detection_name(asked, settings.base))
     record = kept_detection(path)
     if record:
-        day = emo.printable(text_in(record, "saved_at")[:10], 10)
-        words = (
-            f"the boxes are of {day}; to detect the face anew, remove {emo.printable(path, 200)}"
-        )
-        settings.progress.say(words)
+        day, place = text_in(record, "saved_at")[:10], emo.printable(path, 200)
+        words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
+        settings.progress.say(f"{words} {place}")
     elif is_ready_to_send(settings, links, report):
         emo.check_writable(path)
         settings.progress.say(f"detecting the face: CNY {PRICE}")
@@ -160,7 +158,8 @@ def go_on(
     report.facts.update(emo.facts_of(request, media.files))
     subject = Subject("request", request, media.local)
     subject.name = name_of(subject, path)
-    folder = os.path.join(emo.evidence_path(""), "tasks")
+    folder = emo.evidence_path("tasks")
+    subject.video = last_video(folder, subject.name)
     if isinstance(decided(settings, folder, subject.name), attempts.Send):
         if settings.has("dry_run"):
             is_ready_to_send(settings, links, report)

@@ -10,10 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, text_in
+from aliyun_emo.commands import PREPARE, RUN, command
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import read_json
 from aliyun_emo.links import link_identity
-from aliyun_emo.local_files import LocalFile, is_file_url
+from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
 AS_A_QUERY = r"[?#]|&(?=\w*(?:sign|token|credential|key|expires)\w*=)"
@@ -24,7 +25,16 @@ PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 def read_request(path: str) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
     check_there(path)
-    return read_json("file", path)
+    body = read_json("file", path)
+    if "response" in body and "state" in body:
+        hint = f"Go on with that task: {command(RUN, '--task', path)}"
+        raise emo.Problem("file", "it is the record of a task, not a request", hint)
+    if "response" in body:
+        link = text_in(member(member(body, "request"), "input"), "image_url")
+        words = media_words("IMAGE_URL" if "?" in link else link)
+        hint = f"Prepare the request: {command(PREPARE, *words, '--detection', path)}"
+        raise emo.Problem("file", "it is the answer of a detection, not a request", hint)
+    return body
 
 
 def check_there(path: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run goes by: its options, key, base URL and deadline, read once and then never changed."""
+"""The settings of a run: options, key, base URL and deadline, read once and then never changed."""
 
 from __future__ import annotations
 

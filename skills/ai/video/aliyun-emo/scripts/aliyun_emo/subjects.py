@@ -50,9 +50,14 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     if subject:
         subject.name = name_of(subject, path)
         if subject.kind == "request":
-            found = attempts.folders_of(os.path.join(evidence_of(path), "tasks"), subject.name)
-            subject.video = next((t.video_path for _, t in found[::-1] if t.video_path), "")
+            subject.video = last_video(os.path.join(evidence_of(path), "tasks"), subject.name)
     return subject
+
+
+def last_video(folder: str, name: str) -> str:
+    """Return the path of the last video of the request `name`, "" where there is none."""
+    found = attempts.folders_of(folder, name)[::-1]
+    return next((task.video_path for _, task in found if task.video_path), "")
 
 
 def found_in(path: str, report: emo.Report) -> Subject | None:

@@ -1,0 +1,103 @@
+"""The same command is run until it ends with 0: one payment, one video, one detection.
+
+EMO_KILLS=200 kills and interrupts `make` at as many random moments, and not at 6.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+from pathlib import Path
+
+from support import MAKE
+from support.kills import DIES, FORKS
+from support.service import after as later
+from support.service import created, detected, stored, succeeded
+from support.service_case import EVIDENCE, POSIX
+from support.upload_case import UploadCase
+
+KILLS = int(os.environ.get("EMO_KILLS", "6"))
+
+
+@unittest.skipUnless(POSIX, "signals of POSIX")
+class MadeOnce(UploadCase):
+    WORDS = ("portrait.png", "speech.mp3", "--pay", "--interval", "0.05")
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(self.image, "portrait.png")
+        shutil.copy(self.audio, "speech.mp3")
+
+    def afresh(self, service):
+        shutil.rmtree(EVIDENCE, ignore_errors=True)
+        service.seen.clear()
+        self.clock.slept.clear()
+
+    def counts(self, service):
+        kinds = ("face-detect", "video-synthesis")
+        return [len(service.of("POST", kind)) for kind in kinds]
+
+    def ends_after(self, service, was_killed):
+        """Run the same command until it ends with 0, and assert what was paid for."""
+        detections, payments = self.counts(service)
+        kept = list(EVIDENCE.glob("detections/*.json"))
+        result = self.call_make(*self.WORDS)
+        if result.code == 4:  # killed while it was sending
+            self.assertTrue(was_killed)
+            self.assertEqual(result.line["state"], "sending")
+            self.assertEqual(self.counts(service)[1], payments)
+        else:
+            self.ends_with_video(result)
+            self.assertEqual(self.counts(service)[1], 1)
+        lost = 1 if was_killed and detections and not kept else 0
+        self.assertEqual(self.counts(service)[0], 1 + lost)
+        self.assertEqual(len(list(EVIDENCE.glob("detections/*.json"))), 1)
+        self.assertLessEqual(len(self.folders()), 1)
+
+    def test_a_kill_between_any_two_steps(self):
+        service = self.serve(tasks=[succeeded()])
+        pipes = {"code": FORKS + DIES, "stdin": subprocess.PIPE}
+        forks = self.start(*self.WORDS, script=MAKE, **pipes)
+        kills, code = 0, -signal.SIGKILL
+        while code:
+            kills += 1
+            self.assertLess(kills, 200)
+            self.afresh(service)
+            forks.stdin.write(b"%d\n" % kills)
+            forks.stdin.flush()
+            code = int(forks.stdout.readline())
+            self.quiet(service)
+            with self.subTest(kills):
+                self.assertIn(code, (0, -signal.SIGKILL))
+                self.ends_after(service, was_killed=bool(code))
+        self.assertGreater(kills, 20)
+
+    def test_a_kill_or_an_interrupt_at_any_moment(self):
+        chance = random.Random(KILLS)
+        slow = {"face_detect": detected, "video_synthesis": created, "store": stored}
+        service = self.serve(**{name: [later(0.05, answer)] for name, answer in slow.items()})
+        for _ in range(KILLS):
+            self.afresh(service)
+            number = chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
+            process = self.start(*self.WORDS, script=MAKE)
+            seen, count = len(service.seen), chance.randrange(12)
+            for _ in range(200):
+                if len(service.seen) - seen > count or process.poll() is not None:
+                    break
+                time.sleep(0.005)
+            time.sleep(chance.random() * 0.1)
+            process.send_signal(number)
+            code = self.end_of(process).code
+            self.quiet(service)
+            with self.subTest(f"{number} {count} {code}"):
+                if number != signal.SIGKILL:
+                    self.assertIn(code, (0, 128 + number, -number))
+                self.ends_after(service, was_killed=number == signal.SIGKILL)
+        self.assertTrue(Path("portrait.png").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
