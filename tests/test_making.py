@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from support import AUDIO_URL, IMAGE_URL, MAKE, RUN
-from support.service import KEY, fails, mp3, raw, status_of, video_of
+from support.service import KEY, fails, mp3, png, raw, status_of, video_of
 from support.service_case import EVIDENCE, POSIX
 from support.upload_case import PRICE, UploadCase
 
@@ -268,14 +268,21 @@ class Showing(MakingCase):
         self.make("--dry-run", "--style-level", "calm", media=late, code=2, fields=["image_url"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
 
+    def test_a_picture_that_the_boxes_do_not_fit_is_told_once(self):
+        service = self.serve()
+        Path("small.png").write_bytes(png(640, 640))
+        self.make("--pay", media=("small.png", "speech.mp3"), code=2, fields=["image"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
     def test_warnings_stand_before_anything_is_paid(self):
         self.serve()
         Path("short.mp3").write_bytes(mp3(0.6))
-        lines = self.make("--pay", media=("portrait.png", "short.mp3")).stderr.splitlines()
+        result = self.make("--pay", media=("portrait.png", "short.mp3"))
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["audio"])
+        lines = result.stderr.splitlines()
         (at,) = [n for n, line in enumerate(lines) if line.startswith("warning: audio:")]
         (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
         self.assertLess(at, paid)
-
 
     def test_the_page_of_what_was_made_has_the_video(self):
         self.serve()

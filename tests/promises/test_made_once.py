@@ -15,9 +15,9 @@ from pathlib import Path
 from support import MAKE
 from support.kills import DIES, FORKS
 from support.service import after as later
-from support.service import created, detected, stored, succeeded
+from support.service import created, detected, mp3, png, stored, succeeded
 from support.service_case import EVIDENCE, POSIX
-from support.upload_case import UploadCase
+from support.upload_case import UploadCase, digest_of
 
 KILLS = int(os.environ.get("EMO_KILLS", "6"))
 
@@ -97,6 +97,72 @@ class MadeOnce(UploadCase):
                     self.assertIn(code, (0, 128 + number, -number))
                 self.ends_after(service, was_killed=number == signal.SIGKILL)
         self.assertTrue(Path("portrait.png").exists())
+
+
+class MadeWalk(UploadCase):
+    """Ordinary steps in one folder, in any order: nothing is paid for that was not agreed to.
+
+    Of two pictures and three recordings, in both ratios; a recording is changed now and then, and
+    what was shown is run later. EMO_WALKS=200 takes as many walks, and not 3.
+    """
+
+    STEPS = 25
+
+    def test_what_is_paid_is_what_was_shown_and_agreed_to(self):
+        for seed in range(int(os.environ.get("EMO_WALKS", "3"))):
+            shutil.rmtree(EVIDENCE, ignore_errors=True)
+            self.clock.slept.clear()
+            self.walk(seed)
+
+    def walk(self, seed):
+        chance = random.Random(seed)
+        service, shown, agreed = self.serve(), {}, {}
+        Path("a.png").write_bytes(png(900, 800))
+        shutil.copy(self.image, "b.png")
+        for name in "xyz":
+            Path(f"{name}.mp3").write_bytes(mp3(chance.randrange(3, 9)))
+        for number in range(self.STEPS):
+            step = chance.choice(("make", "make", "make", "run", "all", "change", "again"))
+            before = set(self.folders())
+            with self.subTest(f"seed {seed}, step {number}: {step}"):
+                if step == "change":
+                    Path(f"{chance.choice('xyz')}.mp3").write_bytes(mp3(chance.randrange(3, 9)))
+                elif step == "all":
+                    self.ends(self.call_run("--all"), 0)
+                elif step == "again" and self.folders():
+                    name = chance.choice(self.folders())
+                    self.ends_with_video(self.call_run("--task", name))
+                elif step == "run" and shown:
+                    path = chance.choice(sorted(shown))
+                    result = self.call_run(path, *chance.choice(((), ("--no-wait",))))
+                    self.assertIn(result.code, (0, 2), result)  # 2: a file was changed since
+                    agreed[Path(path).stem] = shown[path]
+                elif step == "make":
+                    words = [f"{chance.choice('ab')}.png", f"{chance.choice('xyz')}.mp3"]
+                    words += chance.choice(([], ["--style-level", "calm"], ["--ratio", "3:4"]))
+                    says = chance.choice((None, "y\n", "n\n", ""))
+                    pays = chance.random() < 0.3
+                    words += ["--pay"] if pays else []
+                    words += chance.choice(([], [], ["--no-wait"], ["-o", "out.mp4"]))
+                    line = self.ends(self.call_make(*words, says=says), 0).line
+                    name = Path(line["request_path"]).stem
+                    content = {path: Path(path).read_bytes() for path in words[:2]}
+                    shown[line["request_path"]] = content
+                    if pays or says == "y\n":
+                        agreed[name] = content
+                        self.assertEqual(line["state"], "made")
+                self.assertLessEqual(set(self.folders()) - before, set(agreed))
+        self.ends(self.call_run("--all"), 0)
+        self.assert_all_videos_are_their_own()
+        self.assertEqual(len(service.of("POST", "video-synthesis")), len(self.folders()))
+        for name in self.folders():
+            record = self.kept(folder=name)
+            self.assertTrue((EVIDENCE / "previews" / f"{name}.html").exists())
+            digests = {digest_of(content) for content in agreed[name].values()}
+            self.assertEqual(set(record["request"]["files"].values()), digests)
+        kept = EVIDENCE / "detections"
+        pictures = len(list(kept.iterdir())) if kept.exists() else 0
+        self.assertEqual(len(service.of("POST", "face-detect")), pictures)
 
 
 if __name__ == "__main__":

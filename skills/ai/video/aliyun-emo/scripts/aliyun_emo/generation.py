@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, service, tasks
@@ -12,19 +12,22 @@ from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
 from aliyun_emo.links import link_identity
-from aliyun_emo.local_files import look_again
+from aliyun_emo.local_files import LocalFile, look_again
 from aliyun_emo.looks import look
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decided, sent
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_uploads
 
-Agreed = Callable[[Settings, dict[str, Any]], Optional[Settings]]
 
+class Shown(NamedTuple):
+    """What somebody is shown first: the local `files`, and who is asked, with what was found.
 
-def at_once(settings: Settings, found: dict[str, Any]) -> Settings | None:
-    """Agree to pay for what was prepared: who runs it was asked before."""
-    return settings
+    `agreed` returns the settings to pay with, or None.
+    """
+
+    files: dict[str, LocalFile]
+    agreed: Callable[[Settings, dict[str, Any]], Settings | None]
 
 
 def run_generation(
@@ -33,17 +36,17 @@ def run_generation(
     links: emo.Report,
     folder: str,
     report: emo.Report,
-    agreed: Agreed = at_once,
+    shown: Shown | None = None,
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands.
 
-    `links` has what is wrong with the links by now, which counts only for what is sent. `agreed` is
-    called with what was found behind them, and returns the settings to pay with, or None.
+    `links` has what is wrong with the links by now, which counts only for what is sent. Without
+    `shown` nobody is asked.
     """
     name = request_name(request, settings.base)
     decision = decided(settings, folder, name)
     if isinstance(decision, attempts.Send):
-        ready = make_ready(settings, request, links, os.path.join(folder, name), report, agreed)
+        ready = make_ready(settings, request, links, os.path.join(folder, name), report, shown)
         if not ready:
             return
         settings = ready.settings
@@ -61,11 +64,11 @@ def make_ready(
     links: emo.Report,
     folder: str,
     report: emo.Report,
-    agreed: Agreed,
+    shown: Shown | None,
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
-    files = look_again(request, settings.values.get("file", ""), report)
+    files = shown.files if shown else look_again(request, settings.values["file"], report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
@@ -89,8 +92,8 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    ready = agreed(settings, found)
-    return Ready(ready, with_uploads(ready, body, files), price) if ready else None
+    agreed = shown.agreed(settings, found) if shown else settings
+    return Ready(agreed, with_uploads(agreed, body, files), price) if agreed else None
 
 
 def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:

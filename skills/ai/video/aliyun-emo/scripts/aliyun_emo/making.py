@@ -14,7 +14,7 @@ from aliyun_emo.answers import text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.detection import PRICE, detect, kept_detection, tell_detection
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
-from aliyun_emo.generation import run_generation
+from aliyun_emo.generation import Shown, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, medium_facts
 from aliyun_emo.previews import show
@@ -161,13 +161,12 @@ def go_on(
     folder = emo.evidence_path("tasks")
     subject.video = last_video(folder, subject.name)
     if isinstance(decided(settings, folder, subject.name), attempts.Send):
-        if settings.has("dry_run"):
-            is_ready_to_send(settings, links, report)
+        if not is_ready_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
         show_request(subject, report)
-    agreed = partial(shown_and_agreed, subject, report)
-    run_generation(settings, request, links, folder, report, agreed)
+    shown = Shown(media.local, partial(shown_and_agreed, subject, report))
+    run_generation(settings, request, links, folder, report, shown)
 
 
 def show_request(subject: Subject, report: emo.Report) -> None:
