@@ -40,13 +40,6 @@ OPTIONS = {  # field: commands, metavar ("" for a flag, in brackets for a place)
 }
 WHAT = "make the video of a picture and a recording, shown before it is paid for"
 EXAMPLE = "portrait.png speech.mp3 --style-level active -o hello.mp4"
-CODES = {
-    2: "the input is wrong; nothing was sent",
-    3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
-    4: "the service could not be reached, or what happened is not known",
-    5: "the task has not ended within --timeout: run the same command again",
-    130: "interrupted (143: by SIGTERM): run the same command again",
-}
 
 
 def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
@@ -55,9 +48,9 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     `came` are the signals that have come so far, where this process takes them.
     """
     try:
-        import prepare_emo_request as emo
-        from aliyun_emo.interrupts import Interrupts
+        from aliyun_emo.interrupts import run_program
         from aliyun_emo.making import make
+        from aliyun_emo.runs import CODES
     except ImportError:
         import json
 
@@ -69,14 +62,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    interrupts = Interrupts()
-
-    def command(values: emo.Values, report: emo.Report) -> None:
-        with interrupts.end(came):
-            make(values, report, interrupts)
-
-    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, **CODES})
-    return emo.run_command_line(program, argv)
+    return run_program(make, WHAT, EXAMPLE, OPTIONS, CODES, argv, came)
 
 
 def script() -> None:

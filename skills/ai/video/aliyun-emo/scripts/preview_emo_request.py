@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     `came` are the signals that have come so far, where this process takes them.
     """
     try:
-        import prepare_emo_request as emo
-        from aliyun_emo.interrupts import Interrupts
+        from aliyun_emo.interrupts import run_program
         from aliyun_emo.previews import preview
     except (ImportError, OSError):  # a module, or a part of the page
         import json
@@ -47,14 +46,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    interrupts = Interrupts()
-
-    def command(values: emo.Values, report: emo.Report) -> None:
-        with interrupts.end(came):
-            preview(values, report)
-
-    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, 0: "done"})
-    return emo.run_command_line(program, argv)
+    return run_program(preview, WHAT, EXAMPLE, OPTIONS, {0: "done"}, argv, came)
 
 
 def script() -> None:

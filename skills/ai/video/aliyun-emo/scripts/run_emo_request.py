@@ -45,13 +45,6 @@ OPTIONS = {  # field: commands, metavar ("" for a flag), help
 }
 WHAT = "send a prepared request once, wait for its answer or its video, and keep all of it"
 EXAMPLE = "output/aliyun-emo/request.json --timeout 900"
-CODES = {
-    2: "the input is wrong; nothing was sent",
-    3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
-    4: "the service could not be reached, or what happened is not known",
-    5: "the task has not ended within --timeout: run the same command again",
-    130: "interrupted (143: by SIGTERM): run the same command again",
-}
 
 
 def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
@@ -60,9 +53,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     `came` are the signals that have come so far, where this process takes them.
     """
     try:
-        import prepare_emo_request as emo
-        from aliyun_emo.interrupts import Interrupts
-        from aliyun_emo.runs import run
+        from aliyun_emo.interrupts import run_program
+        from aliyun_emo.runs import CODES, run
     except ImportError:
         import json
 
@@ -74,14 +66,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    interrupts = Interrupts()
-
-    def command(values: emo.Values, report: emo.Report) -> None:
-        with interrupts.end(came):
-            run(values, report, interrupts)
-
-    program: emo.Program = ({"": (command, WHAT, EXAMPLE)}, OPTIONS, {**emo.EXIT_CODES, **CODES})
-    return emo.run_command_line(program, argv)
+    return run_program(run, WHAT, EXAMPLE, OPTIONS, CODES, argv, came)
 
 
 def script() -> None:

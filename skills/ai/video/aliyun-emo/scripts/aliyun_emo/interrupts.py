@@ -7,9 +7,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+import prepare_emo_request as emo
 from aliyun_emo import clock
 
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
@@ -82,3 +83,23 @@ class Interrupts:
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""
         return self.came_at + self.grace if self.came else float("inf")
+
+
+def run_program(
+    command: Callable[[emo.Values, emo.Report, Interrupts], None],
+    what: str,
+    example: str,
+    options: emo.Options,
+    codes: dict[int, str],
+    argv: Sequence[str] | None,
+    came: Sequence[int] | None,
+) -> int:
+    """Run the command line `argv` of a program with one `command`; return the exit code."""
+    interrupts = Interrupts()
+
+    def run(values: emo.Values, report: emo.Report) -> None:
+        with interrupts.end(came):
+            command(values, report, interrupts)
+
+    program: emo.Program = ({"": (run, what, example)}, options, {**emo.EXIT_CODES, **codes})
+    return emo.run_command_line(program, argv)

@@ -11,6 +11,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.commands import RUN
 from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
+from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import file_url
 from aliyun_emo.page import PAGE_BEGINS, page_of
 from aliyun_emo.subjects import Subject, place_of, subject_of
@@ -19,7 +20,7 @@ BROWSER_START = 3  # seconds within which it is known that no browser was found
 MAX_PAGE = 64 * 1024  # bytes
 
 
-def preview(values: emo.Values, report: emo.Report) -> None:
+def preview(values: emo.Values, report: emo.Report, _: Interrupts) -> None:
     """Check FILE, and write the page that shows it."""
     path = values.get("file", emo.evidence_path("request.json"))
     subject = report.check(subject_of, path, report)

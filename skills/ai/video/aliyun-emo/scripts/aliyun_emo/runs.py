@@ -15,6 +15,13 @@ from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, find_key, settings_of
 
+CODES = {  # exit codes, beside those of prepare
+    2: "the input is wrong; nothing was sent",
+    3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
+    4: "the service could not be reached, or what happened is not known",
+    5: "the task has not ended within --timeout: run the same command again",
+    130: "interrupted (143: by SIGTERM): run the same command again",
+}
 FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
 # Which options may stand without FILE: beside --task, beside --all, and alone.
 FOLLOWING = ("interval", "timeout", "no_download")
