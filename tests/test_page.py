@@ -360,11 +360,12 @@ class Next(PreviewCase):
         request = {**DETECT, "input": {"image_url": link}}
         page = self.page_of({**DETECTION, "request": request}, "detection.json")
         words = self.command(page)
-        output = f"OUTPUT_DIR={self.folder / 'output'}"
-        self.assertEqual(words[:4], ["env", output, sys.executable, str(SCRIPT)])
+        self.assertEqual(words[:2], [sys.executable, str(SCRIPT)])
         self.assertIn("AUDIO_URL", words)
-        words = [AUDIO_URL if word == "AUDIO_URL" else word for word in words[4:]]
+        words = [AUDIO_URL if word == "AUDIO_URL" else word for word in words[2:]]
+        os.chdir("/")
         result = self.run_script(*words)
+        os.chdir(self.folder)
         self.assertEqual(result.code, 0, result)
         self.assertEqual(json.loads(Path(FILE).read_text())["input"]["image_url"], link)
 
@@ -375,17 +376,17 @@ class Next(PreviewCase):
         page = self.page_of({**DETECTION, "request": request}, "detection.json")
         Path("hello.wav").write_bytes(wav(3))
         words = ["hello.wav" if word == "AUDIO_FILE" else word for word in self.command(page)]
-        self.assertEqual(self.run_script(*words[4:]).code, 0)
+        self.assertEqual(self.run_script(*words[2:]).code, 0)
         self.assertEqual(self.show(FILE).code, 0)
 
     def test_of_a_task_it_goes_on_with_it_where_it_lies(self):
         page = self.page_of(TASK, self.task())
-        output = f"OUTPUT_DIR={self.folder / 'output'}"
-        run = [sys.executable, str(RUN), "--task", ID]
-        self.assertEqual(self.command(page), ["env", output, *run])
+        run = [sys.executable, str(RUN), "--task"]
+        folder = (self.folder / DESK / self.task()).parent
+        self.assertEqual(self.command(page), [*run, str(folder)])
         Path("task.json").write_text(json.dumps(TASK))
         page = Page(Path(self.show("task.json").line["preview_path"]).read_text("utf-8"))
-        self.assertEqual(self.command(page), ["env", output, *run])
+        self.assertEqual(self.command(page), [*run, ID])
 
     def test_of_a_task_behind_a_link_the_command_knows_its_folder(self):
         Path("store").mkdir()
@@ -394,7 +395,8 @@ class Next(PreviewCase):
             shutil.rmtree(DESK)
         DESK.symlink_to(self.folder / "store")
         page = self.page_of(TASK, self.task())
-        self.assertEqual(self.command(page)[:2], ["env", f"OUTPUT_DIR={self.folder / 'output'}"])
+        folder = Path(self.command(page)[-1])
+        self.assertTrue(folder.samefile((DESK / self.task()).parent))
 
     def test_of_a_request_elsewhere_the_command_knows_where_its_tasks_are(self):
         Path("mine").mkdir()
@@ -429,7 +431,7 @@ class Next(PreviewCase):
                 os.chdir(folder)
                 for document, words in (
                     (REQUEST, [sys.executable, str(RUN), "PATH"]),
-                    (TASK, ["env", "OUTPUT_DIR=PATH", sys.executable, str(RUN), "--task", ID]),
+                    (TASK, [sys.executable, str(RUN), "--task", ID]),
                 ):
                     Path("x.json").write_text(json.dumps(document))
                     markup = Path(self.show("x.json").line["preview_path"]).read_text("utf-8")

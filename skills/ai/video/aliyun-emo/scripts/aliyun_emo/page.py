@@ -14,6 +14,7 @@ from html import escape
 
 import prepare_emo_request as emo
 from aliyun_emo.commands import PREPARE, RUN, for_the_shell, starting
+from aliyun_emo.evidence import folder_above
 from aliyun_emo.local_files import file_url, media_words
 from aliyun_emo.subjects import Subject
 
@@ -186,25 +187,17 @@ def next_section(subject: Subject, place: str) -> str:
         media = media_words(subject.given["image_url"])
         what = "This command writes the request of a video. It costs nothing."
         what += f" Put the recording in the place of {media[-1]}."
-        words = [*in_folder_of(place), *starting(PREPARE, anywhere=True), *media]
-        words += ["--detection", place]
+        words = [*starting(PREPARE, anywhere=True), *media, "--detection", place]
+        words += ["--output", os.path.join(folder_above(place), "request.json")]
     elif subject.task_id:
         what = "This command waits for the end of the task, and shows it. It costs nothing."
-        words = in_folder_of(os.path.dirname(os.path.dirname(place)))
-        words += [*starting(RUN, anywhere=True), "--task", subject.task_id]
+        folder = os.path.dirname(place)
+        is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
+        words = [*starting(RUN, anywhere=True), "--task", folder if is_at_home else subject.task_id]
     else:
         return HTML["refused" if subject.state == "refused" else "unclear"]
-    acting = f"^(OUTPUT_DIR=|).*{ACTING}.*"
-    pasteable = [re.sub(acting, r"\1PATH", word, flags=re.DOTALL) for word in words]
+    pasteable = ["PATH" if re.search(ACTING, word) else word for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
     command = escape(for_the_shell(pasteable), quote=False)
     return HTML["command"].format(what=what, command=command)
-
-
-def in_folder_of(place: str) -> list[str]:
-    """Return the words before a command that make it know the evidence that `place` belongs to."""
-    desk = os.path.dirname(place)
-    is_evidence = os.path.basename(desk) == "aliyun-emo"
-    output = os.path.dirname(desk) if is_evidence else os.path.abspath(emo.evidence_path(os.pardir))
-    return ["env", f"OUTPUT_DIR={output}"] if os.name == "posix" else []

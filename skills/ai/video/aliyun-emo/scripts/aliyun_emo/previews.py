@@ -14,7 +14,7 @@ from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import file_url
 from aliyun_emo.page import PAGE_BEGINS, page_of
-from aliyun_emo.subjects import Subject, place_of, subject_of
+from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 MAX_PAGE = 64 * 1024  # bytes
@@ -30,7 +30,7 @@ def preview(values: emo.Values, report: emo.Report, _: Interrupts) -> None:
     if report.errors or not subject or not page_path:
         return
     report.facts.clear()  # the line tells where things lie, not what was checked
-    show(subject, evidence, place_of(subject, path), page_path, report)
+    show(subject, evidence, os.path.realpath(path), page_path, report)
     shown = emo.printable(page_path, 200)
     report.done = f"{shown} is written: open it in a browser"
     if "open" in values and not is_opened(page_path):

@@ -77,13 +77,7 @@ def found_in(path: str, report: emo.Report) -> Subject | None:
         return task_subject(document, path, report)
     if isinstance(document.get("request"), dict) and "response" in document:
         return detection_subject(document, path, report)
-    message, hint = "there is no picture in it", WHICH_FILE
-    if "output" in document or "check_pass" in document:
-        message = "it is an answer alone, and the picture that it is about is not in it"
-        hint = "Give detection.json, or a task's task.json, as run_emo_request.py wrote it."
-    elif "task_status" in document:
-        hint = "It is the answer about a task: give the task.json beside it."
-    raise emo.Problem("file", message, hint)
+    raise emo.Problem("file", "there is no request with a picture in it", WHICH_FILE)
 
 
 def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | None:
@@ -167,10 +161,3 @@ def digits_of(request: emo.Json, is_detection: bool) -> str:
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
-
-
-def place_of(subject: Subject, path: str) -> str:
-    """Return the absolute path of FILE as a command needs it: a task's belongs to its folder."""
-    place = os.path.abspath(path)
-    is_at_home = place.split(os.sep)[-4:-2] == ["aliyun-emo", "tasks"]
-    return place if is_at_home or subject.kind != "task" else os.path.realpath(path)
