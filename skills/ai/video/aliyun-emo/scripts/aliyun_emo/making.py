@@ -9,19 +9,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock
+from aliyun_emo import attempts, clock, detection, requests, sending
 from aliyun_emo.answers import text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.detection import PRICE, detect, kept_detection, tell_detection
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
 from aliyun_emo.generation import Shown, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
-from aliyun_emo.requests import detection_name, file_name
 from aliyun_emo.runs import check_copy
-from aliyun_emo.sending import decided
 from aliyun_emo.settings import Settings, find_key, settings_of
 from aliyun_emo.subjects import Subject, last_video, name_of
 
@@ -70,7 +67,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     media, links = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, links)
     report.facts.update(emo.facts_of_files(media.files, media.ratio))
-    report.facts["uploads"] = [file_name(file.url) for file in media.local.values()]
+    report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
         facts = emo.facts_of(draft, media.files)
         report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
@@ -79,19 +76,21 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.errors += links.errors
         report.check(find_key)
         return
-    asked = detection_of(draft, media.ratio)
-    evidence = emo.evidence_path("")
-    path = kept_path(evidence, DETECTIONS, detection_name(asked, settings.base))
-    record = kept_detection(path)
+    name = requests.detection_name(draft, settings.base)
+    path = kept_path(emo.evidence_path(""), DETECTIONS, name)
+    record = detection.kept_detection(path)
     if record:
         day, place = text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
     elif is_ready_to_send(settings, links, report):
         emo.check_writable(path)
-        settings.progress.say(f"detecting the face: CNY {PRICE}")
-        files = {field: file for field, file in media.local.items() if field == "image_url"}
-        record = detect(settings.with_key(), asked, files, path, report)
+        settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
+        picture = {"image_url": draft["input"]["image_url"]}
+        files = {field: file for field, file in media.local.items() if field in picture}
+        model, asked = emo.DETECTION_MODEL, {"ratio": media.ratio}
+        request = emo.request_with(model, picture, dict(files), asked) or {}
+        record = detection.detect(settings.with_key(), request, files, path, report)
     if record and not report.errors:
         report.facts["detection_path"] = path
         go_on(settings, media, record, path, report)
@@ -123,14 +122,6 @@ def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json 
     return emo.generation_request({**media.given, **boxes}, media.files, None, clock.time(), report)
 
 
-def detection_of(draft: emo.Json, ratio: str) -> emo.Json:
-    """Return the request of a detection of the picture in the `draft` of a generation's."""
-    files = {n: digest for n, digest in draft.get("files", {}).items() if n == "image_url"}
-    beside = {"files": files} if files else {}
-    given = {"image_url": draft["input"]["image_url"]}
-    return {"model": emo.DETECTION_MODEL, "input": given, **beside, "parameters": {"ratio": ratio}}
-
-
 def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
     """Whether something may be sent now: links and the key count, and --dry-run sends nothing."""
     report.errors += links.errors
@@ -148,7 +139,7 @@ def go_on(
 ) -> None:
     """Go on with the task of a detected picture and its recording, or show it, and ask for one."""
     told, links = emo.Report(), emo.Report()
-    tell_detection(record, path, told)
+    detection.tell_detection(record, path, told)
     report.errors += told.errors
     detected = {n: ",".join(map(str, told.facts.get(n, ()))) for n in emo.BOX_FIELDS}
     request = with_boxes(media, detected, links)
@@ -160,7 +151,7 @@ def go_on(
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
     subject.video = last_video(folder, subject.name)
-    if isinstance(decided(settings, folder, subject.name), attempts.Send):
+    if isinstance(sending.decided(settings, folder, subject.name), attempts.Send):
         if not is_ready_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
