@@ -6,41 +6,26 @@ All waits of one phase share that: a byte now and then makes nothing longer.
 from __future__ import annotations
 
 import base64
-import re
 import socket
 import ssl
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
+from aliyun_emo.clock import FOREVER, Times
+from aliyun_emo.links import is_loopback
 
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
 LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
-FOREVER = float("inf")
 Patience = Callable[[], float]  # the moment until which an answer is waited for, asked all the time
 
 
 def forever() -> float:
     return FOREVER
-
-
-class Times(NamedTuple):
-    """Seconds to `connect`, for the `answer` or a piece of a body; none goes on after `until`."""
-
-    connect: float
-    answer: float
-    until: float = FOREVER  # a moment of the monotonic clock
-
-    def end_of(self, seconds: float) -> float:
-        """Return the moment at which what may take so many `seconds` ends."""
-        return min(clock.monotonic() + seconds, self.until)
-
-
-# --- 1. Sockets that wait no longer than they may -------------------------------------------------
 
 
 class Timed(socket.socket):
@@ -78,9 +63,6 @@ class Timed(socket.socket):
 
 class TimedTls(Timed, ssl.SSLSocket):
     pass
-
-
-# --- 2. Connections -------------------------------------------------------------------------------
 
 
 class Response(HTTPResponse):
@@ -162,8 +144,3 @@ def proxy_parts(proxy: str) -> tuple[SplitResult, emo.Values]:
         return parts, {}
     words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return parts, {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
-
-
-def is_loopback(parts: SplitResult) -> bool:
-    host = parts.hostname or ""
-    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
-from aliyun_emo.connections import FOREVER, Patience, forever
+from aliyun_emo.clock import FOREVER
+from aliyun_emo.connections import Patience, forever
 from aliyun_emo.refusals import shown_words
 from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until

@@ -1,8 +1,9 @@
-"""What makes a link lead to its file, and apart from it the signature that lets it do so."""
+"""Links: what makes one lead to its file, apart from it the signature, and whose host it is."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import SplitResult
 
 import prepare_emo_request as emo
 
@@ -25,6 +26,15 @@ def link_identity(link: str) -> tuple[str, str]:
     asked, signature = map("&".join, pairs)
     question = question if asked or not signature else ""
     return f"{scheme}://{host}/{path}{question}{asked}", signature
+
+
+def is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))
+
+
+def is_vendor(host: str) -> bool:
+    return f".{host}".endswith(".aliyuncs.com")
 
 
 def plain_escape(escape: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import PREPARE, RUN, command
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import read_json
-from aliyun_emo.links import link_identity
+from aliyun_emo.links import is_vendor, link_identity
 from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
@@ -130,10 +130,6 @@ def digits_of(asked: emo.Json, base_url: str) -> str:
         asked = {**asked, "host": host}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def is_vendor(host: str) -> bool:
-    return f".{host}".endswith(".aliyuncs.com")
 
 
 def identity_of(field: str, request: emo.Json) -> str:

@@ -11,7 +11,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
 from aliyun_emo.answers import document_of, id_in, member, understood
-from aliyun_emo.connections import Times
+from aliyun_emo.clock import Times
 from aliyun_emo.files import MAX_JSON
 from aliyun_emo.refusals import refusal_problem, shown_words
 from aliyun_emo.settings import BASE_URL, BASE_VARIABLES, Settings, times_until

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
+from aliyun_emo.clock import Times
 from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.links import is_loopback, is_vendor
 from aliyun_emo.progress import Progress
-from aliyun_emo.requests import is_vendor
-
-if TYPE_CHECKING:  # who asks where the service is loads nothing that could open a socket
-    from aliyun_emo.connections import Times
 
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
-BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
+BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
 KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
@@ -89,8 +87,6 @@ class Settings(NamedTuple):
 
 def times_until(deadline: float) -> Times:
     """Return the times of a request that ends by `deadline`, and has a moment in any case."""
-    from aliyun_emo.connections import Times
-
     left = max(deadline - clock.monotonic(), SHORTEST_INTERVAL)
     until = clock.monotonic() + left
     return Times(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left), until)
@@ -170,8 +166,6 @@ def plain_url(text: str) -> SplitResult | None:
 
 def is_safe(parts: SplitResult) -> bool:
     """Whether what is sent to a URL is protected, or does not leave this machine."""
-    from aliyun_emo.connections import is_loopback
-
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts))
 
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from html import unescape
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, service
 from aliyun_emo.answers import member
-from aliyun_emo.connections import is_loopback
+from aliyun_emo.links import is_loopback
 from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.requests import file_name
 from aliyun_emo.settings import Settings, is_safe, plain_url, times_until
@@ -64,7 +64,7 @@ def upload_once(
     """Try it once, with a new policy; return the link, or what is wrong, and the last answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200:
-        return failed(answer, without_rights(answer.document))
+        return failed(answer)
     policy = policy_of(answer.document, settings.base)
     size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
     if size > most:
@@ -76,7 +76,7 @@ def upload_once(
     answer = answer._replace(base_variable=settings.base_variable)
     if answer.status == 200 and answer.document is None:
         return f"oss://{name}", answer
-    problem, answer = failed(answer, without_pieces(answer.document, policy))
+    problem, answer = failed(answer, is_store=True)
     problem.message = f"the temporary store: {problem.message}"
     if answer.status:
         problem.hint = "Run again; if it stays so, upload the file elsewhere and give its link."
@@ -155,38 +155,27 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
     return service.answer_of(settings, url, pieces(), headers, times, MAX_ERROR)
 
 
-def failed(answer: service.Answer, told: object) -> service.Try[emo.Problem]:
-    """Return what is wrong with an `answer` about an upload, of which `told` may be told."""
-    problem, words = service.answer_problem(answer._replace(document=told)), str(answer.document)
-    code = re.search("<Code>([A-Za-z.]{1,64})</Code>", words)
-    if code:  # the rest of the store's XML echoes what it was sent
+def failed(answer: service.Answer, is_store: bool = False) -> service.Try[emo.Problem]:
+    """Return what is wrong with an `answer` about an upload, in words that may be told.
+
+    The store echoes what it was sent: only its code is told.
+    """
+    said, words = answer.document, str(answer.document)
+    told = said and "***" if is_store else masked(said)
+    problem = service.answer_problem(answer._replace(document=told))
+    if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
         problem.message = f"HTTP {answer.status}: {code[1]}"
     if "policy expired" in words.lower():  # with a new one it may go
         problem.code = 4
     return problem, answer._replace(again=problem.code == 4 and not 0 < answer.status < 300)
 
 
-def without_rights(document: object) -> object:
-    """Return what may be told of an answer to the question for a policy.
-
-    What may be a policy or a signature, however it is escaped or shortened, is not in it.
-    """
-    if document is None:
-        return None
-    if isinstance(document, dict) and ("code" in document or "message" in document):
-        names = ("code", "message", "request_id")
-        return {name: without_rights(document[name]) for name in names if name in document}
-    text = document if isinstance(document, str) else json.dumps(document)
-    return re.sub(RIGHTS, "***", unescape(text))
-
-
-def without_pieces(document: object, policy: emo.Values) -> object:
-    """Return a store's answer, or "***" where it is XML, or has a piece of the `policy` in it."""
-    words = unquote(unescape(str(document))).lower().strip("\ufeff \t\r\n")
-    rights = "\n".join(policy[name] for name in FORM.values()).lower()
-    said, given = ({text[at : at + 6] for at in range(len(text) - 5)} for text in (words, rights))
-    is_echo = words.startswith(("<?xml", "<error")) or not said.isdisjoint(given)
-    return "***" if is_echo else document
+def masked(said: object) -> object:
+    """Return what was `said` of a policy without what may be one, or a signature, in it."""
+    if isinstance(said, dict) and ("code" in said or "message" in said):
+        return {n: masked(said[n]) for n in ("code", "message", "request_id") if n in said}
+    text = said if isinstance(said, str) else json.dumps(said)
+    return None if said is None else re.sub(RIGHTS, "***", unescape(text))
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:

@@ -16,7 +16,8 @@ from typing import Union
 from urllib.parse import urlsplit
 
 import prepare_emo_request as emo
-from aliyun_emo.connections import FOREVER, Connection, Patience, Times, forever, proxy_for
+from aliyun_emo.clock import FOREVER, Times
+from aliyun_emo.connections import Connection, Patience, forever, proxy_for
 
 PIECE = 64 * 1024  # bytes that come down at once
 Body = Union[bytes, Iterable[bytes], None]  # what is sent, whole or in pieces, or nothing
