@@ -719,9 +719,7 @@ class Rights(UploadCase):
             ("c2lnbmF0dXJlLW9mLWFuLXVwbG9hZA==", "***"),
         ):
             with self.subTest(word):
-                self.assertEqual(
-                    room.masked({"code": "X", "request_id": word})["request_id"], told
-                )
+                self.assertEqual(room.masked({"code": "X", "request_id": word})["request_id"], told)
 
 
 class Times(UploadCase):

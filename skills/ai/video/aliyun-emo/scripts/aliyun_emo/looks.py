@@ -4,8 +4,6 @@ refused here, and what cannot be seen from here is only a warning.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import prepare_emo_request as emo
@@ -16,7 +14,7 @@ from aliyun_emo.local_files import LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
-LOOK_TIME = 20  # seconds for a look at the links
+LOOK_TIME = 20  # seconds for a look at one link
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
 
 
@@ -25,29 +23,25 @@ def look(
 ) -> dict[str, Any]:
     """Return the pictures and recordings of a `request` that were seen, by the field of the link.
 
-    Links are looked at side by side, and what is wrong with what is there is reported.
+    What is wrong with what is behind a link is reported.
     """
     given = request["input"]
+    boxes = [given[name] for name in emo.BOX_FIELDS]
     found = {field: file.found for field, file in files.items()}
-    links = {field: given[field] for field in emo.FORMATS if field not in files}
-    if settings.has("no_look") or not links:
-        return found
-    settings.progress.show("looking at the links")
-    for field, outcome in look_at_links(links, settings.deadline):
+    for field in [f for f in emo.FORMATS if f not in files and not settings.has("no_look")]:
+        settings.progress.show("looking at the links")
         judged = emo.Report()
-        if isinstance(outcome, emo.Problem):
-            judged.errors.append(outcome)
-        elif isinstance(outcome, NoAnswer):
-            message = f"{emo.shown_link(given[field])} could not be looked at from here: {outcome}"
+        try:
+            found[field], size = look_at_link(field, given[field], settings)
+            local_files.check_medium(field, found[field], size, boxes, judged)
+        except emo.Problem as problem:
+            judged.errors.append(problem)
+        except NoAnswer as error:
+            message = f"{emo.shown_link(given[field])} could not be looked at from here: {error}"
             hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
             report.warn(field, message, hint)
-        else:
-            found[field], size = outcome
-            local_files.check_medium(
-                field, found[field], size, [given[name] for name in emo.BOX_FIELDS], judged
-            )
-        for problem in judged.errors:
-            problem.hint += " --no-look goes on without looking."
+        for fault in judged.errors:
+            fault.hint += " --no-look goes on without looking."
         report.errors += judged.errors
         report.warnings += judged.warnings
     if not report.errors:
@@ -55,29 +49,7 @@ def look(
     return found
 
 
-def look_at_links(links: emo.Values, deadline: float) -> Iterator[tuple[str, Any]]:
-    """Yield what became of a look at each of the `links`: as `look_at_link` returns or raises."""
-    deadline = min(clock.monotonic() + LOOK_TIME, deadline)
-    outcomes: dict[str, Any] = {}
-
-    def look(field: str) -> None:
-        try:
-            outcomes[field] = look_at_link(field, links[field], deadline)
-        except Exception as error:
-            outcomes[field] = error
-
-    threads = {field: threading.Thread(target=look, args=(field,), daemon=True) for field in links}
-    for thread in threads.values():
-        thread.start()
-    for field, thread in threads.items():
-        thread.join(max(deadline - clock.monotonic(), 0))
-        outcome = outcomes.get(field, NoAnswer("it took too long"))
-        if isinstance(outcome, Exception) and not isinstance(outcome, (emo.Problem, NoAnswer)):
-            raise outcome
-        yield field, outcome
-
-
-def look_at_link(field: str, url: str, deadline: float) -> tuple[Any, int]:
+def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
     """Return what is behind the link `url`, a `Picture` or a `Recording`, and its size in bytes.
 
     Raises `Problem` for what the service would refuse, and `NoAnswer` where nothing can be told.
@@ -89,7 +61,8 @@ def look_at_link(field: str, url: str, deadline: float) -> tuple[Any, int]:
         except emo.Problem:
             raise NoAnswer("it redirects to what is no public link") from None
 
-    reply = follow_redirects(url, deadline, check)
+    deadline = min(clock.monotonic() + LOOK_TIME, settings.deadline)
+    reply = follow_redirects(url, deadline, check, settings.patience)
     try:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
