@@ -12,6 +12,7 @@ import time
 import unittest
 from functools import partial
 from pathlib import Path
+from unittest import mock
 from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
 from support import (
@@ -56,6 +57,7 @@ from support.media import (
 )
 from support.service import PORTRAIT as PICTURE
 from support.service import SPEECH, policy
+from support.service import mp3 as speech
 from support.service_case import FILE
 from support.upload_case import DETECT, UploadCase, digest_of
 
@@ -961,6 +963,35 @@ class NotTaken(LocalCase):
             path = self.stubs / tool
             path.write_text('#!/bin/sh\nprintf \'%s\\0\' "${0##*/}" "$@" > "$ARGV"\n')
             path.chmod(0o755)
+        os.environ["PATH"] = f"{self.stubs}{os.pathsep}{os.environ.get('PATH', '')}"
+
+    def test_a_hint_names_a_program_that_is_here_or_what_to_install(self):
+        for here, picture, voice in (
+            ("ffmpeg magick", "magick 'a b.gif[0]' 'a b.png'", "ffmpeg -i x.m4a x.mp3"),
+            ("ffmpeg convert", "convert 'a b.gif[0]' 'a b.png'", "ffmpeg -i x.m4a x.mp3"),
+            (
+                "sips",
+                "sips -s format png 'a b.gif' --out 'a b.png'",
+                "ffmpeg -i x.m4a x.mp3 (after",
+            ),
+            ("ffmpeg", "ffmpeg -i 'a b.gif' 'a b.png'", "ffmpeg -i x.m4a x.mp3"),
+            ("", "magick 'a b.gif[0]' 'a b.png' (after ImageMagick was", "x.mp3 (after ffmpeg was"),
+        ):
+            found = mock.patch("shutil.which", lambda name, here=here: name in here.split())
+            with self.subTest(here), found:
+                self.assertIn(picture, local_files.conversion("a b.gif", "picture"))
+                self.assertIn(voice, local_files.conversion("x.m4a", "recording"))
+        with mock.patch.object(local_files.os, "name", "nt"):
+            is_convert = mock.patch("shutil.which", lambda name: name == "convert")
+            with is_convert, mock.patch.object(local_files, "for_the_shell", " ".join):
+                self.assertNotIn("convert", local_files.conversion("a.gif", "picture"))
+
+    def test_what_is_too_long_has_the_command_that_cuts_it(self):
+        write("my speech.mp3", speech(75))
+        result = self.prepare(audio="my speech.mp3")
+        hint = result.line["errors"][0]["hint"]
+        cut = ["ffmpeg", "-i", "my speech.mp3", "-t", "59", "my speech-59s.mp3"]
+        self.assertEqual(self.arguments_of(hint.partition(": ")[2]), cut)
 
     def command_of(self, result):
         found = TOOL.search(result.line["errors"][0]["hint"])

@@ -157,6 +157,9 @@ class Papers(Case):
         Path("other.json").write_text(json.dumps(self.OTHER))
         for name, content in self.FILES.items():
             Path(name).write_bytes(content)
+        converters = mock.patch("shutil.which", lambda name: name in ("ffmpeg", "magick"))
+        converters.start()
+        self.addCleanup(converters.stop)
         for mistake, words in self.MISTAKES.items():
             yield mistake, self.call(*words).stderr
             if mistake == "boxes of another size of it":

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,35 @@ from aliyun_emo.refusals import shown_words
 # --- 1. What there is, and what is wrong with it --------------------------------------------------
 
 
+FFMPEG = {"ffmpeg": "-i IN OUT"}
+CONVERTERS = {  # by kind, which programs make a format that is taken, and how
+    "recording": FFMPEG,
+    "picture": {
+        **dict.fromkeys(("magick", "convert"), "IN[0] OUT"),
+        "sips": "-s format png IN --out OUT",
+        **FFMPEG,
+    },
+}
+
+
 class LocalFile:
     """A local file: its `url`, and the SHA-256 of its content, `digest`, in hexadecimal digits.
 
     Where it was read, `content` are its bytes and `size` how many it has; where it was looked at,
-    `found` is the `Picture` or `Recording`.
+    `found` is the `Picture` or `Recording`, and `path` where it lies, as that was given.
     """
 
     def __init__(self, url: str, digest: str, content: bytes = b"", size: int = 0) -> None:
         self.url, self.digest, self.content, self.size = url, digest, content, size
         self.found: Any = None
+        self.path = ""
 
     def check(self, field: str, boxes: Iterable[emo.Box], report: emo.Report) -> None:
         """Report what is wrong with what was found in it, if it was looked at."""
-        if self.found:
-            check_medium(field, self.found, self.size, boxes, report)
+        if isinstance(self.found, Picture):
+            check_picture(field, self.found, self.size, boxes, report)
+        elif self.found:
+            check_recording(field, self.found, self.size, self.path, report)
 
     def facts(self) -> emo.Json:
         """Return what is told of it."""
@@ -50,16 +65,6 @@ def medium_facts(found: Picture | Recording) -> emo.Json:
     facts = found._asdict()
     facts.pop("orientation", None)
     return {n: round(v, 2) if n == "seconds" else v for n, v in facts.items()}
-
-
-def check_medium(
-    field: str, found: Picture | Recording, size: int, boxes: Iterable[emo.Box], report: emo.Report
-) -> None:
-    """Report what is wrong with what was `found`, a picture or a recording of `size` bytes."""
-    if isinstance(found, Picture):
-        check_picture(field, found, size, boxes, report)
-    else:
-        check_recording(field, found, size, report)
 
 
 def check_picture(
@@ -90,8 +95,8 @@ def check_picture(
         report.error(field, f"{its}, and the boxes reach to {right},{bottom}", hint)
 
 
-def check_recording(field: str, found: Recording, size: int, report: emo.Report) -> None:
-    """Report what is wrong with a recording of `size` bytes."""
+def check_recording(field: str, found: Recording, size: int, path: str, report: emo.Report) -> None:
+    """Report what is wrong with a recording of `size` bytes, the local file `path` or ""."""
     length = f"it is {found.seconds:.2f} s long"
     if size >= emo.BIG_RECORDING:
         tell = report.error if size > emo.MAX_RECORDING else report.warn
@@ -100,6 +105,11 @@ def check_recording(field: str, found: Recording, size: int, report: emo.Report)
     if found.seconds >= emo.LONG_RECORDING:
         tell = report.error if found.seconds > emo.MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
+        if path.isprintable() and path:
+            path = as_a_path(path)
+            stem, extension = os.path.splitext(path)
+            target = free_path(f"{stem}-59s.", extension[1:] or "mp3")
+            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
         tell(field, f"{length}; the service takes less than 60 s", hint)
     if found.seconds < emo.SHORT_RECORDING:
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
@@ -118,12 +128,22 @@ def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Proble
 
 
 def conversion(path: str, kind: str) -> str:
-    """Return the shell's command that makes of the file `path` one that is taken, a new one."""
-    if path.startswith("-") or (":" in path and not os.path.isabs(path)):
-        path = os.path.join(os.curdir, path)  # else it is an option, or the name of a protocol
-    # [0]: of several pictures the first
-    words = ["ffmpeg", "-i", path] if kind == "recording" else ["magick", f"{path}[0]"]
-    return for_the_shell([*words, free_path(path, "mp3" if kind == "recording" else "png")])
+    """Return the command that makes of the file `path` one that is taken, where that is here."""
+    source = as_a_path(path)
+    target = free_path(source, "mp3" if kind == "recording" else "png")
+    places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
+    names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
+    name = next(filter(shutil.which, names), "")
+    words = CONVERTERS[kind][name or names[0]].split()
+    command = for_the_shell([name or names[0], *(places.get(word, word) for word in words)])
+    missing = "ImageMagick" if kind == "picture" else "ffmpeg"
+    return command if name else f"{command} (after {missing} was installed)"
+
+
+def as_a_path(path: str) -> str:
+    """Return `path` such that no program takes it for an option, or the name of a protocol."""
+    is_plain = not path.startswith("-") and (":" not in path or os.path.isabs(path))
+    return path if is_plain else os.path.join(os.curdir, path)
 
 
 def free_path(path: str, extension: str) -> str:
@@ -283,7 +303,7 @@ def paths_meant(path: str) -> tuple[str, ...]:
 def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:
     """Return the `file` that lies at `path`, with what it is as `found`; raises `Problem`."""
     try:
-        file.found = look_at(field, file.content, file.size)
+        file.path, file.found = path, look_at(field, file.content, file.size)
         return file
     except NotTaken as fault:
         if fault.needs_more:  # only what is too large is not read whole

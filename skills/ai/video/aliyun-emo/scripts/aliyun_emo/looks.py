@@ -32,8 +32,10 @@ def look(
         settings.progress.show("looking at the links")
         judged = emo.Report()
         try:
-            found[field], size = look_at_link(field, given[field], settings)
-            local_files.check_medium(field, found[field], size, boxes, judged)
+            seen = LocalFile("", "")
+            seen.found, seen.size = look_at_link(field, given[field], settings)
+            seen.check(field, boxes, judged)
+            found[field] = seen.found
         except emo.Problem as problem:
             judged.errors.append(problem)
         except NoAnswer as error:
