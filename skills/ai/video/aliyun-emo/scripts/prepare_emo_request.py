@@ -931,6 +931,10 @@ def prepare(values: "Values", report: Report) -> None:
             answer = report.check(files_part.read_json, "detection", values["detection"])
     files = local_files(values, report)
     request = generation_request(values, files, answer, time(), report)
+    missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
+    if len(missing) == len(BOX_FIELDS) and (commands := Report().check(part, "commands", "")):
+        for problem in missing:
+            problem.hint = commands.detect_hint(values)
     write_request("request.json", request, files, values, report)
 
 

@@ -20,6 +20,14 @@ def command(name: str, *words: str) -> str:
     return for_the_shell([*starting(name), *words])
 
 
+def detect_hint(values: emo.Values) -> str:
+    """Return how the boxes of the picture in the `values` of prepare are detected."""
+    words = ["--image", values.get("image", "PICTURE")]
+    if link := values.get("image_url"):  # a signature is not shown
+        words = ["--image-url", "IMAGE_URL" if "?" in link else link]
+    return f"Detect the picture first: {command(PREPARE, 'detect', *words)}"
+
+
 def starting(name: str, anywhere: bool = False) -> list[str]:
     """Return the words that start the program `name` as this one was started, or `anywhere`."""
     typed, python = sys.argv[0], os.path.basename(sys.executable or "python3")

@@ -41,6 +41,7 @@ def check_there(path: str) -> None:
     """Raise `Problem` where there is no file `path`, which may be "-"."""
     if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
+        hint = emo.MEANT.get(path, hint)
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 
