@@ -35,7 +35,7 @@ PUBLIC = {  # a link: as it is written
     "https://8.8.8.8/a.png": "https://8.8.8.8/a.png",
     "https://8.8.8.8./a.png": "https://8.8.8.8/a.png",
     "https://0.com/a.png": "https://0.com/a.png",
-    "https://0x7f.1.0xfg/a.png": "https://0x7f.1.0xfg/a.png",
+    "https://0x7f.1.xfg/a.png": "https://0x7f.1.xfg/a.png",
     "https://172.32.0.1/": "https://172.32.0.1/",
     "https://100.128.0.1/": "https://100.128.0.1/",
     "https://223.255.255.255/": "https://223.255.255.255/",
@@ -113,15 +113,12 @@ REFUSED = {  # words of the message: links
         https://example.com/100%.png https://example.com/%zz.png https://example.com/%2.png
         https://example.com/% https://example.com/%２０.png
     """.split(),
-    "is empty": """
+    "longer than 253": ["https://" + "a." * 126 + "com/a.png", "https://" + "ü." * 127 + "com/"],
+    "one has 1 to 63 letters": f"""
         https://.example.com/a.png https://example..com/a.png https://example.com../a.png
-        https://./a.png
-    """.split(),
-    "longer than 63": ["https://" + "a" * 64 + ".com/a.png"],
-    "longer than 253": ["https://" + "a." * 126 + "com/a.png"],
-    "more than letters, digits and _": """
+        https://./a.png https://{"a" * 64}.com/a.png
         https://-a.com/a.png https://a-.com/a.png https://a.com-/a.png https://a$b.com/a.png
-        https://a%2eb.com/a.png https://${HOST}.com/a.png https://<host>.com/a.png
+        https://a%2eb.com/a.png https://${{HOST}}.com/a.png https://<host>.com/a.png
         https://example.com,example.org/a.png
     """.split(),
     "has no dot": """
@@ -177,17 +174,16 @@ NOT_ASCII = {  # a host: the form that the hint has, "" for none
     "☃.com": "xn--n3h.com",
     "i❤.ws": "xn--i-7iq.ws",
     "\U0001f600.com": "xn--e28h.com",
-    "ⓛocalhost": "localhost",
-    "a.b.ｔｅｓｔ": "a.b.test",
-    "１２７.０.０.１": "127.0.0.1",
+    "８.８.８.８": "8.8.8.8",
+    "ⓛocalhost": "",
+    "a.b.ｔｅｓｔ": "",
+    "１２７.０.０.１": "",
     "a\U000e0101.com": "xn--a-hg21m.com",
     "℀.com": "",
     "xn--ü.com": "",
     "ü..com": "",
     "ü" * 64 + ".com": "",
     "ü." * 40 + "com": "",
-    "ü" * 100_000 + ".com": "",
-    "ü." * 50_000 + "com": "",
 }
 
 INTERNAL = {  # a host: the one that the hint gives

@@ -119,46 +119,42 @@ LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a 
 class Signer:
     """How the links of one signer show; names that begin with x- are in any case.
 
-    Where one of its `own` names stands, all of `beside` must too, and one of `either`; the first
-    value begins as `begins` says. `end` names the link's end, or its beginning and its length.
+    Where one of its `own` names stands, all of `beside` must too, of "a|b" one; the first value
+    begins as `begins` says. `end` names the link's end, or its beginning and its length.
     """
 
-    def __init__(self, own: str, beside: str, end: str, either: str = "", begins: str = "") -> None:
-        self.own, self.beside, self.either = own.split(), beside.split(), either.split()
+    def __init__(self, own: str, beside: str, end: str, begins: str = "") -> None:
+        self.own, self.beside = own.split(), beside.split()
         self.end, _, self.length = end.partition(" ")
-        self.begins = {(self.own + self.beside)[0]: begins} if begins else {}
+        self.begins = {(self.own + self.beside)[0]: begins}
 
     def has(self, name: str, values: "Values") -> bool:
-        return bool(values.get(name) and re.match(self.begins.get(name, ""), values[name]))
+        found = [values[one] for one in name.split("|") if values.get(one)]
+        return bool(found and re.match(self.begins.get(name, ""), found[0]))
 
-    def shows_in(self, values: "Values") -> bool:
-        """Whether one of its own names stands in the `values` of a query."""
-        return any(n in values and (n not in self.begins or self.has(n, values)) for n in self.own)
-
-    def missing_in(self, values: "Values") -> "list[str]":
-        """Return what does not stand in the `values` of a query, nothing when it has signed it."""
+    def missing_in(self, values: "Values") -> "list[str] | None":
+        """Return what the query of these `values` lacks, None where it is not this signer's."""
         missing = [name for name in self.own + self.beside if not self.has(name, values)]
-        if self.either and not any(self.has(name, values) for name in self.either):
-            missing.append("|".join(self.either))
-        return missing
+        shows = any(n in values and (n not in missing or not self.begins.get(n)) for n in self.own)
+        return missing if shows or not missing else None
 
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
 AT = "x-oss-date x-oss-expires"
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", begins="OSS2"),
-    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, begins="OSS4-"),
+    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
+    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, "OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
-    Signer("Key-Pair-Id", "Signature", "Expires", either="Expires Policy"),  # CloudFront
+    Signer("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
     *(
         Signer(f"{v}-algorithm {v}-credential {v}-date {v}-expires", f"{v}-signature", ends)
         for v, ends in ((v, f"{v}-date {v}-expires") for v in ("x-amz", "x-goog", "x-tos"))
     ),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
-    Signer("sv", "sig", "se", "se si", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
-    Signer("", "token e", "e", begins=".*:"),  # Qiniu
+    Signer("sv", "sig se|si", "se", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
+    Signer("", "token e", "e", ".*:"),  # Qiniu
 )
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
 BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
@@ -173,8 +169,7 @@ PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
 # The first of several labels is the bucket's, which may be called anything.
 INTERNAL_NAMES = (
     (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
-    (".tencentcos.cn", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
-    (".myqcloud.com", r"(^|\.)cos-internal(?=\.)", r"\1cos"),
+    ((".tencentcos.cn", ".myqcloud.com"), r"(^|\.)cos-internal(?=\.)", r"\1cos"),
     ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
 )
 # What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
@@ -425,8 +420,8 @@ def signing_names(values: "Values") -> "set[str]":
     """Return the names that belong to the signatures of a query of these `values`, if any."""
     names: set[str] = set()
     for signer in SIGNERS:
-        if not signer.missing_in(values):
-            names.update(signer.own, signer.beside, signer.either)
+        if signer.missing_in(values) == []:
+            names.update("|".join(signer.own + signer.beside).split("|"))
             names.update(BESIDE_AZURE if "sig" in names else BESIDE_A_SIGNATURE)
     return names
 
@@ -439,11 +434,11 @@ def check_signature(field: str, query: str) -> None:
     values = query_values(query)
     for signer in SIGNERS:
         missing = signer.missing_in(values)
-        if missing and signer.shows_in(values):
+        if missing:
             message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
             raise Problem(field, message, CUT_HINT)
-        length = seconds(values.get(signer.length, "")) if signer.length else 0
-        if not missing and length and length > LONGEST:
+        length = seconds(values.get(signer.length, "")) if missing == [] else None
+        if signer.length and length and length > LONGEST:
             message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
             raise Problem(field, message, "Sign it anew, for a day.")
 
@@ -463,16 +458,14 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
     values = {**query_values(query), "": "0"}  # the length where a signer has none
-    ends = [(s.end, s.length) for s in SIGNERS if not s.missing_in(values)]
+    ends = [(s.end, s.length) for s in SIGNERS if s.missing_in(values) == []]
     if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
         ends.append(("Expires", ""))
     moments = []
     for name, length_name in ends:
-        text = values.get(name, "")
-        if length_name or name == "se":
-            moment, length = instant(text), seconds(values.get(length_name, "0"))
-        else:
-            moment, length = seconds(text.rpartition(";")[2]), 0
+        read = instant if length_name or name == "se" else seconds
+        moment = read(values.get(name, "").rpartition(";")[2])
+        length = seconds(values.get(length_name, "0"))
         if moment is not None and length is not None:
             moments.append(moment + length)
     return min(moments, default=None)
@@ -513,19 +506,19 @@ def check_host(field: str, host: str) -> str:
     """Return the public `host` in lower case; raises `Problem`."""
     if not host:
         raise Problem(field, "the link has no host", "Write https://, the host, the path.")
-    if host.startswith("["):
-        return check_address(field, host, "6")
-    if not host.isascii():
-        raise host_problem(field, host, "is not ASCII", ascii_hint(host))
     if len(host) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
+    if not host.isascii():
+        raise host_problem(field, host, "is not ASCII", ascii_hint(field, host))
     name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
     labels = name.split(".")
-    last = labels[-1]
-    if last.isdigit() or (last.startswith("0x") and set(last[2:]) <= set("0123456789abcdef")):
-        return check_address(field, name, "4")
+    if host[0] == "[" or labels[-1][:1].isdigit():
+        return check_address(field, name)
     for label in labels:
-        check_label(field, host, label)
+        inner = label.strip("-") == label and LABEL_CHARACTERS.issuperset(label)
+        if not inner or not 0 < len(label) < 64:
+            fault = f"has the label {shown_link(label)}; one has 1 to 63 letters, digits and _"
+            raise host_problem(field, host, f"{fault}, - between them", "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
     for suffix in PRIVATE_NAMES:
@@ -539,50 +532,35 @@ def check_host(field: str, host: str) -> str:
     return host.lower()
 
 
-def check_label(field: str, host: str, label: str) -> None:
-    """Raise `Problem` for a `label` that no name of a host can have."""
-    if not label:
-        fault = "is empty"
-    elif len(label) > 63:
-        fault = "is longer than 63 characters"
-    elif label.strip("-") != label or not LABEL_CHARACTERS.issuperset(label):
-        fault = "has more than letters, digits and _, with - only between them"
-    else:
-        return
-    message = f"the label {shown_link(label)} of the host {shown_link(host)} {fault}"
-    raise Problem(field, message, "Correct the host.")
-
-
 def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
     """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
     public = "Give a link that works from the public internet: the service downloads it from there."
     return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
 
 
-def ascii_hint(host: str) -> str:
+def ascii_hint(field: str, host: str) -> str:
     """Return what to do about a host that is not ASCII, with its form in ASCII where it has one."""
-    try:  # what is too long is not converted: the codec takes a time that grows with the square
-        form = host.encode("idna").decode().lower() if len(host) <= 253 else ""
-    except UnicodeError:
-        form = ""
-    if form and len(form) <= 253 and set(form) <= LABEL_CHARACTERS | {"."}:
-        return f"Write it as {form}, if that is the host you mean."
-    return "Give the host in its xn-- form."
-
-
-def check_address(field: str, host: str, version: str) -> str:
-    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
-    from ipaddress import ip_address, ip_network
-
-    inside = host[1:-1] if host[-1] == "]" and ":" in host and "%" not in host else ""
     try:
-        address = ip_address(inside if version == "6" or re.search(r"(^|\.)0\d", host) else host)
+        form = check_host(field, host.encode("idna").decode())
+    except (Problem, UnicodeError):
+        return "Give the host in its xn-- form."
+    return f"Write it as {form}, if that is the host you mean."
+
+
+def check_address(field: str, host: str) -> str:
+    """Return `host`, an address of IPv6 in brackets or of IPv4 in decimals; raises `Problem`."""
+    from ipaddress import IPv4Address, IPv6Address, ip_network
+
+    version = 6 if host[0] == "[" else 4
+    try:
+        # A zone, behind %, is of one machine alone.
+        address = IPv6Address(host[1:-1].replace("%", "-")) if version == 6 else IPv4Address(host)
     except ValueError:
         fault = f"is no IPv{version} address"
         raise host_problem(field, host, fault, "Correct the host.") from None
     if any(address in ip_network(block) for block in NOT_PUBLIC):
         raise host_problem(field, host, f"is the address {address}, which is not public")
-    return host.lower()
+    return host
 
 
 # --- 6. Paths and ends of links: pages, media, sentences ------------------------------------------
@@ -709,11 +687,9 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     twice = rest.startswith(("\uff0f\uff0f", "//http:", "//https:", "//http//", "//https//"))
     if not colon or scheme not in ("http", "https") or twice:
         raise no_link(field, text, link)
-    if not rest.startswith("//") or rest.startswith("///"):
-        raise text_problem(field, text, "has no host", "Write https://, the host, the path.")
-    rest, mark, fragment = rest[2:].partition("#")
+    rest, mark, fragment = rest.partition("#")
     rest, question, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
+    authority, slash, path = rest[2:].partition("/") if rest[:2] == "//" else ("", "", rest)
     userinfo, at, host = authority.rpartition("@")
     end = host.find(":", host.find("]") + 1)
     host, port = (host[:end], host[end:]) if end >= 0 else (host, "")
