@@ -40,18 +40,15 @@ sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from typing import Any, NoReturn, Optional, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     from aliyun_emo.local_files import LocalFile
 
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
-    Request = Optional[Json]  # None where a value is wrong
-    Text = Optional[str]  # None where nothing was given, or it is wrong
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
-    Place = Callable[[str, str], object]  # brings a temporary file to where it belongs
     Options = dict[str, tuple[str, str, str]]
     Program = tuple[Mapping[str, Command], Options, dict[int, str]]
     Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
@@ -68,11 +65,6 @@ MODEL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 VIDEO_SIZES = {"1:1": "512x512", "3:4": "512x704"}  # ratio of ext_bbox: width x height in pixels
 STYLE_LEVELS = ("normal", "calm", "active")  # the first is the default, as it is of the ratios
 MIN_SIDE, MAX_SIDE = 400, 7000  # pixels of the original image
-MAX_PICTURE = 100_000_000  # bytes
-# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
-BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
-LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
-SHORT_RECORDING = 1  # seconds
 PRICES, PRICES_OF = {"1:1": 0.08, "3:4": 0.16}, "2026-05-30"  # CNY a second of video, read then
 
 FORMATS = {"image_url": "jpg jpeg png bmp webp".split(), "audio_url": "wav mp3".split()}
@@ -113,7 +105,6 @@ PAGES = {  # a dot before a host: those below it as well
 }
 
 SOON = 3600  # seconds: a link that expires within these may not outlive the queue
-LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a length
 
 
 class Signer:
@@ -163,15 +154,10 @@ BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
     q-key-time q-header-list q-url-param-list""".split()
 BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
-PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
-    test invalid example onion alt""".split()
-# Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
-# The first of several labels is the bucket's, which may be called anything.
-INTERNAL_NAMES = (
-    (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
-    ((".tencentcos.cn", ".myqcloud.com"), r"(^|\.)cos-internal(?=\.)", r"\1cos"),
-    ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
-)
+PRIVATE_ENDS = """.localhost .local .localdomain .internal .lan .corp .home .home.arpa
+    .test .invalid .example .onion .alt""".split()
+# In names that Alibaba Cloud has for itself; the first label is the bucket's, called anything.
+INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)"
 # What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
 # The library's is_global has changed between Python versions, and counts multicast as global.
 NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
@@ -194,9 +180,7 @@ BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|[{WIDE_MARKS}\"<>](?!.
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s{QUOTES}<>{WIDE_MARKS}])+"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
 
-DETECTION_FIELDS = ("model", "image_url", "ratio")
 BOX_FIELDS = ("face_bbox", "ext_bbox")
-GENERATION_FIELDS = ("model", "image_url", "audio_url", *BOX_FIELDS, "style_level")
 
 # --- 2. Problems: what can be wrong, in the user's words ----------------------------------------
 
@@ -280,7 +264,7 @@ def option(field: str) -> str:
 # --- 3. Choices and boxes: text in, value or problems out -----------------------------------------
 
 
-def check_given(field: str, text: "Text", wanted: str) -> str:
+def check_given(field: str, text: "str | None", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
@@ -320,14 +304,12 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
 # Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: "Text") -> "Box":
+def parse_box(field: str, text: "str | None") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
-    parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
-    numbers = [number for part in parts for number in part or [""]]
+    numbers = [number for part in inner.split(",") for number in part.split() or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -359,12 +341,12 @@ def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
     return abs(width * q - height * p) <= p + q
 
 
-def ratio_of(box: "Sequence[int]") -> "Text":
+def ratio_of(box: "Sequence[int]") -> "str | None":
     """Return the service's ratio, "1:1" or "3:4", that `box` has, or None."""
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
-def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] | None":
+def check_boxes(face: "str | None", ext: "str | None", report: Report) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
     face_bbox = report.check(parse_box, "face_bbox", face)
@@ -380,11 +362,8 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
-    rule = "in every answer it lies inside"
-    if shared[0] >= shared[2] or shared[1] >= shared[3]:
-        report.error("face_bbox", f"the face box and ext_bbox are apart; {rule}", hint)
-    elif shared == ext_bbox:
-        report.error("face_bbox", f"the face box contains ext_bbox; {rule}: swapped?", hint)
+    if shared[0] >= shared[2] or shared[1] >= shared[3] or shared == ext_bbox:
+        report.error("face_bbox", "it is not inside ext_bbox, as in every answer: swapped?", hint)
     elif shared != face_bbox:
         report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
@@ -433,14 +412,9 @@ def check_signature(field: str, query: str) -> None:
         raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
     values = query_values(query)
     for signer in SIGNERS:
-        missing = signer.missing_in(values)
-        if missing:
+        if missing := signer.missing_in(values):
             message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
             raise Problem(field, message, CUT_HINT)
-        length = seconds(values.get(signer.length, "")) if missing == [] else None
-        if signer.length and length and length > LONGEST:
-            message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
-            raise Problem(field, message, "Sign it anew, for a day.")
 
 
 def check_age(field: str, query: str, now: float, report: Report) -> None:
@@ -519,16 +493,12 @@ def check_host(field: str, host: str) -> str:
         if not inner or not 0 < len(label) < 64:
             fault = f"has the label {shown_link(label)}; one has 1 to 63 letters, digits and _"
             raise host_problem(field, host, f"{fault}, - between them", "Correct the host.")
-    if len(labels) == 1:
-        raise host_problem(field, host, "has no dot: a name of this machine or network")
-    for suffix in PRIVATE_NAMES:
-        if f".{name}".endswith(f".{suffix}"):
-            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
-    for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
-        if public != name:
-            fault = "is an internal endpoint: only its own cloud reaches it"
-            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+    if len(labels) == 1 or f".{name}".endswith(tuple(PRIVATE_ENDS)):
+        raise host_problem(field, host, "is a name of this machine or of a private network")
+    public = re.sub(INTERNAL, r"\1", name) if name.endswith(".aliyuncs.com") else name
+    if public != name:
+        fault = "is an internal endpoint: only its own cloud reaches it"
+        raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
     return host.lower()
 
 
@@ -636,7 +606,7 @@ def escaped(text: str) -> str:
 # --- 7. Links: what the service downloads from the public internet --------------------------------
 
 
-def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
+def check_link(field: str, text: "str | None", now: float, report: Report) -> "str | None":
     """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
     link = report.check(split_link, field, text)
@@ -672,7 +642,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
-def split_link(field: str, text: "Text") -> "tuple[str, ...]":
+def split_link(field: str, text: "str | None") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
 
     The optional ones are empty or have their punctuation, and what no link may hold is left out.
@@ -741,7 +711,9 @@ def is_plain(text: str) -> bool:
 # --- 8. Requests: from values to the JSON that is sent --------------------------------------------
 
 
-def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
+def detection_request(
+    values: "Values", files: "Files", now: float, report: Report
+) -> "Json | None":
     """Return the request of a detection (contract, section 1).
 
     A link that is wrong for its age alone is in it all the same; local `files` stand for links.
@@ -749,24 +721,19 @@ def detection_request(values: "Values", files: "Files", now: float, report: Repo
     image_url = link_of("image_url", values, files, now, report)
     ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
     model = report.check(check_model, values, "a detection", DETECTION_MODEL, [GENERATION_MODEL])
-    check_files(files, (), report)
+    check_files(values, files, None, report)
     return request_with(model, {"image_url": image_url}, files, {"ratio": ratio})
 
 
 def generation_request(
-    values: "Values", files: "Files", saved: "Json | None", now: float, report: Report
-) -> "Request":
-    """Return the request of a generation (contract, section 2); links as those of a detection.
-
-    With `detection` in `values` the boxes are those of `saved`, the answer, None if unreadable.
-    """
+    values: "Values", files: "Files", now: float, report: Report
+) -> "Json | None":
+    """Return the request of a generation (contract, section 2); links as those of a detection."""
     given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
-    boxes = None
-    if saved is not None:
-        image = files.get("image_url")
-        check_detection = part("detection_answers", "detection").check_detection
-        boxes = check_detection(saved, given["image_url"], image and image.digest, report)
-    elif "detection" not in values:
+    if "detection" in values:
+        answers = report.check(part, "detection_answers", "detection")
+        boxes = answers and answers.saved_boxes(values, given["image_url"], files, report)
+    else:
         boxes = check_boxes(values.get("face_bbox"), values.get("ext_bbox"), report)
     if boxes:
         report.facts["ratio"] = ratio_of(boxes[1])
@@ -774,36 +741,34 @@ def generation_request(
     style_level = report.check(check_choice, "style_level", values, STYLE_LEVELS)
     others = [DETECTION_MODEL, DETECTION_MODEL_ON_WIRE]
     model = report.check(check_model, values, "a generation", GENERATION_MODEL, others)
-    check_files(files, boxes or readable_boxes(values), report)
+    check_files(values, files, boxes, report)
     return request_with(model, given, files, {"style_level": style_level})
 
 
-def link_of(field: str, values: "Values", files: "Files", now: float, report: Report) -> "Text":
+def link_of(
+    field: str, values: "Values", files: "Files", now: float, report: Report
+) -> "str | None":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
         return file.url if (file := files[field]) else None
     return check_link(field, values.get(field), now, report)
 
 
-def readable_boxes(values: "Values") -> "list[Box]":
-    """Return those boxes in `values` that can be read, whatever else is wrong with them."""
-    return [b for name in BOX_FIELDS if (b := Report().check(parse_box, name, values.get(name)))]
-
-
-def check_files(files: "Files", boxes: "Iterable[Box]", report: Report) -> None:
-    """Report what is wrong with local `files`, as far as they were looked at."""
+def check_files(
+    values: "Values", files: "Files", boxes: "Iterable[Box] | None", report: Report
+) -> None:
+    """Report what is wrong with local `files`, in which all boxes that can be read must lie."""
+    if boxes is None:
+        read = [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
+        boxes = [box for box in read if box]
     for field, file in files.items():
         if file:
             file.check(LOCAL[field], boxes, report)
 
 
-def estimate(seconds: float, ratio: str) -> "Json":
-    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
-    price = round(seconds * PRICES[ratio], 2)
-    return {"seconds": round(seconds, 2), "cny": price, "prices_of": PRICES_OF}
-
-
-def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
+def request_with(
+    model: "str | None", given: "Json", files: "Files", parameters: "Json"
+) -> "Json | None":
     """Return the request with these values, or None where one of them is None."""
     if None in (model, *given.values(), *parameters.values()):
         return None
@@ -865,12 +830,16 @@ def check_writable(path: str) -> str:
     return target
 
 
-def write_json(path: str, document: object, place: "Place" = os.replace) -> None:
+def write_json(
+    path: str, document: object, place: "Callable[[str, str], object]" = os.replace
+) -> None:
     """Replace the file `path` whole by `document`, making its folder; raises `OSError`."""
     replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], place)
 
 
-def replace_file(path: str, chunks: "Iterable[bytes]", place: "Place" = os.replace) -> None:
+def replace_file(
+    path: str, chunks: "Iterable[bytes]", place: "Callable[[str, str], object]" = os.replace
+) -> None:
     """Make the file `path` of `chunks`, whole or not at all, and its folder; raises `OSError`."""
     temporary = ""
     try:
@@ -903,27 +872,12 @@ def temporary_name() -> str:
 
 def prepare(values: "Values", report: Report) -> None:
     """Check everything a generation needs and write its request."""
-    answer = None
-    if "detection" in values:
-        if "face_bbox" in values or "ext_bbox" in values:
-            message = "it gives both boxes, and a box option is there as well"
-            report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
-        if files_part := report.check(part, "files", "detection"):
-            answer = report.check(files_part.read_json, "detection", values["detection"])
-    files = local_files(values, report)
-    request = generation_request(values, files, answer, time(), report)
-    missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
-    if len(missing) == len(BOX_FIELDS) and (commands := Report().check(part, "commands", "")):
-        for problem in missing:
-            problem.hint = commands.detect_hint(values)
-    write_request("request.json", request, files, values, report)
+    write_request("request.json", generation_request, values, report)
 
 
 def detect(values: "Values", report: Report) -> None:
     """Check everything a detection needs and write its request."""
-    files = local_files(values, report)
-    request = detection_request(values, files, time(), report)
-    write_request("detect_request.json", request, files, values, report)
+    write_request("detect_request.json", detection_request, values, report)
 
 
 def output_path(values: "Values", default: str) -> str:
@@ -942,49 +896,45 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 
 
 def write_request(
-    name: str, request: "Request", files: "Files", values: "Values", report: Report
+    name: str, rule: "Callable[..., Json | None]", values: "Values", report: Report
 ) -> None:
-    """Write `request`, for --dry-run check its path, and tell; raises `OSError` and `Problem`."""
+    """Write the request of `values` by its `rule`, and tell; raises `OSError` and `Problem`."""
+    files = local_files(values, report)
+    request = rule(values, files, time(), report)
     path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
-    report.facts.update(facts_of_files(files, report.facts.get("ratio")))
+    ratio = report.facts.get("ratio")
+    looked = part("local_files", "").facts_of_files(files, ratio) if any(files.values()) else {}
     if report.errors or not request or not path:
+        report.facts.update(looked)
+        missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
+        if missing[1:] and (commands := Report().check(part, "commands", "")):
+            for problem in missing:
+                problem.hint = commands.detect_hint(values)
         if path and os.path.exists(path) and (subjects := Report().check(part, "subjects", "")):
             subjects.warn_of_earlier(path, report)
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
+    report.facts = {"request_path": path, **facts_of(request), **looked}
     if "dry_run" in values:
         check_writable(path)
-        place: Json = {"request_path": None, "request": request}
+        report.facts.update(request_path=None, request=request)
         report.done = "all is well; nothing was written"
-    else:
-        write_json(path, request)
-        place = {"request_path": path}
-        report.done = f"{printable(path, 200)} is written"
-        report.next = [("run_emo_request", path)]
-    report.facts = {**place, **facts_of(request, files)}
-    if "audio_url" in request["input"] and report.next:
+        return
+    write_json(path, request)
+    report.done = f"{printable(path, 200)} is written"
+    report.next = [("run_emo_request", path)]
+    if "audio_url" in request["input"]:
         price = price_words(report.facts.get("estimate"), report.facts["ratio"])
         report.done += f"; to run it costs {price}"
         report.next = [("preview_emo_request", path), *report.next]
 
 
-def facts_of(request: "Json", files: "Files") -> "Json":
-    """Return what is told of a `request` and its local `files`, these by the option's field."""
+def facts_of(request: "Json") -> "Json":
+    """Return what is told of a `request`, by the option's field."""
     given, parameters = request["input"], request["parameters"]
     ratio = parameters.get("ratio") or ratio_of(given["ext_bbox"]) or ""
     facts = {"model": request["model"], "ratio": ratio, "video_size": VIDEO_SIZES[ratio]}
-    facts.update(parameters, **{box: given[box] for box in BOX_FIELDS if box in given})
-    return {**facts, **facts_of_files(files, ratio)}
-
-
-def facts_of_files(files: "Files", ratio: "Text") -> "Json":
-    """Return what is told of local `files`, and what a video costs, at each ratio if it is None."""
-    facts: Json = {LOCAL[field]: file.facts() for field, file in files.items() if file}
-    if recording := files.get("audio_url"):
-        length = recording.found.seconds
-        estimates = {ratio: estimate(length, ratio) for ratio in VIDEO_SIZES}
-        facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
-    return facts
+    return {**facts, **parameters, **{box: given[box] for box in BOX_FIELDS if box in given}}
 
 
 def price_words(price: "Json | None", ratio: str) -> str:

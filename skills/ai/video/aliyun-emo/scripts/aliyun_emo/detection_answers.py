@@ -9,10 +9,24 @@ from functools import partial
 
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, understood
+from aliyun_emo.files import read_json
 from aliyun_emo.links import link_identity
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 
 wrong = partial(emo.Problem, "detection")
+
+
+def saved_boxes(
+    values: emo.Values, image_url: str | None, files: emo.Files, report: emo.Report
+) -> tuple[emo.Box, emo.Box] | None:
+    """Return the boxes of the answer in the file that `detection` of `values` names, or None."""
+    if "face_bbox" in values or "ext_bbox" in values:
+        message = "it gives both boxes, and a box option is there as well"
+        report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
+    saved = report.check(read_json, "detection", values["detection"])
+    image = files.get("image_url")
+    digest = image.digest if image else None
+    return check_detection(saved, image_url, digest, report) if saved is not None else None
 
 
 def check_detection(

@@ -12,7 +12,7 @@ from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
 from aliyun_emo.links import link_identity
-from aliyun_emo.local_files import LocalFile, look_again
+from aliyun_emo.local_files import LocalFile, estimate, look_again
 from aliyun_emo.looks import look
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decided, sent
@@ -76,7 +76,7 @@ def make_ready(
         emo.check_writable(os.path.join(folder, "task.json"))
         found = look(settings, request, files, report)
         if "audio_url" in found:
-            report.facts["estimate"] = emo.estimate(found["audio_url"].seconds, ratio)
+            report.facts["estimate"] = estimate(found["audio_url"].seconds, ratio)
     if report.errors:
         return None
     report.warnings += links.warnings

@@ -21,6 +21,12 @@ from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
 from aliyun_emo.refusals import shown_words
 
+MAX_PICTURE = 100_000_000  # bytes
+# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
+BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
+LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
+SHORT_RECORDING = 1  # seconds
+
 # --- 1. What there is, and what is wrong with it --------------------------------------------------
 
 
@@ -79,8 +85,8 @@ def check_picture(
     if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:
         message = f"{its}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
         report.error(field, message, "Use the picture in another size, and detect that.")
-    if size > emo.MAX_PICTURE:
-        message = f"it has {size:,} bytes, more than {emo.MAX_PICTURE:,}"
+    if size > MAX_PICTURE:
+        message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
         report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
     right, bottom = (max((box[side] for box in boxes), default=0) for side in (2, 3))
     upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
@@ -98,12 +104,12 @@ def check_picture(
 def check_recording(field: str, found: Recording, size: int, path: str, report: emo.Report) -> None:
     """Report what is wrong with a recording of `size` bytes, the local file `path` or ""."""
     length = f"it is {found.seconds:.2f} s long"
-    if size >= emo.BIG_RECORDING:
-        tell = report.error if size > emo.MAX_RECORDING else report.warn
+    if size >= BIG_RECORDING:
+        tell = report.error if size > MAX_RECORDING else report.warn
         message = f"it has {size:,} bytes; the service takes less than 15 MB"
         tell(field, message, "Save it as mp3, or as a smaller one.")
-    if found.seconds >= emo.LONG_RECORDING:
-        tell = report.error if found.seconds > emo.MAX_SECONDS else report.warn
+    if found.seconds >= LONG_RECORDING:
+        tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
         if path.isprintable() and path:
             path = as_a_path(path)
@@ -111,7 +117,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
             target = free_path(f"{stem}-59s.", extension[1:] or "mp3")
             hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
         tell(field, f"{length}; the service takes less than 60 s", hint)
-    if found.seconds < emo.SHORT_RECORDING:
+    if found.seconds < SHORT_RECORDING:
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
 
 
@@ -158,6 +164,22 @@ def free_path(path: str, extension: str) -> str:
 def link_field(field: str) -> str:
     """Return the field of the link for `field`, which may be that of the local file."""
     return field if field in emo.LOCAL else f"{field}_url"
+
+
+def estimate(seconds: float, ratio: str) -> emo.Json:
+    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
+    price = round(seconds * emo.PRICES[ratio], 2)
+    return {"seconds": round(seconds, 2), "cny": price, "prices_of": emo.PRICES_OF}
+
+
+def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
+    """Return what is told of local `files`, and what a video costs, at each ratio if it is None."""
+    facts: emo.Json = {emo.LOCAL[field]: file.facts() for field, file in files.items() if file}
+    if recording := files.get("audio_url"):
+        length = recording.found.seconds
+        estimates = {ratio: estimate(length, ratio) for ratio in emo.VIDEO_SIZES}
+        facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
+    return facts
 
 
 # --- 2. Paths and their URLs ----------------------------------------------------------------------
@@ -271,13 +293,13 @@ def file_at(field: str, path: str) -> LocalFile:
 
 def read_file(field: str, path: str) -> LocalFile:
     """Return the local file `path`, read: of a too large one the beginning; raises `Problem`."""
-    limit = emo.MAX_PICTURE if link_field(field) == "image_url" else emo.MAX_RECORDING
+    limit = MAX_PICTURE if link_field(field) == "image_url" else MAX_RECORDING
     try:
         with open(path, "rb", opener=open_at_once) as opened:
             if not os.path.isfile(opened.fileno()):
                 raise OSError("it is not a regular file")
             size = os.fstat(opened.fileno()).st_size
-            content = opened.read(limit if size <= limit else emo.MAX_RECORDING)
+            content = opened.read(limit if size <= limit else MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = f"Give the path of the {emo.KINDS[link_field(field)]}."
         for guess in paths_meant(path):

@@ -10,7 +10,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock, local_files
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
-from aliyun_emo.local_files import LocalFile
+from aliyun_emo.local_files import MAX_PICTURE, MAX_RECORDING, LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
@@ -86,7 +86,7 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     """
     data, is_whole, size = bytearray(), False, reply.whole_length
     is_picture = field == "image_url"
-    count = PIECE if is_picture or (size or 0) > emo.MAX_RECORDING else emo.MAX_RECORDING + 1
+    count = PIECE if is_picture or (size or 0) > MAX_RECORDING else MAX_RECORDING + 1
     while True:
         while len(data) < count and not is_whole:
             piece = reply.read()
@@ -97,16 +97,16 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:
             found = local_files.look_at(
-                field, bytes(data), len(data) if is_whole else size or emo.MAX_PICTURE
+                field, bytes(data), len(data) if is_whole else size or MAX_PICTURE
             )
             break
         except NotTaken as fault:
             if not fault.needs_more:
                 raise local_files.not_taken_problem(field, fault) from None
-            if count > emo.MAX_RECORDING:
+            if count > MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
         count *= 4
     if not (is_picture or is_whole or size):
-        message = f"it has more than {emo.MAX_RECORDING:,} bytes; the service takes less than 15 MB"
+        message = f"it has more than {MAX_RECORDING:,} bytes; the service takes less than 15 MB"
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
     return found, size or len(data)

@@ -15,7 +15,7 @@ from aliyun_emo.commands import RUN, command
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
 from aliyun_emo.generation import Shown, run_generation
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import LocalFile, medium_facts
+from aliyun_emo.local_files import LocalFile, facts_of_files, medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
 from aliyun_emo.runs import check_copy
@@ -66,10 +66,10 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     """Check both media, detect the face where that was not done yet, and go on with the request."""
     media, links = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, links)
-    report.facts.update(emo.facts_of_files(media.files, media.ratio))
+    report.facts.update(facts_of_files(media.files, media.ratio))
     report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
-        facts = emo.facts_of(draft, media.files)
+        facts = emo.facts_of(draft)
         report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
         report.check(check_copy, settings, draft, [])
     if not draft or report.errors:
@@ -119,7 +119,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
 
 def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json | None:
     """Return the request of both media with these `boxes`, or None when something is wrong."""
-    return emo.generation_request({**media.given, **boxes}, media.files, None, clock.time(), report)
+    return emo.generation_request({**media.given, **boxes}, media.files, clock.time(), report)
 
 
 def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
@@ -146,7 +146,7 @@ def go_on(
     if not request or report.errors:
         report.errors += links.errors
         return
-    report.facts.update(emo.facts_of(request, media.files))
+    report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")

@@ -15,7 +15,7 @@ from html import escape
 import prepare_emo_request as emo
 from aliyun_emo.commands import PREPARE, RUN, for_the_shell, starting
 from aliyun_emo.evidence import folder_above
-from aliyun_emo.local_files import file_url, media_words
+from aliyun_emo.local_files import estimate, file_url, media_words
 from aliyun_emo.subjects import Subject
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
@@ -159,7 +159,7 @@ def costs_of(subject: Subject) -> emo.Values:
     rate = rate_in_words(subject.ratio)
     known, length, cost = "", "not known: the player has not told it", rate
     if "audio_url" in subject.files:
-        costs = emo.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        costs = estimate(subject.files["audio_url"].found.seconds, subject.ratio)
         known = f' data-seconds="{costs["seconds"]}"'
         length, cost = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
     return {

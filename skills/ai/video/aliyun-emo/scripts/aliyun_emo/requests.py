@@ -18,6 +18,8 @@ from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
 AS_A_QUERY = r"[?#]|&(?=\w*(?:sign|token|credential|key|expires)\w*=)"
+DETECTION_FIELDS = ("model", "image_url", "ratio")
+GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
@@ -64,7 +66,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
         report.error("file", message, "Give the file that prepare or detect wrote.")
         return None
     generation = is_generation(body)
-    given, foreign = fields_of(body, emo.GENERATION_FIELDS if generation else emo.DETECTION_FIELDS)
+    given, foreign = fields_of(body, GENERATION_FIELDS if generation else DETECTION_FIELDS)
     what = "generation" if generation else "detection (it has no audio_url)"
     for name in foreign:
         message = f"{emo.shown_link(name)} does not belong to a {what}"
@@ -77,7 +79,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
         if values.get(field, "").lower().startswith("file:"):
             files[field] = report.check(prepared_file, field, values[field], digests.get(field))
     if generation:
-        request = emo.generation_request(values, files, None, now, report)
+        request = emo.generation_request(values, files, now, report)
     else:
         request = emo.detection_request(values, files, now, report)
     return None if foreign else request
