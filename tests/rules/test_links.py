@@ -121,9 +121,11 @@ REFUSED = {  # words of the message: links
         https://a%2eb.com/a.png https://${{HOST}}.com/a.png https://<host>.com/a.png
         https://example.com,example.org/a.png
     """.split(),
-    "a name of this machine or of a private network": """
+    "has no dot": """
         http://localhost/a.png http://LOCALHOST:8000/a.png http://localhost./a.png
         http://portraits/a.png http://local/a.png
+    """.split(),
+    "is private": """
         http://a.localhost/a.png http://nas.local/a.png http://NAS.LOCAL./a.png
         http://metadata.google.internal/a.png http://box.lan/a.png http://printer.home.arpa/a.png
         http://home.arpa/a.png http://a.test/a.png http://a.invalid/a.png
@@ -190,6 +192,13 @@ INTERNAL = {  # a host: the one that the hint gives
     "oss-cn-shanghai-internal.aliyuncs.com": "oss-cn-shanghai.aliyuncs.com",
     "my-internal.oss-cn-beijing-internal.aliyuncs.com": ("my-internal.oss-cn-beijing.aliyuncs.com"),
     "b.s3.oss-cn-hangzhou-internal.aliyuncs.com": "b.s3.oss-cn-hangzhou.aliyuncs.com",
+    "b-125.cos-internal.ap-beijing.tencentcos.cn": "b-125.cos.ap-beijing.tencentcos.cn",
+    "b-125.cos-internal.accelerate.tencentcos.cn": "b-125.cos.accelerate.tencentcos.cn",
+    "cos-internal.ap-beijing.tencentcos.cn": "cos.ap-beijing.tencentcos.cn",
+    "b-125.cos-internal.ap-beijing.myqcloud.com": "b-125.cos.ap-beijing.myqcloud.com",
+    "cos-internal.ap-beijing.myqcloud.com": "cos.ap-beijing.myqcloud.com",
+    "b.tos-cn-beijing.ivolces.com": "b.tos-cn-beijing.volces.com",
+    "tos-s3-cn-beijing.ivolces.com": "tos-s3-cn-beijing.volces.com",
 }
 
 OUTSIDE = """
@@ -200,6 +209,9 @@ internal.oss-cn-beijing.aliyuncs.com b.oss-internals.aliyuncs.com
 b.internal-oss.aliyuncs.com b.oss-accelerate.aliyuncs.com
 b.oss-cn-beijing-internal.example.com b.oss-cn-beijing-internal.notaliyuncs.com
 b.oss-cn-beijing-internal.aliyuncs.com.cn b.oss-cn-beijing-internal.aliyuncs.example.com
+cos-internal-125.cos.ap-beijing.myqcloud.com b-125.cos.ap-beijing.tencentcos.cn
+b-125.my-cos-internal.tencentcos.cn cos-internal.example.com
+b.tos-cn-beijing.volces.com b.notivolces.com ivolces.com.cn
 """.split()
 
 ONE_MISTAKE = {  # words of the message, words of the hint: links
@@ -217,6 +229,11 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     ("a backslash", ""): [
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\&Expires=1\\&Signature=s",
+    ],
+    ("604800", "anew"): [
+        "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=A&X-Amz-Credential=c"
+        "&X-Amz-Date=20251231T000000Z&X-Amz-Expires=604801&X-Amz-SignedHeaders=host"
+        "&X-Amz-Signature=s"
     ],
     ("quotes", ""): [
         *"""
@@ -397,7 +414,7 @@ class Links(Case):
         for words in (
             "white space",
             "user name",
-            "private network",
+            "no dot",
             "port",
             "percent",
             ".gif is",

@@ -6,6 +6,7 @@ import time
 from support import IMAGE_URL, Case, arguments
 from support.links import NOW, SIGNERS, check, signed
 
+WEEK = 604800
 # Links of services that sign in other ways, or not at all; their secrets are invented.
 REAL = """
 https://firebasestorage.googleapis.com/v0/b/app.appspot.com/o/img%2Fa.jpg?alt=media&token=5b1a2c3d-0e4f
@@ -96,6 +97,7 @@ x-oss-access-key-id=LTAIexample&x-oss-expires=1767312000&x-oss-signature=abc%3D&
 IN_ANY_CASE = [
     name for name in SIGNERS if "V4" in name or name in ("Alibaba OSS V2", "Volcano TOS")
 ]
+WITH_A_LENGTH = [name for name in SIGNERS if "V4" in name or name == "Volcano TOS"]
 
 
 def pairs(signer):
@@ -216,6 +218,25 @@ class Signed(Case):
                         self.refuse_cut(alone)
                     elif change(first) != first:
                         self.accept(alone)
+
+    def test_a_week_is_the_most_that_a_date_and_a_length_can_ask_for(self):
+        for signer in WITH_A_LENGTH:
+            for change in (str, str.lower):
+                for length in (WEEK + 1, 864000, 31536000, 10**15):
+                    with self.subTest(f"{signer} {length}"):
+                        query = signed(signer, 86400).replace("=600&", f"={length}&")
+                        names = [change(p.partition("=")[0]) for p in query.split("&")]
+                        query = query_of(dict(zip(names, pairs_of(query))))
+                        link, (error,), _ = check(f"{IMAGE_URL}?{query}")
+                        self.assertIsNone(link)
+                        self.assertIn(str(length), error.message)
+                        self.assertIn(str(WEEK), error.message)
+                        self.assertIn("anew", error.hint)
+            with self.subTest(signer):
+                self.accept(signed(signer, 86400, WEEK))
+        for signer in sorted(set(SIGNERS) - set(WITH_A_LENGTH)):
+            with self.subTest(signer):
+                self.accept(signed(signer, 10**8))
 
     def test_of_two_signers_the_earlier_end_counts(self):
         for first, second in (("AWS V2", "Azure SAS"), ("Tencent COS", "AWS V4")):

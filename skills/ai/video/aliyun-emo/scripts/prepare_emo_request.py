@@ -105,6 +105,7 @@ PAGES = {  # a dot before a host: those below it as well
 }
 
 SOON = 3600  # seconds: a link that expires within these may not outlive the queue
+LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a length
 
 
 class Signer:
@@ -154,10 +155,15 @@ BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
     q-key-time q-header-list q-url-param-list""".split()
 BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
-PRIVATE_ENDS = """.localhost .local .localdomain .internal .lan .corp .home .home.arpa
-    .test .invalid .example .onion .alt""".split()
-# In names that Alibaba Cloud has for itself; the first label is the bucket's, called anything.
-INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)"
+PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
+    test invalid example onion alt""".split()
+# Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
+# The first of several labels is the bucket's, which may be called anything.
+INTERNAL_NAMES = (
+    (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
+    ((".tencentcos.cn", ".myqcloud.com"), r"(^|\.)cos-internal(?=\.)", r"\1cos"),
+    ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
+)
 # What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
 # The library's is_global has changed between Python versions, and counts multicast as global.
 NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
@@ -309,7 +315,9 @@ def parse_box(field: str, text: "str | None") -> "Box":
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    numbers = [number for part in inner.split(",") for number in part.split() or [""]]
+    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
+    numbers = [number for part in parts for number in part or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -362,8 +370,11 @@ def check_boxes(face: "str | None", ext: "str | None", report: Report) -> "tuple
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
-    if shared[0] >= shared[2] or shared[1] >= shared[3] or shared == ext_bbox:
-        report.error("face_bbox", "it is not inside ext_bbox, as in every answer: swapped?", hint)
+    rule = "in every answer it lies inside"
+    if shared[0] >= shared[2] or shared[1] >= shared[3]:
+        report.error("face_bbox", f"the face box and ext_bbox are apart; {rule}", hint)
+    elif shared == ext_bbox:
+        report.error("face_bbox", f"the face box contains ext_bbox; {rule}: swapped?", hint)
     elif shared != face_bbox:
         report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
@@ -412,9 +423,14 @@ def check_signature(field: str, query: str) -> None:
         raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
     values = query_values(query)
     for signer in SIGNERS:
-        if missing := signer.missing_in(values):
+        missing = signer.missing_in(values)
+        if missing:
             message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
             raise Problem(field, message, CUT_HINT)
+        length = seconds(values.get(signer.length, "")) if missing == [] else None
+        if signer.length and length and length > LONGEST:
+            message = f"the link was signed for {length} seconds; its host allows {LONGEST} at most"
+            raise Problem(field, message, "Sign it anew, for a day.")
 
 
 def check_age(field: str, query: str, now: float, report: Report) -> None:
@@ -493,12 +509,16 @@ def check_host(field: str, host: str) -> str:
         if not inner or not 0 < len(label) < 64:
             fault = f"has the label {shown_link(label)}; one has 1 to 63 letters, digits and _"
             raise host_problem(field, host, f"{fault}, - between them", "Correct the host.")
-    if len(labels) == 1 or f".{name}".endswith(tuple(PRIVATE_ENDS)):
-        raise host_problem(field, host, "is a name of this machine or of a private network")
-    public = re.sub(INTERNAL, r"\1", name) if name.endswith(".aliyuncs.com") else name
-    if public != name:
-        fault = "is an internal endpoint: only its own cloud reaches it"
-        raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+    if len(labels) == 1:
+        raise host_problem(field, host, "has no dot: a name of this machine or network")
+    for suffix in PRIVATE_NAMES:
+        if f".{name}".endswith(f".{suffix}"):
+            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
+    for end, inside, outside in INTERNAL_NAMES:
+        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
+        if public != name:
+            fault = "is an internal endpoint: only its own cloud reaches it"
+            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
     return host.lower()
 
 
@@ -914,10 +934,12 @@ def write_request(
             subjects.warn_of_earlier(path, report)
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
-    report.facts = {"request_path": path, **facts_of(request), **looked}
+    place: Json = {"request_path": path}
+    if "dry_run" in values:
+        place = {"request_path": None, "request": request}
+    report.facts = {**place, **facts_of(request), **looked}
     if "dry_run" in values:
         check_writable(path)
-        report.facts.update(request_path=None, request=request)
         report.done = "all is well; nothing was written"
         return
     write_json(path, request)

@@ -22,10 +22,11 @@ def command(name: str, *words: str) -> str:
 
 def detect_hint(values: emo.Values) -> str:
     """Return how the boxes of the picture in the `values` of prepare are detected."""
-    words = ["--image", values.get("image", "PICTURE")]
-    if link := values.get("image_url"):  # a signature is not shown
-        words = ["--image-url", "IMAGE_URL" if "?" in link else link]
-    return f"Detect the picture first: {command(PREPARE, 'detect', *words)}"
+    name = "image_url" if "image_url" in values else "image"
+    given = values.get(name, "")
+    if not given or set("?@&") & set(given) or emo.printable(given, 1000) != given:
+        given = "PICTURE"  # none, or one that is not shown: a signature, a password, a key
+    return f"Detect the picture first: {command(PREPARE, 'detect', emo.option(name), given)}"
 
 
 def starting(name: str, anywhere: bool = False) -> list[str]:

@@ -28,8 +28,10 @@ def look(
     given = request["input"]
     boxes = [given[name] for name in emo.BOX_FIELDS]
     found = {field: file.found for field, file in files.items()}
-    for field in [f for f in emo.FORMATS if f not in files and not settings.has("no_look")]:
+    links = [f for f in emo.FORMATS if f not in files and not settings.has("no_look")]
+    if links:
         settings.progress.show("looking at the links")
+    for field in links:
         judged = emo.Report()
         try:
             seen = LocalFile("", "")
