@@ -296,7 +296,6 @@ def check_choice(field: str, values: "Values", choices: "Collection[str]") -> st
 
 
 def check_model(values: "Values", stage: str, default: str, others: "Sequence[str]") -> str:
-    """Return the model's name, ours or a deployment's, none of `others`; raises `Problem`."""
     wanted = f"a model for {stage}, or leave --model out"
     text = check_given("model", values.get("model", default), wanted)
     if text in others:
@@ -384,7 +383,6 @@ def check_boxes(face: "str | None", ext: "str | None", report: Report) -> "tuple
 
 
 def unescaped(text: str) -> str:
-    """Return `text` with the characters that its percent escapes stand for."""
     if "%" not in text:
         return text
     from urllib.parse import unquote
@@ -417,7 +415,6 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    """Raise `Problem` for a `query` whose signature can never work."""
     if "&amp;" in query and re.search(r"&amp;[\w.-]+=", query):
         message = "the link has &amp; in it, which is how a web page writes &"
         raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
@@ -434,7 +431,6 @@ def check_signature(field: str, query: str) -> None:
 
 
 def check_age(field: str, query: str, now: float, report: Report) -> None:
-    """Report a signed link that has expired, or soon will."""
     expiry = expiry_of(query)
     if expiry is not None and expiry <= now:
         report.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
@@ -529,7 +525,6 @@ def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
 
 
 def ascii_hint(field: str, host: str) -> str:
-    """Return what to do about a host that is not ASCII, with its form in ASCII where it has one."""
     try:
         form = check_host(field, host.encode("idna").decode())
     except (Problem, UnicodeError):
@@ -557,7 +552,6 @@ def check_address(field: str, host: str) -> str:
 
 
 def check_page(field: str, host: str, path: str, query: str) -> None:
-    """Raise `Problem` for a link of a page that shows the file to people."""
     page = PAGES.get(host) or PAGES.get("." + ".".join(host.split(".")[-2:]))
     pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
@@ -918,7 +912,6 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 def write_request(
     name: str, rule: "Callable[..., Json | None]", values: "Values", report: Report
 ) -> None:
-    """Write the request of `values` by its `rule`, and tell; raises `OSError` and `Problem`."""
     files = local_files(values, report)
     request = rule(values, files, time(), report)
     path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
@@ -1105,7 +1098,6 @@ argparse._ = str  # type: ignore[attr-defined]
 def build_parser(
     program: "Program", command: str, fields: "Sequence[str]"
 ) -> argparse.ArgumentParser:
-    """Return the parser of a `command` of `program`, whose options give `fields`."""
     all_commands, options, exit_codes = program
     _, what, example = all_commands[command]
     lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]

@@ -97,7 +97,6 @@ def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
 
 
 def gives_way(task: Task) -> bool:
-    """Whether another attempt may be paid for beside this one."""
     if task.state == "made":
         return task.status in ENDS
     return task.state == "unclear" or abs(task.age) >= AT_WORK

@@ -59,7 +59,6 @@ def check_detection(
 
 
 def passed_output(answer: object) -> emo.Json:
-    """Return `output` of a detection answer that passed; raises `Problem`."""
     hint = "Give the answer of the detection, whole and unchanged."
     if not isinstance(answer, dict):
         raise wrong("the answer is not a JSON object", hint)
@@ -90,7 +89,6 @@ def box_text(output: emo.Json, name: str) -> str | None:
 def check_same_image(
     request: object, image_url: str, digest: str | None, report: emo.Report
 ) -> None:
-    """Raise `Problem` unless the picture of this call is that of a detection's `request`."""
     detected = member(request, "input").get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"

@@ -57,7 +57,6 @@ def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
 
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
-    """Yield the body of `reply` if it is a video, whole and not too slow; raises `NoAnswer`."""
     of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
     timely, boxes = -1, Boxes()
     while True:

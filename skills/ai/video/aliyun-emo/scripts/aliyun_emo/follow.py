@@ -45,7 +45,6 @@ def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report
 
 
 def is_complete(settings: Settings, task: Task) -> bool:
-    """Whether there is nothing to ask: it has failed, or its video is here, or not wanted."""
     is_enough = task.status == SUCCEEDED and task.video_url and settings.has("no_download")
     return bool(task.status in FAILED or task.video_path or is_enough)
 
@@ -53,7 +52,6 @@ def is_complete(settings: Settings, task: Task) -> bool:
 def conclude(
     settings: Settings, task: Task, is_gone: bool, next_attempt: int, report: emo.Report
 ) -> None:
-    """Bring the video of a task that has ended; raises `Problem` where there is none."""
     if task.status in FAILED:
         problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
         problem = with_store_hint(problem, task.answer, task.record.get("sent"))
@@ -197,7 +195,6 @@ def look_first(next_attempt: int) -> str:
 
 
 def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
-    """Return the `Problem` of a request of which it is not known whether it made a task."""
     sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
     words, hint = shown_words(task.record.get("response")), look_first(next_attempt)
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
@@ -209,7 +206,6 @@ def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
 
 
 def gone_problem(what: str, next_attempt: int) -> emo.Problem:
-    """Return the `Problem` of a task that the service does not know, or not any more."""
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
     hint += f" --attempt {next_attempt} pays for another." if next_attempt else ""
     return emo.Problem("service", f"the task is gone: {what}", hint, 3)

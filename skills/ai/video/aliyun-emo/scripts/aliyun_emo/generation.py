@@ -97,7 +97,6 @@ def make_ready(
 
 
 def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
-    """Warn of tasks in `folder` of the same picture and recording that are not at their end."""
     mine = [identity_of(field, request) for field in emo.FORMATS]
     for task in tasks.all_tasks(folder):
         theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
@@ -111,7 +110,6 @@ def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
 def warn_of_new_signatures(
     task: tasks.Task, request: emo.Json, further: int, report: emo.Report
 ) -> None:
-    """Warn where links of `request` are signed otherwise than those that `task` was made with."""
     before = member(task.record.get("request"), "input")
     for field in emo.FORMATS:
         then = text_in(before, field)

@@ -180,7 +180,6 @@ def text_kind(text: str) -> Kind:
 
 
 def words_in(text: str, tag: str) -> str:
-    """Return the words of the first element `tag` in `text`."""
     words = " ".join(text.partition(f"<{tag}>")[2].partition("</")[0].split())
     if len(words) <= MAX_QUOTE:
         return words

@@ -38,6 +38,5 @@ def is_vendor(host: str) -> bool:
 
 
 def plain_escape(escape: re.Match[str]) -> str:
-    """Return the character of a percent `escape` that needs none, else the escape in capitals."""
     character = chr(int(escape[1], 16))
     return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()

@@ -66,7 +66,6 @@ def hours(seconds: float) -> str:
 
 
 def is_to_follow(task: tasks.Task) -> bool:
-    """Whether there is something to ask the service about a task."""
     return task.state == "made" and task.is_open
 
 
@@ -129,7 +128,6 @@ def task_named(name: str) -> tasks.Task | None:
 
 
 def check_task_id(text: str) -> str:
-    """Return a task's id, which goes into a path of the service; raises `Problem`."""
     if re.fullmatch(DIGITS, text):
         message = f"there is no task {text} in {emo.shown_path(tasks_folder())}"
         raise emo.Problem("task", message, "Run without --task: it tells what tasks there are.")

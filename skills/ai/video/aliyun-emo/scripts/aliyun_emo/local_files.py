@@ -102,7 +102,6 @@ def check_picture(
 
 
 def check_recording(field: str, found: Recording, size: int, path: str, report: emo.Report) -> None:
-    """Report what is wrong with a recording of `size` bytes, the local file `path` or ""."""
     length = f"it is {found.seconds:.2f} s long"
     if size >= BIG_RECORDING:
         tell = report.error if size > MAX_RECORDING else report.warn
@@ -134,7 +133,6 @@ def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Proble
 
 
 def conversion(path: str, kind: str) -> str:
-    """Return the command that makes of the file `path` one that is taken, where that is here."""
     source = as_a_path(path)
     target = free_path(source, "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
@@ -162,7 +160,6 @@ def free_path(path: str, extension: str) -> str:
 
 
 def link_field(field: str) -> str:
-    """Return the field of the link for `field`, which may be that of the local file."""
     return field if field in emo.LOCAL else f"{field}_url"
 
 
@@ -279,7 +276,6 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
 
 
 def file_at(field: str, path: str) -> LocalFile:
-    """Return the local file `path`, looked at; raises `Problem`."""
     if not path.strip():
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
     scheme, mark, _ = path.partition("://")
@@ -323,7 +319,6 @@ def paths_meant(path: str) -> tuple[str, ...]:
 
 
 def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:
-    """Return the `file` that lies at `path`, with what it is as `found`; raises `Problem`."""
     try:
         file.path, file.found = path, look_at(field, file.content, file.size)
         return file

@@ -63,7 +63,6 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
-    """Check both media, detect the face where that was not done yet, and go on with the request."""
     media, links = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, links)
     report.facts.update(facts_of_files(media.files, media.ratio))
@@ -118,7 +117,6 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
 
 
 def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json | None:
-    """Return the request of both media with these `boxes`, or None when something is wrong."""
     return emo.generation_request({**media.given, **boxes}, media.files, clock.time(), report)
 
 
@@ -137,7 +135,6 @@ def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) 
 def go_on(
     settings: Settings, media: Media, record: emo.Json, path: str, report: emo.Report
 ) -> None:
-    """Go on with the task of a detected picture and its recording, or show it, and ask for one."""
     told, links = emo.Report(), emo.Report()
     detection.tell_detection(record, path, told)
     report.errors += told.errors
@@ -161,7 +158,6 @@ def go_on(
 
 
 def show_request(subject: Subject, report: emo.Report) -> None:
-    """Write the page of a request, and the request itself as it is shown."""
     evidence = emo.evidence_path("")
     show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
 
@@ -199,7 +195,6 @@ def shown_and_agreed(
 
 
 def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> list[str]:
-    """Return the lines that say what a video is made of: both media, what moves, the page."""
     image, audio = media.get("image"), media.get("audio")
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""

@@ -104,7 +104,6 @@ def bdi(text: str) -> str:
 
 
 def warnings_section(warnings: Sequence[emo.Problem]) -> str:
-    """Return what was found in the file itself, for people."""
     items = ""
     for w in warnings:
         stop = "" if w.message.endswith(("?", ".")) else "."
@@ -113,7 +112,6 @@ def warnings_section(warnings: Sequence[emo.Problem]) -> str:
 
 
 def details_of(subject: Subject, now: float) -> emo.Values:
-    """Return the facts that the page tells, by their name, as markup."""
     request, ratio = subject.request, subject.ratio
     details = {"Ratio": ratio, "Video size": emo.VIDEO_SIZES[ratio]}
     details["Model"] = escape(request["model"])
@@ -129,7 +127,6 @@ def details_of(subject: Subject, now: float) -> emo.Values:
 
 
 def end_in_words(link: str, now: float) -> str:
-    """Return when `link` expires, as prepare prints it, as markup."""
     if link.startswith("file:"):
         return "a file of this computer"
     expiry = emo.expiry_of(link.partition("?")[2])
@@ -143,7 +140,6 @@ def rate_in_words(ratio: str) -> str:
 
 
 def size_in_words(ratio: str) -> str:
-    """Return the video's size, and whether it has the `ratio` itself."""
     size = emo.VIDEO_SIZES[ratio]
     is_exact = emo.has_ratio([0, 0, *map(int, size.split("x"))], ratio)
     return f"The video is {size} pixels{'' if is_exact else f', not quite {ratio}'}."
@@ -155,7 +151,6 @@ def box_in_words(box: emo.Box) -> str:
 
 
 def costs_of(subject: Subject) -> emo.Values:
-    """Return the recording, its length and its price, which the page's script tells of a link."""
     rate = rate_in_words(subject.ratio)
     known, length, cost = "", "not known: the player has not told it", rate
     if "audio_url" in subject.files:
@@ -177,7 +172,6 @@ def costs_of(subject: Subject) -> emo.Values:
 
 
 def next_section(subject: Subject, place: str) -> str:
-    """Return the command that comes after what the file at the absolute path `place` shows."""
     if subject.kind == "request":
         what = "This command sends the request, which costs money. Then it fetches the video."
         if subject.video:

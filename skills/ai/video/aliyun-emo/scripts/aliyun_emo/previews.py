@@ -59,7 +59,6 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
 
 
 def page_path_of(values: emo.Values, usual: str) -> str:
-    """Return where a page goes, by default to the `usual` place; raises `Problem`."""
     hint = "Give another file for the page, or leave --output out."
     if values.get("output") == "-":
         raise emo.Problem("output", "'-' is not a file", hint)

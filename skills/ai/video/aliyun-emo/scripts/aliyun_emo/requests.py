@@ -98,7 +98,6 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
 
 
 def prepared_file(field: str, url: str, digest: object) -> LocalFile:
-    """Return the local file of a prepared request; raises `Problem`."""
     hint = f"Prepare the request again, with {emo.option(emo.LOCAL[field])} FILE."
     emo.check_given(field, url, "the URL of a file")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):

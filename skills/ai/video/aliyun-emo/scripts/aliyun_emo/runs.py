@@ -62,7 +62,6 @@ def command_again(values: emo.Values) -> list[Sequence[str]]:
 
 
 def command_without(values: emo.Values, *fields: str) -> list[str]:
-    """Return the command line of `values`, but for the options of these `fields`."""
     words = [RUN]
     for field in [field for field in values if field not in fields]:
         words += [emo.option(field)] if field != "file" else []
@@ -71,7 +70,6 @@ def command_without(values: emo.Values, *fields: str) -> list[str]:
 
 
 def run_file(settings: Settings, report: emo.Report) -> None:
-    """Run the request in FILE, a detection or a generation."""
     links, path = emo.Report(), settings.values["file"]
     body = report.check(read_request, path)
     generation = is_generation(body or {})

@@ -115,7 +115,6 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
 
 
 def check_made(state: str, answer: service.Answer, body: emo.Json, attempt: int) -> None:
-    """Raise `Problem` where what was sent, the `body`, has made no task that is known."""
     if state == "made":
         return
     problem = with_store_hint(service.answer_problem(answer), answer.document, body)

@@ -107,7 +107,6 @@ def settings_of(
 
 
 def check_seconds(field: str, text: str, least: float) -> float:
-    """Return `text` as seconds, from `least` to a day; raises `Problem`."""
     number = text.replace(".", "", 1)
     seconds_given = float(text) if emo.is_number(number) else -1
     if least <= seconds_given <= DAY:
@@ -117,7 +116,6 @@ def check_seconds(field: str, text: str, least: float) -> float:
 
 
 def check_attempt(text: str) -> int:
-    """Return `text` as the number of an attempt, 1 for the first; raises `Problem`."""
     if re.fullmatch("[1-9][0-9]{0,5}", text, re.ASCII):
         return int(text)
     hint = "Give 1 for the first task of the request, 2 for another one."
@@ -184,7 +182,6 @@ def find_key() -> str:
 
 
 def key_in_file() -> str:
-    """Return the API key of the credentials file, or "" where there is none; raises `Problem`."""
     import configparser
 
     parser = configparser.RawConfigParser()

@@ -81,7 +81,6 @@ def found_in(path: str, report: emo.Report) -> Subject | None:
 
 
 def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    """Return what a prepared request shows, which is held to all of prepare's rules."""
     request = request_of(body, clock.time(), report)
     if not request or report.errors:
         return None
@@ -92,7 +91,6 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    """Return what a detection shows, however old its link is."""
     if "audio_url" in member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
     boxes = check_detection(record, None, None, report)
@@ -106,7 +104,6 @@ def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subjec
 
 
 def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    """Return what a task shows, `path` being its file: its request as prepared, and its end."""
     body = member(record, "request")
     if "audio_url" not in member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
@@ -138,7 +135,6 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
 
 
 def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, LocalFile]:
-    """Return the local files of what was made; what became of them since is only a warning."""
     found = emo.Report()
     files = look_again(request, path, found)
     report.warnings += found.errors + found.warnings

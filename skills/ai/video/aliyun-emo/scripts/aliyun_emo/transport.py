@@ -166,7 +166,6 @@ def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what `error` of a connection means, for people."""
     for kind, words in (
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
