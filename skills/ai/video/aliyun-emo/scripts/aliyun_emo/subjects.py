@@ -6,21 +6,13 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock
+from aliyun_emo import attempts, clock, requests
 from aliyun_emo.answers import member
 from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.evidence import evidence_of
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
 from aliyun_emo.refusals import shown_words
-from aliyun_emo.requests import (
-    check_there,
-    detection_name,
-    file_name,
-    is_generation,
-    request_name,
-    request_of,
-)
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
@@ -39,7 +31,7 @@ class Subject:
     def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
         self.kind, self.request, self.files = kind, request, files
         self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
-        self.names = {f: file_name(self.given[f]) for f in emo.KINDS if f in self.given}
+        self.names = {f: requests.file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
         self.name = self.video = self.state = self.said = self.task_id = ""
 
@@ -65,7 +57,7 @@ def found_in(path: str, report: emo.Report) -> Subject | None:
     if path == "-":
         message = "stdin has no place beside it, where the page could go"
         raise emo.Problem("file", message, "Give the path of the file.")
-    check_there(path)
+    requests.check_there(path)
     try:
         document = read_json("file", path)
     except emo.Problem as problem:
@@ -81,7 +73,7 @@ def found_in(path: str, report: emo.Report) -> Subject | None:
 
 
 def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    request = request_of(body, clock.time(), report)
+    request = requests.request_of(body, clock.time(), report)
     if not request or report.errors:
         return None
     if "audio_url" not in request["input"]:
@@ -96,7 +88,7 @@ def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subjec
     boxes = check_detection(record, None, None, report)
     for problem in report.errors:
         problem.hint += " Then give the detection.json of that."
-    request = request_of(record["request"], ANY_TIME, report) if boxes else None
+    request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
     request["input"].update(zip(emo.BOX_FIELDS, boxes))
@@ -108,7 +100,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     if "audio_url" not in member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
         raise emo.Problem("file", message, "Give the request.json that the task was made of.")
-    request = request_of(body, ANY_TIME, report)
+    request = requests.request_of(body, ANY_TIME, report)
     if not request:
         return None
     subject = Subject("task", request, files_since(request, path, report))
@@ -125,11 +117,13 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
     """Warn that what stands in the file `path` is still an earlier request, and which."""
     found = emo.Report()
     body = found.check(read_json, "file", path)
-    request = request_of(body, ANY_TIME, found) if body else None
-    digits = found.check(digits_of, request, not is_generation(request)) if request else None
+    request = requests.request_of(body, ANY_TIME, found) if body else None
+    digits = (
+        found.check(digits_of, request, not requests.is_generation(request)) if request else None
+    )
     if request and digits:
         links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
-        names = ", ".join(map(file_name, links))
+        names = ", ".join(map(requests.file_name, links))
         message = f"{emo.shown_path(path)} is still the earlier request {digits}: {names}"
         report.warn("output", message, "Do not run it in the place of this one.")
 
@@ -153,7 +147,9 @@ def digits_of(request: emo.Json, is_detection: bool) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        return (detection_name if is_detection else request_name)(request, base_url)
+        return (requests.detection_name if is_detection else requests.request_name)(
+            request, base_url
+        )
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
