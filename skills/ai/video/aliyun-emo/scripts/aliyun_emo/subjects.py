@@ -118,10 +118,7 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
     found = emo.Report()
     body = found.check(read_json, "file", path)
     request = requests.request_of(body, ANY_TIME, found) if body else None
-    digits = (
-        found.check(digits_of, request, not requests.is_generation(request)) if request else None
-    )
-    if request and digits:
+    if request and (digits := found.check(digits_of, request)):
         links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
         names = ", ".join(map(requests.file_name, links))
         message = f"{emo.shown_path(path)} is still the earlier request {digits}: {names}"
@@ -140,16 +137,16 @@ def name_of(subject: Subject, path: str) -> str:
     folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
     if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
         return folder
-    return digits_of(subject.request, subject.kind == "detection")
+    return digits_of(subject.request)
 
 
-def digits_of(request: emo.Json, is_detection: bool) -> str:
+def digits_of(request: emo.Json) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        return (requests.detection_name if is_detection else requests.request_name)(
-            request, base_url
-        )
+        if requests.is_generation(request):
+            return requests.request_name(request, base_url)
+        return requests.detection_name(request, base_url)
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
