@@ -6,6 +6,7 @@ All waits of one phase share that: a byte now and then makes nothing longer.
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -40,17 +41,16 @@ class Timed(socket.socket):
         return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
 
     def recv_into(self, *arguments: Any) -> int:
-        while True:
-            was_over, left = self.is_over, self.left()
-            self.is_over = left == LEAST
-            self.settimeout(min(left, SLICE))
-            try:
-                if was_over and self.is_over:  # else what always has a byte never ends
-                    raise socket.timeout
+        was_over, self.is_over = self.is_over, self.left() == LEAST
+        while not self.is_over:
+            self.settimeout(min(self.left(), SLICE))
+            with contextlib.suppress(socket.timeout):
                 return super().recv_into(*arguments)
-            except socket.timeout:
-                if self.is_over:
-                    raise
+            was_over, self.is_over = False, self.left() == LEAST
+        if was_over:  # else what always has a byte never ends
+            raise socket.timeout
+        self.settimeout(LEAST)
+        return super().recv_into(*arguments)
 
     def send(self, *arguments: Any) -> int:
         self.settimeout(self.left())

@@ -84,21 +84,18 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """
     interval = settings.interval or INTERVAL
     answered, pause = False, interval
-    while True:
-        word, trouble, wanted = poll(settings, task, report)
-        if word in ENDS:
-            return word
+    word, trouble, wanted = poll(settings, task, report)
+    while word not in ENDS:
         if trouble and task.video_url:
             return task.status
         answered = answered or not trouble
-        pause = min(pause * 2, max(LONGEST_PAUSE, interval))
-        if not trouble:
-            pause = interval
-        elif wanted is not None:
-            pause = max(interval, wanted)
+        longer = min(pause * 2, LONGEST_PAUSE) if wanted is None else wanted
+        pause = max(interval, longer) if trouble else interval
         if settings.asks_once or clock.monotonic() + pause >= settings.deadline:
             raise out_of_time_problem(answered, trouble)
         settings.pause(pause)
+        word, trouble, wanted = poll(settings, task, report)
+    return word
 
 
 def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:

@@ -136,10 +136,9 @@ class Frames:
     def run(self) -> int:
         """Go over the frames of the stream that follow each other here; returns how many."""
         lengths, block, at, count = self.stream.lengths, self.block, self.at, 0
-        try:
-            while True:
-                at += lengths[block[at : at + 3]]  # 600,000 times in 15 MiB of the shortest
-                count += 1
-        except KeyError:  # the end of the block, or of the stream
-            self.at = at
+        # 600,000 times in 15 MiB of the shortest; None at the end of the block, or of the stream
+        while (length := lengths.get(block[at : at + 3])) is not None:
+            at += length
+            count += 1
+        self.at = at
         return count

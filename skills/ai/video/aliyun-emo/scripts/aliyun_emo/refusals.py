@@ -44,7 +44,7 @@ REMEDIES = {
     "ServiceUnavailable": "This is the service's own fault: try again later.",
 }
 UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
-SILENT_REMEDY = "Ask the vendor's support, with both ids, and try another recording or picture."
+SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 
 
@@ -67,10 +67,10 @@ def refusal_problem(
     """
     name, message = str(said.get("code") or "no code"), str(said.get("message") or "no message")
     words = f"{what}: {shown_words(name)}: {shown_words(message)}"
-    ids = [name for name in ("request_id",) if name in said]
+    ids = ["request_id"]
     if "task_status" in said and not (said.get("code") or said.get("message")):
         words, remedy = f"{what}, with neither a code nor a message", SILENT_REMEDY
         ids.append("task_id")
-    told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids)
+    told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids if said.get(one))
     words += f" ({told})" if told else ""
     return emo.Problem(field, words, REMEDIES.get(name, remedy), code)

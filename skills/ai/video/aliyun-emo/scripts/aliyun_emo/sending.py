@@ -33,10 +33,8 @@ def sent(
 
     Raises `Problem` where none was made.
     """
-    while True:
-        decision = decided(ready.settings, folder, name)
-        if isinstance(decision, attempts.Follow):
-            return decision
+    decision = decided(ready.settings, folder, name)
+    while isinstance(decision, attempts.Send):
         task = outcome = None
         try:
             with ready.settings.interrupts.held():
@@ -52,6 +50,8 @@ def sent(
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
+        decision = decided(ready.settings, folder, name)
+    return decision
 
 
 def send_once(

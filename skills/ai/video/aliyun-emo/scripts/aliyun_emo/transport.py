@@ -118,23 +118,27 @@ class Reply:
 
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
-        while True:
-            packed = self.unpacker.unconsumed_tail if self.unpacker else b""
-            if self.unpacker and self.unpacker.unused_data:
-                if self.unpacker.unused_data[:2] != b"\x1f\x8b":  # not another part
+        if not self.unpacker:
+            return self.received()
+        data, is_more = b"", True
+        while is_more and not data:
+            packed, rest = self.unpacker.unconsumed_tail, self.unpacker.unused_data
+            if rest:
+                if rest[:2] != b"\x1f\x8b":  # not another part
                     return b""
-                packed, self.unpacker = self.unpacker.unused_data, zlib.decompressobj(31)
-            if not packed:
-                with no_answer(True, left=True):
-                    packed = self.packed = self.response.read1(PIECE)
-            if not self.unpacker:
-                return packed
+                packed, self.unpacker = rest, zlib.decompressobj(31)
+            packed = packed or self.received()
             try:  # so much at once: a thousand bytes may unpack to a megabyte
                 data = self.unpacker.decompress(packed, PIECE)
             except zlib.error:
                 raise NoAnswer("what came cannot be unpacked") from None
-            if data or not packed:
-                return data
+            is_more = bool(packed)
+        return data
+
+    def received(self) -> bytes:
+        with no_answer(True, left=True):
+            self.packed = self.response.read1(PIECE)
+        return self.packed
 
     def close(self) -> None:
         self.response.close()
