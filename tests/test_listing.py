@@ -182,6 +182,9 @@ class Named(ListingCase):
         (name,) = self.send("calm")
         line = self.ends_with_video(self.call_run("--task", name, "-o", "a/b.mp4"))
         self.assertEqual(Path("a/b.mp4").read_bytes(), video_of(line["task_id"]))
+        record = str(TASKS / name / "task.json")
+        self.ends(self.call_run("--task", name, "-o", record), 2, "output")
+        self.assertEqual(self.kept(folder=name)["state"], "made")
 
 
 class Others(ListingCase):

@@ -397,7 +397,11 @@ class Running(MakingCase):
     def test_a_place_for_the_video_that_cannot_be_is_found_before_it_is_paid(self):
         service = self.serve()
         Path("folder").mkdir()
-        for place, code in (("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)):
+        tasks = "output/aliyun-emo/tasks"
+        for place, code in (
+            *(("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)),
+            *((tasks, 2), (f"{tasks}/x", 2), (f"{tasks}/0123456789ab/task.json", 2)),
+        ):
             with self.subTest(place):
                 self.make("--pay", "-o", place, code=code, fields=["output"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)

@@ -12,6 +12,7 @@ from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.commands import RUN
 from aliyun_emo.follow import follow
 from aliyun_emo.requests import file_name
+from aliyun_emo.runs import check_copy
 from aliyun_emo.settings import DAY, Settings, settings_of
 
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
@@ -98,6 +99,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
+    check_copy(settings, {}, [])
     if task:
         follow(settings, task, 0, report)
         return

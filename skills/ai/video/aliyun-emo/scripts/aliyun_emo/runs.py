@@ -105,6 +105,9 @@ def check_copy(settings: Settings, request: emo.Json, given: Sequence[str]) -> N
         path = emo.output_path(settings.values, "")
         links = [request["input"][field] for field in request.get("files", {})]
         emo.check_other_file(path, [*given, *map(local_path, links)])
+        if "tasks" in os.path.realpath(path).split(os.sep)[-3:]:
+            message = f"{emo.shown_path(path)} may be a part of what is kept of tasks"
+            raise emo.Problem("output", message, "Name a file elsewhere.")
         emo.check_writable(path)
 
 
