@@ -2,11 +2,12 @@
 
 import json
 import os
+import shlex
 import shutil
 import unittest
 from pathlib import Path
 
-from support import FIXTURES, IMAGE_URL, REQUEST
+from support import FIXTURES, IMAGE_URL, REQUEST, arguments
 from support.page import (
     ANSWER,
     DESK,
@@ -21,6 +22,7 @@ from support.page import (
     four_colours,
     request_with,
 )
+from support.upload_case import UploadCase
 
 from aliyun_emo import requests
 
@@ -193,6 +195,58 @@ class WhatItKnows(PreviewCase):
             os.environ["DASHSCOPE_BASE_URL"] = "http://["
             page = self.page_of(TASK, f"tasks/{folder}/task.json")
             self.assertIn(folder, page.text)
+
+
+class Earlier(UploadCase):
+    """What prepare says when it refuses: what is known, and that an earlier file is still there."""
+
+    def refused(self, *words):
+        return self.ends(self.call(*words), 2)
+
+    def test_the_earlier_request_is_named_and_stays(self):
+        before = Path(FILE).read_bytes()
+        digits = requests.request_name(json.loads(before), os.environ["DASHSCOPE_BASE_URL"])
+        result = self.refused(*arguments(style_level="loud"))
+        (warning,) = result.line["warnings"]
+        self.assertIn(f"still the earlier request {digits}: portrait.png, speech.mp3", str(warning))
+        self.assertIn(f"still the earlier request {digits}", result.stderr)
+        self.assertEqual(Path(FILE).read_bytes(), before)
+        result = self.refused("detect", "--image-url", "x")
+        self.assertIn("portrait.png", result.line["warnings"][0]["message"])
+
+    def test_of_what_is_no_request_nothing_is_said(self):
+        for content in (b"", b"{", b"[]", b"{}", b'{"input": {}}', b'{"input": 7}'):
+            with self.subTest(content):
+                Path(FILE).write_bytes(content)
+                self.assertEqual(self.refused(*arguments(style_level="x")).line["warnings"], [])
+        os.unlink(FILE)
+        self.assertEqual(self.refused(*arguments(style_level="x")).line["warnings"], [])
+
+    def test_a_refusal_has_the_facts_and_the_price_as_far_as_they_are_known(self):
+        words = ("--image", str(self.image), "--audio", str(self.audio))
+        line = self.refused(*words).line
+        self.assertEqual((line["audio"]["seconds"], line["image"]["width"]), (12.38, 1000))
+        self.assertEqual(
+            {r: e["cny"] for r, e in line["estimates"].items()}, {"1:1": 0.99, "3:4": 1.98}
+        )
+        boxes = ("--face-bbox", "302,286,610,593", "--ext-bbox", "71,9,840,778")
+        line = self.refused(*words, *boxes, "--style-level", "loud").line
+        self.assertEqual((line["estimate"]["cny"], "estimates" in line), (0.99, False))
+
+    def test_without_boxes_the_detection_of_that_picture_is_named(self):
+        for words, named in (
+            (("--image", str(self.image)), ["--image", str(self.image)]),
+            (("--image-url", IMAGE_URL), ["--image-url", IMAGE_URL]),
+            (("--image-url", OLD_LINK), ["--image-url", "PICTURE"]),
+            (("--image-url", "https://me:s3cret@example.com/a.png"), ["--image-url", "PICTURE"]),
+            ((), ["--image", "PICTURE"]),
+        ):
+            with self.subTest(words):
+                result = self.refused(*words, "--audio", str(self.audio))
+                hints = [e["hint"] for e in result.line["errors"] if e["field"] == "ext_bbox"]
+                command = shlex.split(hints[0].partition(": ")[2])
+                self.assertEqual(command[-3:], ["detect", *named])
+                self.assertNotIn("s3cret", str(result))
 
 
 if __name__ == "__main__":
