@@ -267,6 +267,7 @@ class Key(GenerationCase):
                 *(
                     "your-api-key",
                     "YOUR_API_KEY",
+                    *("None", "null", "undefined"),
                     "your_dashscope_api_key",
                     "sk-your-key",
                     "yourkey",

@@ -273,6 +273,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A
     """.split(),
     ("page", "Upload the file"): """
+        https://mp.weixin.qq.com/s/x https://x.com/a/status/1 https://wwi.lanzoup.com/x
         https://me.feishu.cn/file/abc https://feishu.cn/docx/a https://a.sg.larksuite.com/wiki/a
         https://docs.qq.com/doc/a https://share.weiyun.com/a https://pan.quark.cn/s/a
         https://www.123pan.com/s/a-b https://photos.google.com/share/a https://we.tl/t-a
@@ -289,7 +290,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     **{IMAGE_URL + c: (c, GIVE) for c in ".,;!)]}>\"'`*，、；！）】》”’…。：」』"},
     **{
         IMAGE_URL + t: (t[0], GIVE)
-        for t in (").", "。谢谢", "，声音", "</a>", '">x</a>', "！！", "——")
+        for t in (").", "。谢谢", "谢谢", "&quot;", "，声音", "</a>", '">x</a>', "！！", "——")
     },
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),

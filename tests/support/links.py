@@ -95,6 +95,7 @@ SIGNERS = {
 }
 WITH_A_SECRET = (  # in a query, a password or a fragment, whole or mangled
     "https://example.com/a.gif?Signature=s3cret",
+    "https://example.com？Signature=s3cret",
     "https://example.com/a b?Signature=s3cret",
     "https://example.com/a.gif?x=a@b&Signature=s3cret",
     "https://example.com/a.gif#access_token=s3cret",

@@ -90,7 +90,8 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
     docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
     www.icloud.com share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com
     m.youtube.com youtu.be www.bilibili.com b23.tv v.douyin.com www.douyin.com xhslink.com
-    www.xiaohongshu.com open.spotify.com""".split()
+    www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
+    .lanzoup.com .lanzoui.com weibo.com""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
@@ -182,7 +183,8 @@ WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(extension for formats in ALL_FORMATS for extension in formats)
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|[{WIDE_MARKS}\"<>](?!.*\.(?:{MEDIA})$).*)"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|&quot;|"
+BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s{QUOTES}<>{WIDE_MARKS}])+"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
 
@@ -237,7 +239,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    head = re.split(r"[?#]|%3f|&(\w+=|amp;)", start, maxsplit=1, flags=re.IGNORECASE)[0]
+    head = re.split(r"[?#\uff1f\uff03]|%3f|&(\w+=|amp;)", start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "?..." if head != start else ""
     if "@" in value:
         host = head.rpartition("@")[2] if "@" in head else ""
@@ -598,7 +600,8 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = value[len(re.split('["<>]|[^!-~]', value)[0].rstrip(MARKS)) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
         before = shown[: found.start(1)]
-        tail = found[1] if without_marks(before + found[1][0]) == before else ""
+        is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
+        tail = found[1] if is_end else ""
     if second := re.search(rf"([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
         tail = text[second.start() :]
     if tail:

@@ -31,7 +31,11 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r".*[,;\\].*|.*(?i:api_key=).*", "has more in it than one key", "Put one alone into"),
     (r"LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
-    (r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*", "is a placeholder", OWN_KEY),
+    (
+        r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*",
+        "is a placeholder",
+        OWN_KEY,
+    ),
 )
 
 
