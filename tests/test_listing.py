@@ -60,6 +60,17 @@ class People(ListingCase):
         self.assertEqual(warning["message"], f"no tasks in {place}: is this the folder?")
         self.assertIn(f"no tasks in {place}: is this the folder?", result.stderr)
 
+    def test_what_may_have_been_paid_for_is_warned_of(self):
+        self.serve()
+        for words in ((), ("--all",)):
+            with self.subTest(words):
+                folder = TASKS / "0123456789ab"
+                folder.mkdir(parents=True, exist_ok=True)
+                (warning,) = self.ends(self.call_run(*words), 0).line["warnings"]
+                self.assertIn("0123456789ab was sent", warning["message"])
+                result = self.ends(self.call_run("--task", "0123456789ab"), 4)
+                self.assertNotIn("--attempt 0", str(result))
+
 
 class All(ListingCase):
     def test_all_that_is_open_is_fetched_the_oldest_first(self):
@@ -157,7 +168,8 @@ class Named(ListingCase):
 
     def test_an_id_that_nobody_knows_leaves_no_folder(self):
         service = self.serve()
-        self.ends(self.call_run("--task", "of-another-account"), 3, "service")
+        line = self.ends(self.call_run("--task", "of-another-account"), 3, "service").line
+        self.assertEqual((line["state"], line["already_submitted"]), (None, None))
         self.assertEqual(self.folders(), [])
         service.script["tasks"] = [fails("error-401", 400)]
         self.ends(self.call_run("--task", "of-another-account"), 3, "service")

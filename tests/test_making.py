@@ -394,6 +394,21 @@ class Running(MakingCase):
         self.make("--pay", "--attempt", "4", code=2, fields=["attempt"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 2)
 
+    def test_an_attempt_that_cannot_be_is_refused_before_anything_is_detected(self):
+        service = self.serve()
+        self.make("--attempt", "2", code=2, fields=["attempt"])
+        self.assertEqual(service.seen, [])
+
+    def test_the_page_of_an_attempt_has_its_command(self):
+        self.serve()
+        self.make("--pay")
+        result = self.make("--attempt", "2")
+        page = Path(result.line["preview_path"]).read_text("utf-8")
+        self.assertIn(f"{Path(result.line['request_path']).name} --attempt 2<", page)
+        self.assertIn("which costs money", page)
+        line = self.ends_with_video(self.run_next(result))
+        self.assertTrue(Path(line["task_path"]).parent.name.endswith("-2"))
+
     def test_a_place_for_the_video_that_cannot_be_is_found_before_it_is_paid(self):
         service = self.serve()
         Path("folder").mkdir()

@@ -7,9 +7,9 @@ import re
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import tasks
+from aliyun_emo import attempts, tasks
 from aliyun_emo.answers import id_in, member, text_in
-from aliyun_emo.commands import RUN
+from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
 from aliyun_emo.requests import file_name
 from aliyun_emo.runs import check_copy
@@ -25,11 +25,27 @@ def list_tasks(report: emo.Report) -> None:
     found = tasks.all_tasks(tasks_folder())
     report.facts["tasks"] = list(map(row_of, found))
     place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
-    if not os.path.isdir(tasks_folder()):
+    if not os.path.isdir(emo.evidence_path("")):
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
+    warn_of_unknown(found, report)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
     report.next = [(RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+
+
+def warn_of_unknown(found: list[tasks.Task], report: emo.Report) -> None:
+    """Warn of each task of which nobody knows whether it was made, and paid for."""
+    for task in found:
+        if task.state in ("sending", "unclear"):
+            name = os.path.basename(task.folder)
+            hint = f"Look what became of it: {command(RUN, '--task', name)}"
+            report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
+
+
+def following(task: tasks.Task) -> int:
+    """Return the number of the attempt after those of a task's request, 0 for one of an id."""
+    folder, name = os.path.split(task.folder)
+    return attempts.next_attempt(folder, name[:12]) if re.fullmatch(DIGITS, name) else 0
 
 
 def tasks_folder() -> str:
@@ -81,14 +97,16 @@ def run_all(settings: Settings, report: emo.Report) -> None:
             if is_to_follow(task):
                 its = emo.Report()
                 now = settings_of(settings.values, settings.progress, settings.interrupts, its)
-                its.check(follow, now, task, 0, its)
+                its.check(follow, now, task, following(task), its)
                 name = os.path.basename(task.folder)
                 for problem in its.errors + its.warnings:
                     problem.message = f"{name}: {problem.message}"
                 report.errors += its.errors
                 report.warnings += its.warnings
     finally:
-        report.facts["tasks"] = list(map(row_of, tasks.all_tasks(tasks_folder())))
+        found = tasks.all_tasks(tasks_folder())
+        report.facts["tasks"] = list(map(row_of, found))
+        warn_of_unknown(found, report)
 
 
 def run_task(settings: Settings, report: emo.Report) -> None:
@@ -101,7 +119,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
     check_copy(settings, {}, [])
     if task:
-        follow(settings, task, 0, report)
+        follow(settings, task, following(task), report)
         return
     task_id = check_task_id(name)
     settings = settings.with_key()
@@ -115,7 +133,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     finally:
         if task.status in ("", tasks.GONE):  # nobody knows this id: it leaves nothing behind
             task.remove()
-            report.facts.update(task.facts())
+            report.facts.update(task.facts(), state=None, already_submitted=None)
 
 
 def task_named(name: str) -> tasks.Task | None:

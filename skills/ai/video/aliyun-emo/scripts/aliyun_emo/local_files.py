@@ -115,7 +115,8 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
             stem, extension = os.path.splitext(path)
             target = free_path(f"{stem}-59s.", extension[1:] or "mp3")
             hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
-        tell(field, f"{length}; the service takes less than 60 s", hint)
+        least = "close to the limit of 60 s" if tell == report.warn else ""
+        tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < SHORT_RECORDING:
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, detection, requests, sending
+from aliyun_emo import attempts, clock, detection, requests, sending, tasks
 from aliyun_emo.answers import text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
@@ -82,7 +82,9 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day, place = text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
-    elif is_ready_to_send(settings, links, report):
+    elif settings.attempt and not tasks.all_tasks(emo.evidence_path("tasks")):
+        sending.decided(settings, emo.evidence_path("tasks"), "")  # before a detection is paid for
+    if not record and is_ready_to_send(settings, links, report):
         emo.check_writable(path)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
         picture = {"image_url": draft["input"]["image_url"]}
@@ -147,11 +149,12 @@ def go_on(
     subject = Subject("request", request, media.local)
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
-    subject.video = last_video(folder, subject.name)
+    subject.attempt = settings.attempt or 0
     if isinstance(sending.decided(settings, folder, subject.name), attempts.Send):
         if not is_ready_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
+        subject.video = last_video(folder, subject.name)
         show_request(subject, report)
     shown = Shown(media.local, partial(shown_and_agreed, subject, report))
     run_generation(settings, request, links, folder, report, shown)
@@ -190,7 +193,7 @@ def shown_and_agreed(
     for field in ("attempt", "no_look", "output"):
         if settings.has(field):
             words += [emo.option(field), *([settings.values[field]] if field != "no_look" else [])]
-    settings.progress.say(f"nothing was paid\nnext: {command(RUN, *words)}")
+    settings.progress.say(f"the video is not paid for yet\nnext: {command(RUN, *words)}")
     return None
 
 

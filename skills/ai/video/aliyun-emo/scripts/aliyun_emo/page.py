@@ -177,6 +177,7 @@ def next_section(subject: Subject, place: str) -> str:
         if subject.video:
             what = "The video was made already. This command tells where it is, and costs nothing."
         words = [*starting(RUN, anywhere=True), place]
+        words += ["--attempt", str(subject.attempt)] if subject.attempt else []
     elif subject.kind == "detection":
         media = media_words(subject.given["image_url"])
         what = "This command writes the request of a video. It costs nothing."

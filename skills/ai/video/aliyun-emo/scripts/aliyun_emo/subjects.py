@@ -34,6 +34,7 @@ class Subject:
         self.names = {f: requests.file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
         self.name = self.video = self.state = self.said = self.task_id = ""
+        self.attempt = 0  # which task of a request is wanted, where that was given
 
 
 def subject_of(path: str, report: emo.Report) -> Subject | None:
