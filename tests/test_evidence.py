@@ -14,6 +14,19 @@ from aliyun_emo import evidence
 DETECTION = {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "1:1"}}
 
 
+class Shown(GenerationCase):
+    """A request that was shown is run as it was shown."""
+
+    def test_a_file_of_another_name_in_such_a_folder_is_a_request_like_any(self):
+        self.serve()
+        for place in ("requests", "output/aliyun-emo/requests"):
+            Path(place).mkdir(parents=True, exist_ok=True)
+            Path(place, "hello.json").write_text(json.dumps(REQUEST))
+            self.ends(self.call_run(f"{place}/hello.json", "--no-wait"), 0)
+            Path(place, "0123456789ab.json").write_text(json.dumps(REQUEST))
+            self.ends(self.call_run(f"{place}/0123456789ab.json", "--no-wait"), 2, "file")
+
+
 class Place(GenerationCase):
     """The folder of evidence that a FILE belongs to is the real one, however it is reached."""
 

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -61,6 +62,13 @@ class Check(MakingCase):
         line = self.make("--dry-run", media=(IMAGE_URL, AUDIO_URL)).line
         self.assertEqual((line["uploads"], line["estimate"], line["image"]), ([], None, None))
         self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
+
+    def test_no_signature_in_the_name_of_a_file_is_told(self):
+        self.serve()
+        for name in ("p.png?Signature=s3cret", "p&Signature=s3cret.png"):
+            shutil.copy("portrait.png", name)
+            result = self.make("--dry-run", media=(name, "speech.mp3"))
+            self.assertNotIn("s3cret", str(result))
 
     def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
         service = self.serve()
@@ -160,6 +168,8 @@ class Detecting(MakingCase):
             "[]",
             '{"response": {"output": {}}}',
             whole.replace("true", '"x"'),
+            json.dumps({**json.loads(whole), "request": 7}),
+            json.dumps({**json.loads(whole), "response": 7}),
         ):
             with self.subTest(content[:20]):
                 path.write_text(content)
@@ -336,6 +346,22 @@ class Asking(MakingCase):
         with mock.patch("support.Terminal.readline", lambda _: pondered()):
             self.ends_with_video(self.make("--timeout", "60", says=""))
 
+    def test_a_file_that_is_changed_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+
+        def changed(_):
+            Path("speech.mp3").write_bytes(mp3(5))
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", changed):
+            self.make(says="", code=2, fields=["audio_url"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
+    def test_a_terminal_that_is_gone_says_no(self):
+        self.serve()
+        with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
+            self.assertEqual(self.make(says="").line["state"], "ready")
+
     def test_an_interrupt_at_the_question_pays_for_nothing(self):
         service = self.serve()
 
@@ -370,6 +396,30 @@ class Running(MakingCase):
         self.ends_with_video(self.make("--pay", "-o", "other.mp4"))
         self.assertEqual(Path("other.mp4").read_bytes(), video_of(first["task_id"]))
         self.assertEqual(service.seen, [])
+
+    def test_a_dry_run_copies_no_video(self):
+        self.serve()
+        self.make("--pay")
+        self.make("--dry-run", "-o", "x.mp4")
+        self.assertFalse(Path("x.mp4").exists())
+
+    def test_a_copy_replaces_no_medium_that_has_moved(self):
+        service = self.serve()
+        Path("old").mkdir()
+        for name in ("portrait.png", "speech.mp3"):
+            shutil.move(name, "old")
+        media = ("old/portrait.png", "old/speech.mp3")
+        shown = self.make(media=media)
+        for name in ("portrait.png", "speech.mp3"):
+            shutil.move(f"old/{name}", name)
+        self.ends(self.run_next(shown, "-o", "speech.mp3"), 2, "output")
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        paid = self.ends_with_video(self.run_next(shown))
+        task = Path(paid["task_path"]).parent.name
+        shutil.copytree(".", "old", dirs_exist_ok=True)
+        before = Path("old/portrait.png").read_bytes()
+        self.ends(self.call_run("--task", task, "-o", "old/portrait.png"), 2, "output")
+        self.assertEqual(Path("old/portrait.png").read_bytes(), before)
 
     def test_no_wait_ends_with_the_task_and_all_fetches_what_was_sent(self):
         service = self.serve()
@@ -413,7 +463,9 @@ class Running(MakingCase):
         service = self.serve()
         Path("folder").mkdir()
         tasks = "output/aliyun-emo/tasks"
+        kept = "output/aliyun-emo/requests/x.json"
         for place, code in (
+            (kept, 2),
             *(("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)),
             *((tasks, 2), (f"{tasks}/x", 2), (f"{tasks}/0123456789ab/task.json", 2)),
         ):
@@ -433,9 +485,12 @@ class Running(MakingCase):
         pipes = {"stdin": follower, "stderr": follower, "stdout": subprocess.PIPE}
         process = subprocess.Popen(words, **pipes)
         os.close(follower)
+        os.write(leader, b"y\n")  # before the question: it is no answer
         seen = b""
         while b"[y/N] " not in seen:
             seen += os.read(leader, 1024)
+        time.sleep(0.2)
+        self.assertIsNone(process.poll())
         os.write(leader, b"y\n")
         stdout = process.communicate(timeout=60)[0]
         os.close(leader)

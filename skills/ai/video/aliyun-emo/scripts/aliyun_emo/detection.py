@@ -74,7 +74,9 @@ def kept_detection(path: str) -> emo.Json:
     """Return the record of a detection at `path` that was answered, passed or not, {} for none."""
     record = read_evidence(path)
     output = member(understood(record.get("response")), "output")
-    return record if isinstance(output.get("check_pass"), bool) else {}
+    picture = member(member(record, "request"), "input").get("image_url")
+    is_whole = isinstance(picture, str) and isinstance(output.get("check_pass"), bool)
+    return record if is_whole and "sent" in record else {}
 
 
 def keep(path: str, record: emo.Json, report: emo.Report) -> None:

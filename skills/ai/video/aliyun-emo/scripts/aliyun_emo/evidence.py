@@ -5,6 +5,7 @@ kept there by name, so that what was shown is what is run.
 from __future__ import annotations
 
 import os
+import re
 
 import prepare_emo_request as emo
 
@@ -32,8 +33,9 @@ def folder_above(path: str) -> str:
     """Return the folder of a file, or the one above where it lies among what is kept by name."""
     folder = os.path.dirname(path)
     above = os.path.dirname(folder)
-    if os.path.basename(above) == "tasks":
-        return os.path.dirname(above)
+    home = os.path.dirname(above)
+    if os.path.basename(above) == "tasks" and os.path.basename(home) == "aliyun-emo":
+        return home
     is_inside = os.path.basename(os.path.abspath(folder)) in (REQUESTS, DETECTIONS)
     return above if is_inside else folder
 
@@ -46,8 +48,18 @@ def kept_path(folder: str, kind: str, name: str) -> str:
 def check_shown(path: str, name: str) -> None:
     """Raise `Problem` where `path` is of a request that was shown, and now it is that of `name`."""
     folder, file = os.path.split(os.path.realpath(path))
-    shown = file.partition(".")[0] if os.path.basename(folder) == REQUESTS else name
+    is_shown = os.path.basename(folder) == REQUESTS and re.fullmatch(r"[0-9a-f]{12}\.json", file)
+    shown = file.partition(".")[0] if is_shown else name
     if shown != name:
         message = f"it is not the request {emo.printable(shown, 40)} that was shown, but {name}"
         hint = "It was changed, or is for another service (DASHSCOPE_BASE_URL): look at it anew."
         raise emo.Problem("file", message, hint)
+
+
+def is_kept(path: str) -> bool:
+    """Whether `path` lies where evidence is kept by name, here or of another folder."""
+    real, kinds = os.path.realpath(path), ("tasks", *ENDINGS)
+    words = real.split(os.sep)
+    is_elsewhere = any(a == "aliyun-emo" and b in kinds for a, b in zip(words, words[1:]))
+    folders = [os.path.join(os.path.realpath(emo.evidence_path(kind)), "") for kind in kinds]
+    return is_elsewhere or os.path.join(real, "").startswith(tuple(folders))

@@ -70,7 +70,7 @@ def conclude(
             hint = "Run again; until then response.json has the link, for 24 hours."
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
         report.facts.update(task.facts())
-    if task.video_path:
+    if task.video_path and not settings.has("dry_run"):
         place = task.copy_video(settings.values.get("output", task.video_path))
         report.done, report.next = f"the video is {emo.printable(place, 200)}", []
     else:

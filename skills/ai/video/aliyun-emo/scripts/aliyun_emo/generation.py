@@ -72,6 +72,10 @@ def make_ready(
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
+    if settings.has("output"):  # a file may have moved
+        report.check(
+            emo.check_other_file, settings.values["output"], [f.path for f in files.values()]
+        )
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
         found = look(settings, request, files, report)

@@ -117,7 +117,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
-    check_copy(settings, {}, [])
+    check_copy(settings, member(task.record, "request") if task else {}, [])
     if task:
         follow(settings, task, following(task), report)
         return
@@ -131,7 +131,10 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     try:
         follow(settings, task, 0, report)
     finally:
-        if task.status in ("", tasks.GONE):  # nobody knows this id: it leaves nothing behind
+        if tasks.Task(task.folder).status in (
+            "",
+            tasks.GONE,
+        ):  # nobody knows this id: it leaves nothing behind
             task.remove()
             report.facts.update(task.facts(), state=None, already_submitted=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from aliyun_emo.commands import RUN, command
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
 from aliyun_emo.generation import Shown, run_generation
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import LocalFile, facts_of_files, medium_facts
+from aliyun_emo.local_files import LocalFile, facts_of_files, look_again, medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
 from aliyun_emo.runs import check_copy
@@ -187,7 +188,11 @@ def shown_and_agreed(
         return settings
     asked_at = clock.monotonic()
     if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
-        return settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
+        since = emo.Report()
+        look_again(subject.request, "", since)  # it may have been changed meanwhile
+        report.errors += since.errors
+        paid_until = settings.deadline + clock.monotonic() - asked_at
+        return None if report.errors else settings._replace(deadline=paid_until)
     report.facts.update(state="ready", would_send=True)
     words = [report.facts["request_path"]]
     for field in ("attempt", "no_look", "output"):
@@ -216,8 +221,12 @@ def says_yes(price: str) -> bool:
     """Ask at a terminal whether to pay about the `price`; elsewhere nobody says yes."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return False
-    print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import termios
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed before is no answer
     try:
+        print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
-    except ValueError:  # what is no text is no yes
+    except (OSError, ValueError):  # nobody is there, or what is no text: no yes
         return False

@@ -17,7 +17,8 @@ from aliyun_emo.links import is_vendor, link_identity
 from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
-AS_A_QUERY = r"[?#]|&(?=\w*(?:sign|token|credential|key|expires)\w*=)"
+AS_A_SIGNATURE = r"[?&](?=\w*(?:sign|token|credential|key|expires)\w*=)"
+AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
 DETECTION_FIELDS = ("model", "image_url", "ratio")
 GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
 # Where in a request a field stands that is not in `input`.
@@ -144,6 +145,7 @@ def file_name(link: str) -> str:
     """Return the name of the file behind `link`, or its host, as a message may show it."""
     parts = urlsplit(link)
     name = unquote(parts.path.rpartition("/")[2])
-    if parts.scheme != "file":  # an escaped query is one all the same
-        name = re.split(AS_A_QUERY, name, flags=re.IGNORECASE)[0]
+    # An escaped query is one all the same; wget makes files of such names.
+    query = AS_A_SIGNATURE if parts.scheme == "file" else AS_A_QUERY
+    name = re.split(query, name, flags=re.IGNORECASE)[0]
     return emo.printable(name or parts.netloc, 80)

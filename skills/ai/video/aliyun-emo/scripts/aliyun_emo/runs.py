@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
+from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.evidence import check_shown, evidence_of
+from aliyun_emo.evidence import check_shown, evidence_of, is_kept
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import local_path
 from aliyun_emo.progress import Progress
@@ -103,10 +104,10 @@ def check_copy(settings: Settings, request: emo.Json, given: Sequence[str]) -> N
     """Check where a copy of the video goes, if one is wanted; raises `Problem` and `OSError`."""
     if settings.has("output"):
         path = emo.output_path(settings.values, "")
-        links = [request["input"][field] for field in request.get("files", {})]
+        links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
-        if "tasks" in os.path.realpath(path).split(os.sep)[-3:]:
-            message = f"{emo.shown_path(path)} may be a part of what is kept of tasks"
+        if is_kept(path):
+            message = f"{emo.shown_path(path)} is a place of what is kept of requests and tasks"
             raise emo.Problem("output", message, "Name a file elsewhere.")
         emo.check_writable(path)
 

@@ -85,8 +85,8 @@ class Settings(NamedTuple):
     def check_time(self) -> None:
         """Raise `Problem` when --timeout is over before anything was sent."""
         if clock.monotonic() >= self.deadline:
-            hint = "Run the same command again, with more time: nothing was paid."
-            raise emo.Problem("service", "--timeout is over before anything was sent", hint, 4)
+            hint = "Run the same command again, with more time: no video was paid for."
+            raise emo.Problem("service", "--timeout is over before the request was sent", hint, 4)
 
 
 def times_until(deadline: float) -> Times:
