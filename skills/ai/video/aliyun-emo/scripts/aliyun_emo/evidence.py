@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 import prepare_emo_request as emo
+from aliyun_emo.answers import member, text_in
+from aliyun_emo.local_files import local_path
 
 REQUESTS, DETECTIONS, PREVIEWS = "requests", "detections", "previews"
 ENDINGS = {REQUESTS: "json", DETECTIONS: "json", PREVIEWS: "html"}
@@ -63,3 +66,15 @@ def is_kept(path: str) -> bool:
     is_elsewhere = any(a == "aliyun-emo" and b in kinds for a, b in zip(words, words[1:]))
     folders = [os.path.join(os.path.realpath(emo.evidence_path(kind)), "") for kind in kinds]
     return is_elsewhere or os.path.join(real, "").startswith(tuple(folders))
+
+
+def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
+    """Check where a copy of the video goes, if one is wanted; raises `Problem` and `OSError`."""
+    if "output" in values:
+        path = emo.output_path(values, "")
+        links = [text_in(member(request, "input"), field) for field in member(request, "files")]
+        emo.check_other_file(path, [*given, *map(local_path, links)])
+        if is_kept(path):
+            message = f"{emo.shown_path(path)} is a place of what is kept of requests and tasks"
+            raise emo.Problem("output", message, "Name a file elsewhere.")
+        emo.check_writable(path)

@@ -10,9 +10,9 @@ import prepare_emo_request as emo
 from aliyun_emo import attempts, tasks
 from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.commands import RUN, command
+from aliyun_emo.evidence import check_copy
 from aliyun_emo.follow import follow
 from aliyun_emo.requests import file_name
-from aliyun_emo.runs import check_copy
 from aliyun_emo.settings import DAY, Settings, settings_of
 
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
@@ -117,7 +117,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
-    check_copy(settings, member(task.record, "request") if task else {}, [])
+    check_copy(settings.values, member(task.record, "request") if task else {}, [])
     if task:
         follow(settings, task, following(task), report)
         return

@@ -13,13 +13,12 @@ import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, detection, requests, sending, tasks
 from aliyun_emo.answers import text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.evidence import DETECTIONS, PREVIEWS, kept_path
+from aliyun_emo.evidence import DETECTIONS, PREVIEWS, check_copy, kept_path
 from aliyun_emo.generation import Shown, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, facts_of_files, look_again, medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
-from aliyun_emo.runs import check_copy
 from aliyun_emo.settings import Settings, find_key, settings_of
 from aliyun_emo.subjects import Subject, last_video, name_of
 
@@ -71,7 +70,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     if draft:
         facts = emo.facts_of(draft)
         report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
-        report.check(check_copy, settings, draft, [])
+        report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         report.errors += links.errors
         report.check(find_key)

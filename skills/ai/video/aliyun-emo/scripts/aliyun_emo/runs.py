@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
-from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.evidence import check_shown, evidence_of, is_kept
+from aliyun_emo.evidence import check_copy, check_shown, evidence_of
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import local_path
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, find_key, settings_of
@@ -90,7 +88,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         from aliyun_emo.generation import run_generation
 
         check_shown(path, request_name(request, settings.base))
-        check_copy(settings, request, [path])
+        check_copy(settings.values, request, [path])
         run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
@@ -98,18 +96,6 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         from aliyun_emo.detection import run_detection
 
         run_detection(settings, request, links, folder, report)
-
-
-def check_copy(settings: Settings, request: emo.Json, given: Sequence[str]) -> None:
-    """Check where a copy of the video goes, if one is wanted; raises `Problem` and `OSError`."""
-    if settings.has("output"):
-        path = emo.output_path(settings.values, "")
-        links = [text_in(member(request, "input"), field) for field in member(request, "files")]
-        emo.check_other_file(path, [*given, *map(local_path, links)])
-        if is_kept(path):
-            message = f"{emo.shown_path(path)} is a place of what is kept of requests and tasks"
-            raise emo.Problem("output", message, "Name a file elsewhere.")
-        emo.check_writable(path)
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
