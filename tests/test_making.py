@@ -1,5 +1,7 @@
 """From a picture and a recording to the video: what is sent, shown, asked, paid for, and when."""
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -9,7 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import AUDIO_URL, IMAGE_URL, MAKE, RUN
+from support import AUDIO_URL, IMAGE_URL, MAKE, RUN, make
 from support.service import KEY, fails, mp3, png, raw, status_of, video_of
 from support.service_case import EVIDENCE, POSIX
 from support.upload_case import PRICE, UploadCase
@@ -183,7 +185,8 @@ class Detecting(MakingCase):
         record = json.loads(path.read_text())
         record["response"]["output"]["ext_bbox"] = [0, 0, 400, 700]
         path.write_text(json.dumps(record))
-        self.make("--pay", code=3)
+        (error,) = self.make("--pay", code=3).line["errors"]
+        self.assertIn(f"Remove {path}", error["hint"])
         self.assertEqual(len(service.of("POST", "/image2video/")), 1)
 
 
@@ -382,6 +385,16 @@ class Asking(MakingCase):
 
         with mock.patch("support.Terminal.readline", garbled):
             self.assertEqual(self.make(says="").line["state"], "ready")
+
+
+class Interrupted(MakingCase):
+    def test_one_that_comes_before_anything_has_all_keys_in_its_line(self):
+        stdout, stderr = io.StringIO(), io.StringIO()
+        streams = contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr)
+        with streams[0], streams[1], mock.patch("signal.signal"):
+            code = make.main(["portrait.png", "speech.mp3"], came=[2])
+        line = json.loads(stdout.getvalue())
+        self.assertEqual((code, list(line)), (130, ["ok", "errors", *KEYS, "warnings"]))
 
 
 class Running(MakingCase):

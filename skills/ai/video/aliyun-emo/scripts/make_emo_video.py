@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     """
     try:
         from aliyun_emo.interrupts import run_program
-        from aliyun_emo.making import make
+        from aliyun_emo.making import KEYS, make
         from aliyun_emo.runs import CODES
     except ImportError:
         import json
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program(make, WHAT, EXAMPLE, OPTIONS, CODES, argv, came)
+    return run_program(make, WHAT, EXAMPLE, OPTIONS, CODES, argv, came, KEYS)
 
 
 def script() -> None:

@@ -93,11 +93,16 @@ def run_program(
     codes: dict[int, str],
     argv: Sequence[str] | None,
     came: Sequence[int] | None,
+    keys: Sequence[str] = (),
 ) -> int:
-    """Run the command line `argv` of a program with one `command`; return the exit code."""
+    """Run the command line `argv` of a program with one `command`; return the exit code.
+
+    `keys` are what the line on stdout has in any case, null where it is not known.
+    """
     interrupts = Interrupts()
 
     def run(values: emo.Values, report: emo.Report) -> None:
+        report.facts.update(dict.fromkeys(keys))
         with interrupts.end(came):
             command(values, report, interrupts)
 

@@ -47,7 +47,6 @@ class Media(NamedTuple):
 
 def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     """Make the video of a picture and a recording; it is paid for only after a yes."""
-    report.facts.update(dict.fromkeys(KEYS))
     progress = Progress()
     settings = settings_of(values, progress, interrupts, report)
     try:
@@ -139,7 +138,11 @@ def go_on(
 ) -> None:
     told, links = emo.Report(), emo.Report()
     detection.tell_detection(record, path, told)
+    for problem in told.errors:
+        problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
     report.errors += told.errors
+    if report.errors:
+        return
     detected = {n: ",".join(map(str, told.facts.get(n, ()))) for n in emo.BOX_FIELDS}
     request = with_boxes(media, detected, links)
     if not request or report.errors:
