@@ -197,7 +197,7 @@ class Bodies(ServiceCase):
             (
                 "gzip in parts",
                 raw(200, gzip.compress(FTYP) + gzip.compress(whole[24:]), **unpacked),
-                whole,
+                ...,
             ),
             ("gzip, no length", raw(200, packed, **unpacked, **PLAIN), whole),
             ("gzip, cut", raw(200, packed[:-20], **unpacked, **PLAIN), ...),

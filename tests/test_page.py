@@ -141,12 +141,6 @@ class Place(PreviewCase):
         self.assertEqual(self.show(FILE).fields, ["output"])
         self.assertEqual(Path("portrait.png").read_bytes(), before)
 
-    def test_a_page_of_64_kb_is_none(self):
-        for link in ("https://example.com/" + "a" * 60_000 + ".png",):
-            result = self.show(self.write(request_with(image_url=link)))
-            self.assertEqual((result.code, result.fields), (2, ["file"]), result)
-            self.assertEqual(self.files(), [Path(FILE).as_posix()])
-
     def test_a_place_that_cannot_be_written_is_exit_1(self):
         result = self.show(self.write(REQUEST), "--output", str(DESK))
         self.assertEqual((result.code, result.fields), (1, ["output"]), result)

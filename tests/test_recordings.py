@@ -40,7 +40,7 @@ class Wav(MediaCase):
         return self.seconds(wav(*arguments, **options), form="wav")
 
     def test_seconds(self):
-        sound, second = (b"data", SOUND), bytes(8000)
+        sound = b"data", SOUND
         ima = struct.pack("<HH", 2, 505)  # samples in a block of 256 bytes
         for name, chunks, expected in (
             ("16 bits", [fmt(), sound], 1),
@@ -70,19 +70,13 @@ class Wav(MediaCase):
                            (b"data", bytes(2560))], 5050 / 8000),
             ("MS ADPCM", [fmt(2, bits=4, block=256, byte_rate=4055, extra=ima),
                           (b"data", bytes(2560))], 5050 / 8000),
-            ("GSM, fact", [fmt(0x31, bits=0, block=65, byte_rate=1625),
-                           (b"fact", struct.pack("<I", 8120)), (b"data", bytes(1690))], 1.015),
-            ("GSM, fact lies", [fmt(0x31, bits=0, block=65, byte_rate=1625),
-                                (b"fact", b"\xff" * 4), (b"data", bytes(1625))], 1),
+            ("GSM, whatever fact says", [fmt(0x31, bits=0, block=65, byte_rate=1625),
+                                         (b"fact", b"\xff" * 4), (b"data", bytes(1625))], 1),
             ("GSM at another rate", [fmt(0x31, rate=44100, bits=0, block=65, byte_rate=1625),
                                      (b"data", bytes(6500))], 32_000 / 44100),
             ("GSM, all but its rate is 0", [fmt(0x31, bits=0, block=0, byte_rate=0),
                                             (b"data", bytes(1625))], 1),
-            ("G.722, its rate that of its samples", [fmt(0x28F, rate=16000, bits=4, block=1),
-                (b"fact", struct.pack("<I", 32_000)), sound], 2),
-            ("G.726, no fact", [fmt(0x45, bits=4, block=1, byte_rate=4000), sound], 4),
-            ("only fact", [fmt(0x45, bits=4, block=1, byte_rate=0),
-                           (b"fact", struct.pack("<I", 800)), (b"data", second)], 0.1),
+            ("G.726", [fmt(0x45, bits=4, block=1, byte_rate=4000), sound], 4),
             ("MP3 inside", [fmt(0x55, rate=44100, block=1), (b"data", MP3)], 100 / SECOND),
         ):  # fmt: skip
             with self.subTest(name):
@@ -105,12 +99,7 @@ class Wav(MediaCase):
                 self.assertAlmostEqual(self.seconds(more, form="wav"), expected, delta=0.01)
                 with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
                     recording(patched(data, b"data", length + int(byte_rate * 0.101) + 1))
-        fact = b"fact", struct.pack("<I", 16_000)
-        data = wav(fmt(0x45, bits=4, block=1, byte_rate=4000), fact, (b"data", bytes(4500)))
-        with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):
-            recording(patched(data, b"data", 8000))
-        fact = b"fact", struct.pack("<I", 115_200)
-        data = wav(fmt(0x55, rate=44100, block=1, byte_rate=0), fact, (b"data", MP3))
+        data = wav(fmt(0x55, rate=44100, block=1, byte_rate=8000), (b"data", MP3))
         more = patched(data, b"data", len(MP3) + 700)
         self.assertAlmostEqual(self.seconds(more, form="wav"), 100 / SECOND)
         with self.assertRaisesRegex(NotTaken, "^it is cut short: the sound goes on to"):

@@ -5,7 +5,6 @@ import json
 import os
 import time
 import unittest
-from email.message import Message
 from email.utils import formatdate
 from functools import partial
 
@@ -311,7 +310,7 @@ class Meanings(unittest.TestCase):
     def test_retry_after_is_a_number_or_a_date(self):
         for text, least, most in (
             ("7", 7, 7),
-            (" 0 ", 0, 0),
+            ("0", 0, 0),
             (formatdate(time.time() + 100, usegmt=True), 90, 100),
             (formatdate(time.time() - 100, usegmt=True), 0, 0),
             ("-1", None, None),
@@ -321,15 +320,12 @@ class Meanings(unittest.TestCase):
             ("", None, None),
         ):
             with self.subTest(text):
-                headers = Message()
-                headers["Retry-After"] = text
-                found = room.retry_after(headers)
+                found = room.retry_after(text)
                 if least is None:
                     self.assertIsNone(found)
                 else:
                     self.assertLessEqual(least, found)
                     self.assertLessEqual(found, most)
-        self.assertIsNone(room.retry_after(Message()))
 
     def test_over_the_wire_the_detection_model_has_another_name_and_no_digest_goes_along(self):
         files = {"image_url": "a" * 64}

@@ -330,7 +330,7 @@ class Faults(UploadCase):
             ("429, 2 s", [late(Retry_After="2"), policy], 3, 0, ""),
             ("429, too long", [late(Retry_After="31"), policy], 1, 4, "Throttling"),
             ("500 once", [raw(500, b""), policy], 3, 0, ""),
-            ("503 for ever", [raw(503, b"busy")], 5, 4, "busy"),
+            ("503 for ever", [raw(503, b"busy")], 5, 4, "503"),
             ("reset once", [reset, policy], 3, 0, ""),
             ("reset for ever", [reset], 5, 4, "reset"),
             ("stall once", [stall, policy], 3, 0, ""),
@@ -481,7 +481,7 @@ class Faults(UploadCase):
         go = partial(self.call_run, DETECT)
         for name, script, policies, uploads, code, words in (
             ("401", {"uploads": [fails("error-401", 401)]}, 1, 0, 3, "InvalidApiKey"),
-            ("503 for ever", {"uploads": [raw(503, b"busy")]}, 5, 0, 4, "busy"),
+            ("503 for ever", {"uploads": [raw(503, b"busy")]}, 5, 0, 4, "503"),
             ("no JSON", {"uploads": [raw(200, b"<html>")]}, 1, 0, 4, "policy"),
             ("store 500 once", {"store": [raw(500, b""), stored]}, 2, 2, 0, ""),
             ("store 500 for ever", {"store": [raw(500, b"")]}, 5, 5, 4, "500"),
@@ -711,15 +711,6 @@ class Rights(UploadCase):
         for changes in ({"max_file_size_mb": "s3cret"}, {"upload_host": "https://h.cn/s3cret"}):
             self.serve(uploads=[policy_with(**changes)])
             self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
-
-    def test_an_id_is_told_where_it_is_one(self):
-        for word, told in (
-            ("5F0E9A1B2C3D4E5F", "5F0E9A1B2C3D4E5F"),
-            ("7574ee8f-38a3-4b1e-9280-11c33ab46e51", "7574ee8f-38a3-4b1e-9280-11c33ab46e51"),
-            ("c2lnbmF0dXJlLW9mLWFuLXVwbG9hZA==", "***"),
-        ):
-            with self.subTest(word):
-                self.assertEqual(room.masked({"code": "X", "request_id": word})["request_id"], told)
 
 
 class Times(UploadCase):

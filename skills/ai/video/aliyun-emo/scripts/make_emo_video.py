@@ -2,13 +2,11 @@
 """Make a talking-head video of a picture and a recording, shown before it is paid for.
 
     $ python3 make_emo_video.py portrait.png speech.mp3
-    detecting the face: CNY 0.004
-    picture and recording: portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s
-    what moves: 769x769 pixels of it; a video of 512x512, normal
+    from: portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s
+    what moves: 769x769 pixels of the picture; a video of 512x512, normal
     page: output/aliyun-emo/previews/3f9a12c07b1e.html
     price: 12.38 s, about CNY 0.99 (prices of 2026-05-30)
     Pay about CNY 0.99? [y/N] y
-    paying for 3f9a12c07b1e: portrait.png, speech.mp3; 512x512, normal; 12.38 s, about CNY 0.99 ...
     {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...
 
 Each of the two is a file, or a public link. Without a terminal nobody is asked, and nothing is paid
@@ -43,10 +41,7 @@ EXAMPLE = "portrait.png speech.mp3 --style-level active -o hello.mp4"
 
 
 def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
-    """Run the command line `argv`, by default this process's; return the exit code.
-
-    `came` are the signals that have come so far, where this process takes them.
-    """
+    """Run a command line; return the exit code. `came` are the signals so far, if it has any."""
     try:
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.making import KEYS, make
@@ -54,15 +49,14 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
     except ImportError:
         import json
 
-        needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
-        message = f"{needed} are not beside this program"
+        message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program(make, WHAT, EXAMPLE, OPTIONS, CODES, argv, came, KEYS)
+    return run_program((make, WHAT, EXAMPLE), OPTIONS, CODES, argv, came, KEYS)
 
 
 def script() -> None:
@@ -71,7 +65,6 @@ def script() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:
-            # A second one does not wait.
             signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
     os._exit(main(came=came))
 

@@ -74,7 +74,6 @@ OTHER_FORMATS = {
     "audio_url": "m4a flac ogg oga opus aac wma amr aif aiff mid midi caf".split(),
     "": "mp4 m4v mov avi mkv webm wmv flv mpg mpeg 3gp ogv pdf".split(),
 }
-ALL_FORMATS = (*FORMATS.values(), *OTHER_FORMATS.values())
 KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
@@ -110,11 +109,10 @@ LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a 
 
 
 class Signer:
-    """How the links of one signer show; names that begin with x- are in any case.
+    """How the links of one signer show; names that begin with x- are in any case."""
 
-    Where one of its `own` names stands, all of `beside` must too, of "a|b" one; the first value
-    begins as `begins` says. `end` names the link's end, or its beginning and its length.
-    """
+    # Where one of its `own` names stands, all of `beside` must too, of "a|b" one; the first value
+    # begins as `begins` says. `end` names the link's end, or its beginning and its length.
 
     def __init__(self, own: str, beside: str, end: str, begins: str = "") -> None:
         self.own, self.beside = own.split(), beside.split()
@@ -182,7 +180,7 @@ WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b
 WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
-MEDIA = "|".join(extension for formats in ALL_FORMATS for extension in formats)
+MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|&quot;|"
 BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s{QUOTES}<>{WIDE_MARKS}])+"
@@ -341,10 +339,8 @@ def size_of(box: "Sequence[int]") -> "tuple[int, int]":
 
 
 def has_ratio(box: "Sequence[int]", ratio: str) -> bool:
-    """Whether `box` has the `ratio` "p:q", but for its corners being whole pixels.
-
-    A side may be one off, which moves w*q - h*p by p + q at most. The service's 546x545 is 1:1.
-    """
+    """Whether `box` has the `ratio` "p:q", but for its corners being whole pixels."""
+    # A side may be one off, which moves w*q - h*p by p + q at most. The service's 546x545 is 1:1.
     width, height = size_of(box)
     p, q = map(int, ratio.split(":"))
     return abs(width * q - height * p) <= p + q
@@ -588,10 +584,8 @@ def without_marks(text: str) -> str:
 
 
 def check_end(field: str, text: str, path: str, query: str) -> None:
-    """Raise `Problem` for the marks of a sentence that the link `text` was copied out of.
-
-    They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
-    """
+    """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
+    # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
     bare = text.rstrip(WIDE_MARKS)
     tail = text[len(bare) :] if bare.isascii() else ""
     name, _, value = query[1:].rpartition("&")[2].partition("=")
@@ -660,11 +654,9 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
 
 
 def split_link(field: str, text: "str | None") -> "tuple[str, ...]":
-    """Return scheme, user info, host, port, path, query and fragment (RFC 3986, appendix B).
-
-    The optional ones are empty or have their punctuation, and what no link may hold is left out.
-    Raises `Problem` for what is no http(s) link at all.
-    """
+    """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
+    # RFC 3986, appendix B. The optional ones are empty or have their punctuation, and what no link
+    # may hold is left out.
     wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
     text = check_given(field, text, wanted)
     slashed = text.replace("\\/", "/").replace("\\", "/")
@@ -731,10 +723,7 @@ def is_plain(text: str) -> bool:
 def detection_request(
     values: "Values", files: "Files", now: float, report: Report
 ) -> "Json | None":
-    """Return the request of a detection (contract, section 1).
-
-    A link that is wrong for its age alone is in it all the same; local `files` stand for links.
-    """
+    """Return the request of a detection, of an expired link too; local `files` stand for links."""
     image_url = link_of("image_url", values, files, now, report)
     ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
     model = report.check(check_model, values, "a detection", DETECTION_MODEL, [GENERATION_MODEL])
@@ -930,11 +919,10 @@ def write_request(
             subjects.warn_of_earlier(path, report)
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
-    place: Json = {"request_path": path}
-    if "dry_run" in values:
-        place = {"request_path": None, "request": request}
+    is_dry = "dry_run" in values
+    place = {"request_path": None, "request": request} if is_dry else {"request_path": path}
     report.facts = {**place, **facts_of(request), **looked}
-    if "dry_run" in values:
+    if is_dry:
         check_writable(path)
         report.done = "all is well; nothing was written"
         return
@@ -1028,11 +1016,9 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
 def plain_words(
     arguments: "Sequence[str]", options: "Options", report: Report
 ) -> "tuple[list[str], list[str]]":
-    """Return `arguments` in words with which argparse finds no fault, and those of no option.
-
-    It stops at the first fault, and takes a time that grows with the square of unknown words. An
-    option has its value behind "=", "" where it is missing; places come last, behind "--".
-    """
+    """Return `arguments` in words with which argparse finds no fault, and those of no option."""
+    # It stops at the first fault, and takes a time that grows with the square of unknown words. An
+    # option has its value behind "=", "" where it is missing; places come last, behind "--".
     fields = {option(field): field for field in report.options}
     fields |= {"-o": "output"} if "output" in options else {}
     count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
@@ -1079,6 +1065,7 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
     hints |= {command: f"Put {command} first." for command in commands if command}
     told = [word for word in words if word[:1] == "-" or word in hints] or words
     for name in [word.partition("=")[0] for word in told[:20]]:
+        name = name if name[:1] != "-" or name[:2] == "--" else name[:2]  # "-kVALUE" has a value
         hint = hints.get(name) or hint_for(name, names, f"The options are {', '.join(names)}.")
         report.error("arguments", f"{shown_link(name)} is not an option here", hint)
     if more := len(told[20:]):
@@ -1090,7 +1077,8 @@ def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
     from difflib import get_close_matches
 
     word = word[:100].lower().replace("_", "-")
-    close = [f"Did you mean {name}?" for name in get_close_matches(word, names, 1)]
+    bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
+    close = [f"Did you mean {bare[name]}?" for name in get_close_matches(word.strip("-"), bare, 1)]
     return MEANT.get(word, *(close or [otherwise]))
 
 

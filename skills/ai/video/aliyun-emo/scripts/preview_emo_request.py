@@ -5,10 +5,9 @@
     {"ok": true, "request_path": "output/aliyun-emo/requests/6872062bccf0.json",
      "preview_path": "output/aliyun-emo/previews/6872062bccf0.html", "warnings": []}
 
-FILE may be a request.json (that of output/aliyun-emo is the default), a detection.json, or the
-task.json of a task. A request is held to all of prepare's rules, and nothing is written when it
-is wrong. A request is kept as it is shown, and the page's command runs that file. The page needs
-no server: the browser fetches the media from where they are. Nothing here opens a socket.
+FILE may be a request.json, a detection.json, or the task.json of a task. A request is held to all
+of prepare's rules, and kept as it is shown: the page's command runs that file. The page needs no
+server: the browser fetches the media from where they are. Nothing here opens a socket.
 """
 
 from __future__ import annotations
@@ -28,25 +27,21 @@ EXAMPLE = "output/aliyun-emo/request.json --open"
 
 
 def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
-    """Run the command line `argv`, by default this process's; return the exit code.
-
-    `came` are the signals that have come so far, where this process takes them.
-    """
+    """Run a command line; return the exit code. `came` are the signals so far, if it has any."""
     try:
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.previews import preview
     except (ImportError, OSError):  # a module, or a part of the page
         import json
 
-        needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
-        message = f"{needed} are not beside this program"
+        message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program(preview, WHAT, EXAMPLE, OPTIONS, {0: "done"}, argv, came)
+    return run_program((preview, WHAT, EXAMPLE), OPTIONS, {0: "done"}, argv, came)
 
 
 def script() -> None:
@@ -55,7 +50,6 @@ def script() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:
-            # A second one does not wait.
             signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
     os._exit(main(came=came))
 

@@ -4,14 +4,10 @@
     $ python3 run_emo_request.py output/aliyun-emo/detect_request.json
     {"ok": true, "detection_path": "output/aliyun-emo/detection.json", "check_pass": true, ...}
     $ python3 run_emo_request.py output/aliyun-emo/request.json
-    paying for 3f9a12c07b1e: portrait.png, speech.mp3; 512x512, active
     {"ok": true, "state": "made", "task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
 
 The second costs money. Run the same command until it ends with 0: killed, interrupted or out of
-time, it goes on where it was, and pays once. Without a file it tells what there is:
-
-    $ python3 run_emo_request.py
-    {"ok": true, "tasks": [{"task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
+time, it goes on where it was, and pays once. Without a file it tells what tasks there are.
 """
 
 from __future__ import annotations
@@ -28,45 +24,33 @@ OPTIONS = {  # field: commands, metavar ("" for a flag), help
     "attempt": ("", "N", "pay for the N-th task of the request, once the one before has ended"),
     "again": ("", "", ""),  # of earlier versions: it is told what to use instead
     "no_look": ("", "", "do not look at the links before a video is paid for"),
-    "task": (
-        "",
-        "TASK",
-        "go on with a task, by its id, its digits, or the path of its task.json",
-    ),
+    "task": ("", "TASK", "go on with a task, by its id, its digits, or the path of its task.json"),
     "all": ("", "", "go on with all tasks that have not ended, or whose video is not here"),
     "interval": ("", "SECONDS", "between two polls (default: 5)"),
     "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
     "no_download": ("", "", "leave the video where it is, for 24 hours"),
-    "output": (
-        "",
-        "FILE",
-        "put the video there, too; of a detection: its answer goes there",
-    ),
+    "output": ("", "FILE", "put the video there, too; of a detection: its answer goes there"),
 }
 WHAT = "send a prepared request once, wait for its answer or its video, and keep all of it"
 EXAMPLE = "output/aliyun-emo/request.json --timeout 900"
 
 
 def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -> int:
-    """Run the command line `argv`, by default this process's; return the exit code.
-
-    `came` are the signals that have come so far, where this process takes them.
-    """
+    """Run a command line; return the exit code. `came` are the signals so far, if it has any."""
     try:
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.runs import CODES, run
     except ImportError:
         import json
 
-        needed = "prepare_emo_request.py and aliyun_emo, of the same version,"
-        message = f"{needed} are not beside this program"
+        message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         if sys.stderr:  # without one, print() would take stdout
             print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program(run, WHAT, EXAMPLE, OPTIONS, CODES, argv, came)
+    return run_program((run, WHAT, EXAMPLE), OPTIONS, CODES, argv, came)
 
 
 def script() -> None:
@@ -75,7 +59,6 @@ def script() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:
-            # A second one does not wait.
             signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
     os._exit(main(came=came))
 

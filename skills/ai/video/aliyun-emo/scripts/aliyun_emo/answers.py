@@ -14,11 +14,8 @@ DEEPEST = 100  # levels of an answer
 
 
 def document_of(data: bytes, key: str) -> object:
-    """Return an answer's JSON value, else its text, or None for nothing, without the API key.
-
-    What could not be written again as it came stays a text: a name that stands twice in an object,
-    a number that is none in JSON.
-    """
+    """Return an answer's JSON value, else its text, or None for nothing, without the API key."""
+    # What could not be written again as it came stays a text: a name twice, a number that is none.
     if len(data) <= MAX_JSON:
         try:
             value = json.loads(
@@ -50,10 +47,7 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
 
 
 def masked(value: Any, key: str, depth: int = 0) -> Any:
-    """Return a JSON `value` in which the API key is not, if the service has echoed it.
-
-    Raises `RecursionError` where it is nested so deep that it could not be written again.
-    """
+    """Return a JSON `value` without the API key; `RecursionError` where it is too deep to write."""
     if depth > DEEPEST:
         raise RecursionError
     if isinstance(value, str):

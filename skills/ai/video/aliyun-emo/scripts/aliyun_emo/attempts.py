@@ -1,9 +1,7 @@
 """The attempts of a request: which folders are its own, who claims the next one, and what is done.
 
-    tasks/3f9a12c07b1e/      the first folder of a request, named for what it asks for
-    tasks/3f9a12c07b1e-2/    the next one
-
-Whoever makes a folder sends the request, and everybody else finds it there.
+Its folders are tasks/3f9a12c07b1e/, tasks/3f9a12c07b1e-2/ and so on. Whoever makes one sends the
+request, and everybody else finds it there.
 """
 
 from __future__ import annotations
@@ -17,8 +15,6 @@ import prepare_emo_request as emo
 from aliyun_emo.tasks import ENDS, Task
 
 AT_WORK = 120  # seconds for which another run may be sending what it has claimed
-
-# --- 1. Folders -----------------------------------------------------------------------------------
 
 
 def folders_of(tasks: str, name: str) -> list[tuple[int, Task]]:
@@ -45,28 +41,22 @@ def claim(tasks: str, name: str, number: int) -> Task | None:
 
 
 def has_rival(found: Iterable[tuple[int, Task]], mine: Task) -> bool:
-    """Whether another folder says that it is the same attempt as `mine`.
-
-    A run that slept between its claim and its record may wake up beside one that took its place:
-    each looks for the other after it has said so, and before it sends.
-    """
+    """Whether another folder says that it is the same attempt as `mine`."""
+    # A run that slept between its claim and its record may wake up beside one that took its place:
+    # each looks for the other after it has said so, and before it sends.
     others = [task for _, task in found if task.folder != mine.folder and task.state != "refused"]
     return mine.attempt in [task.attempt for task in others]
 
-
-# --- 2. What is done about a request --------------------------------------------------------------
 
 Follow = namedtuple("Follow", "task")  # go on with this one
 Send = namedtuple("Send", "attempt number")  # send this attempt, in the folder with that number
 
 
 def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Send | emo.Problem:
-    """Return what is done about a request with the folders `found`, the oldest first.
-
-    The `wanted` attempt, or without one the last that there is, is gone on with where it was not
-    refused; it is sent where it may be the next: after one that has ended, or of which nobody knows
-    what became of it. Another run may still be at one that is `sending`, for two minutes.
-    """
+    """Return what is done about a request with the folders `found`, the oldest first."""
+    # The `wanted` attempt, or without one the last that there is, is gone on with where it was not
+    # refused; it is sent where it may be the next: after one that has ended, or of which nobody
+    # knows what became of it. Another run may still be at one that is `sending`, for two minutes.
     standing = dict(numbered(found))
     attempt = wanted or max(standing, default=1)
     if attempt in standing:
@@ -86,11 +76,9 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
 
 
 def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
-    """Return the tasks that were not refused, each with the attempt that it is.
-
-    That stands in its record. Without one it is the one of its place: nothing was sent from a
-    folder whose record was not written yet. Of two the one that says it comes last, and counts.
-    """
+    """Return the tasks that were not refused, each with the attempt that it is."""
+    # That stands in its record. Without one it is the one of its place: nothing was sent from a
+    # folder whose record was not written yet. Of two the one that says it comes last, and counts.
     standing = [task for _, task in found if task.state != "refused"]
     placed = [(task.attempt or place, task) for place, task in enumerate(standing, 1)]
     return sorted(placed, key=lambda one: one[1].attempt is not None)

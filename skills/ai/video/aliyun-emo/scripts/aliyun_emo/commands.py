@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import prepare_emo_request as emo
 
-MAKE, PREPARE, PREVIEW, RUN = PROGRAMS = (
-    *("make_emo_video", "prepare_emo_request"),
-    *("preview_emo_request", "run_emo_request"),
-)
+PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
+MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
+
+
+FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
+
+
+def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:
+    """Return the words that give those of the `fields` that the `values` have."""
+    words = []
+    for field in filter(values.__contains__, fields):
+        words += [emo.option(field)] if field != "file" else []
+        words += [] if field in FLAGS else [values[field]]
+    return words
 
 
 def command(name: str, *words: str) -> str:

@@ -1,7 +1,4 @@
-"""A connection to the host of a URL, by way of its proxy where there is one, and its time.
-
-All waits of one phase share that: a byte now and then makes nothing longer.
-"""
+"""A connection to the host of a URL, by way of its proxy where there is one, and its time."""
 
 from __future__ import annotations
 
@@ -30,9 +27,7 @@ def forever() -> float:
 
 
 class Timed(socket.socket):
-    """A socket all of whose waits together end at the `deadline`, or by its `patience`: a time-out
-    alone is for one read, and a byte now and then would never end.
-    """
+    """A socket whose waits all end at the `deadline`: a byte now and then makes nothing longer."""
 
     deadline, is_over = FOREVER, False
     patience = staticmethod(forever)
@@ -41,14 +36,14 @@ class Timed(socket.socket):
         return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
 
     def recv_into(self, *arguments: Any) -> int:
-        was_over, self.is_over = self.is_over, self.left() == LEAST
-        while not self.is_over:
-            self.settimeout(min(self.left(), SLICE))
+        while (left := self.left()) > LEAST:
+            self.is_over = False
+            self.settimeout(min(left, SLICE))
             with contextlib.suppress(socket.timeout):
                 return super().recv_into(*arguments)
-            was_over, self.is_over = False, self.left() == LEAST
-        if was_over:  # else what always has a byte never ends
+        if self.is_over:  # else what always has a byte never ends
             raise socket.timeout
+        self.is_over = True
         self.settimeout(LEAST)
         return super().recv_into(*arguments)
 

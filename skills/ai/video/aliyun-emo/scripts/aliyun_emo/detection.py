@@ -21,10 +21,7 @@ PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
 def run_detection(
     settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
 ) -> None:
-    """Send a detection, keep its answer in the evidence's `folder`, and tell its boxes.
-
-    `links` has what is wrong with the links by now. Raises `Problem`, `OSError`.
-    """
+    """Send a detection, keep its answer in `folder`, and tell its boxes."""
     report.errors += links.errors
     report.warnings += links.warnings
     path = report.check(emo.output_path, settings.values, os.path.join(folder, "detection.json"))
@@ -49,10 +46,7 @@ def detect(
     path: str,
     report: emo.Report,
 ) -> emo.Json:
-    """Send a detection with its local `files`; return its record, kept at `path`.
-
-    An answer that was paid for is awaited and kept. Raises `Problem` where there is none to tell.
-    """
+    """Send a detection with its `files`; return its record, kept at `path`; raises `Problem`."""
     body = with_uploads(settings, body_to_send(request), files)
     with settings.interrupts.held():
         state, answer = deliver(settings, DETECTION_PATH, body)
@@ -62,7 +56,12 @@ def detect(
             output = member(understood(answer.document), "output")
             passed = output.get("check_pass") if state == "made" else None
             report.facts.update(detection_path=None, check_pass=passed)
-            keep(path, record, report)
+            try:
+                emo.write_json(path, record)
+                report.facts.update(detection_path=path)
+            except OSError as error:  # it is billed, so what it says is told in any case
+                message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
+                report.error("output", message, "Keep the boxes, and make room.", 1)
     if not 200 <= answer.status < 300:
         raise with_store_hint(answer_problem(answer), answer.document, body)
     if state != "made":
@@ -77,16 +76,6 @@ def kept_detection(path: str) -> emo.Json:
     picture = member(member(record, "request"), "input").get("image_url")
     is_whole = isinstance(picture, str) and isinstance(output.get("check_pass"), bool)
     return record if is_whole and "sent" in record else {}
-
-
-def keep(path: str, record: emo.Json, report: emo.Report) -> None:
-    """Write the `record` of a detection; it is billed, so what it says is told in any case."""
-    try:
-        emo.write_json(path, record)
-        report.facts.update(detection_path=path)
-    except OSError as error:
-        message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
-        report.errors.append(emo.Problem("output", message, "Keep the boxes, and make room.", 1))
 
 
 def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:

@@ -1,6 +1,4 @@
-"""Detection answers, as the service gave them or saved with their request: whether they passed, of
-which picture they are, and their boxes.
-"""
+"""Detection answers: whether they passed, of which picture they are, and their boxes."""
 
 from __future__ import annotations
 
@@ -32,11 +30,9 @@ def saved_boxes(
 def check_detection(
     saved: emo.Json, image_url: str | None, digest: str | None, report: emo.Report
 ) -> tuple[emo.Box, emo.Box] | None:
-    """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them.
-
-    `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer}; then
-    its picture must be `image_url`, None where that is wrong, or of a file that of the `digest`.
-    """
+    """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them."""
+    # `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer};
+    # then its picture must be `image_url`, None where that is wrong, or a file with this `digest`.
     request = saved.get("request") if "response" in saved else None
     if image_url and request is not None:
         report.check(check_same_image, request, image_url, digest, report)
@@ -59,21 +55,18 @@ def check_detection(
 
 
 def passed_output(answer: object) -> emo.Json:
-    hint = "Give the answer of the detection, whole and unchanged."
-    if not isinstance(answer, dict):
-        raise wrong("the answer is not a JSON object", hint)
-    output = answer if "check_pass" in answer else answer.get("output")
-    if not isinstance(output, dict):
-        if "code" not in answer:
-            raise wrong("the file is no detection answer: it has no output", hint)
-        raise refusal_problem("detection", "the detection failed", answer)
-    if output.get("check_pass") is True:
+    answer = answer if isinstance(answer, dict) else {}
+    output = answer if "check_pass" in answer else member(answer, "output")
+    passed = output.get("check_pass")
+    if passed is True:
         return output
-    if output.get("check_pass") is False:
+    if passed is False:
         what = "the picture did not pass the detection"
         raise refusal_problem("detection", what, output, remedy=PORTRAIT_REMEDY)
-    message = "the file is no detection answer: output.check_pass is neither true nor false"
-    raise wrong(message, hint)
+    if "code" in answer:
+        raise refusal_problem("detection", "the detection failed", answer)
+    message = "it is no detection answer: there is no output.check_pass that is true or false"
+    raise wrong(message, "Give the answer of the detection, whole and unchanged.")
 
 
 def box_text(output: emo.Json, name: str) -> str | None:

@@ -1,8 +1,4 @@
-"""A video behind a link, whole or not at all, behind redirects. It is whole when its Content-Length
-says so, or where it has none, its top-level boxes end where it ends (ISO/IEC 14496-12, 4.2).
-"""
-
-from __future__ import annotations
+"""A video behind a link and its redirects, whole or not at all."""
 
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
@@ -24,10 +20,7 @@ PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line
 def follow_redirects(
     url: str, deadline: float, check: Callable[[str], object] = str, patience: Patience = forever
 ) -> Reply:
-    """Return the reply of `url`, behind its redirects, of which `check` sees each place.
-
-    Raises `NoAnswer`. The key is not sent.
-    """
+    """Return the reply of `url`, behind redirects, which `check` sees; raises `NoAnswer`."""
     for _ in range(REDIRECTS + 1):
         # Redirects have spaces and letters in them that no request line may have.
         url = quote(url, PRINTING, errors="surrogateescape")
@@ -84,7 +77,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
 
 
 class Boxes:
-    """The top-level boxes of a video, while its bytes come; `size` of them have come so far."""
+    """The top-level boxes of a video (ISO/IEC 14496-12, 4.2), of which `size` bytes have come."""
 
     def __init__(self) -> None:
         self.size = self.next = 0  # where the next box begins

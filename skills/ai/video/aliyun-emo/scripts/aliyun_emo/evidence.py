@@ -1,6 +1,4 @@
-"""Where evidence lies: of a prepared file in its own folder, from wherever it is run; and what is
-kept there by name, so that what was shown is what is run.
-"""
+"""Where evidence lies: in a prepared file's own folder; and what is kept there by name."""
 
 from __future__ import annotations
 
@@ -13,14 +11,10 @@ from aliyun_emo.answers import member, text_in
 from aliyun_emo.local_files import local_path
 
 REQUESTS, DETECTIONS, PREVIEWS = "requests", "detections", "previews"
-ENDINGS = {REQUESTS: "json", DETECTIONS: "json", PREVIEWS: "html"}
 
 
 def evidence_of(path: str) -> str:
-    """Return the folder of evidence that a prepared file belongs to, as it really is.
-
-    However the file is reached, it is the same one: what was paid for stands in it.
-    """
+    """Return the folder of evidence of a prepared file, the same one however that is reached."""
     pwd = os.environ.get("PWD", "")  # how a shell came here, which the system does not tell
     pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
     places = os.path.realpath(path), path, os.path.join(pwd, path)
@@ -45,7 +39,7 @@ def folder_above(path: str) -> str:
 
 def kept_path(folder: str, kind: str, name: str) -> str:
     """Return where in the `folder` of evidence lies what is kept by `name`, of one of the kinds."""
-    return os.path.join(folder, kind, f"{name}.{ENDINGS[kind]}")
+    return os.path.join(folder, kind, f"{name}.{'html' if kind == PREVIEWS else 'json'}")
 
 
 def check_shown(path: str, name: str) -> None:
@@ -61,7 +55,7 @@ def check_shown(path: str, name: str) -> None:
 
 def is_kept(path: str) -> bool:
     """Whether `path` lies where evidence is kept by name, here or of another folder."""
-    real, kinds = os.path.realpath(path), ("tasks", *ENDINGS)
+    real, kinds = os.path.realpath(path), ("tasks", REQUESTS, DETECTIONS, PREVIEWS)
     words = real.split(os.sep)
     is_elsewhere = any(a == "aliyun-emo" and b in kinds for a, b in zip(words, words[1:]))
     folders = [os.path.join(os.path.realpath(emo.evidence_path(kind)), "") for kind in kinds]

@@ -22,11 +22,8 @@ LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer
 
 
 def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report) -> None:
-    """Go on with `task` until its end is known and its video is here; tell what is known.
-
-    `next_attempt` is the number of what would be paid for next, 0 where no request is known.
-    Raises `Problem`.
-    """
+    """Go on with `task` until its end is known and its video is here; raises `Problem`."""
+    # `next_attempt` is the number of what would be paid for next, 0 where no request is known.
     report.facts.update(task.facts())
     if settings.has("dry_run"):
         report.facts["would_send"] = False
@@ -78,10 +75,8 @@ def conclude(
 
 
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
-    """Ask for `task` until it has ended, keeping all on the way; return the status it ended with.
-
-    Polls that fail are waited out with growing pauses, but where a video's link is known.
-    """
+    """Ask for `task` until it has ended, keeping all on the way; return the status then."""
+    # Polls that fail are waited out with growing pauses, but where a video's link is known.
     interval = settings.interval or INTERVAL
     answered, pause = False, interval
     word, trouble, wanted = poll(settings, task, report)
@@ -99,10 +94,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
 
 
 def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:
-    """Ask once for `task`; return its status, what went wrong, and the pause asked for.
-
-    One of the first two is "". Raises `Problem` where the service says no.
-    """
+    """Ask once for `task`; return its status, or "" and what is wrong, and the pause asked for."""
     answer = ask(settings, TASK_PATH + quote(task.task_id, safe=""))
     if answer.document is not None:
         task.append_snapshot(answer.document)
@@ -126,10 +118,8 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
-    """Keep the normalized `answer` about `task`; return the status that is known now.
-
-    An end that another run has heard of sooner stays, also where the service has forgotten it.
-    """
+    """Keep the normalized `answer` about `task`; return the status that is known now."""
+    # An end that another run has heard of sooner stays, also where the service has forgotten it.
     word = str(answer["task_status"])
     earlier = Task(task.folder).answer
     has_ended = earlier.get("task_status") in (SUCCEEDED, *FAILED)
@@ -180,9 +170,6 @@ def download(settings: Settings, task: Task, tries: int) -> None:
                 raise
             settings.pause(pause)
     task.write_answer(task.answer)
-
-
-# --- What is wrong, in words ----------------------------------------------------------------------
 
 
 def look_first(next_attempt: int) -> str:

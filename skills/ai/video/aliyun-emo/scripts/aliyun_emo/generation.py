@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, service, tasks
@@ -12,41 +11,24 @@ from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
 from aliyun_emo.links import link_identity
-from aliyun_emo.local_files import LocalFile, estimate, look_again
+from aliyun_emo.local_files import look_again
 from aliyun_emo.looks import look
+from aliyun_emo.media import estimate
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decided, sent
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_uploads
 
 
-class Shown(NamedTuple):
-    """What somebody is shown first: the local `files`, and who is asked, with what was found.
-
-    `agreed` returns the settings to pay with, or None.
-    """
-
-    files: dict[str, LocalFile]
-    agreed: Callable[[Settings, dict[str, Any]], Settings | None]
-
-
 def run_generation(
-    settings: Settings,
-    request: emo.Json,
-    links: emo.Report,
-    folder: str,
-    report: emo.Report,
-    shown: Shown | None = None,
+    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
 ) -> None:
-    """Go on with the task of a generation, or send it where there is none that stands.
-
-    `links` has what is wrong with the links by now, which counts only for what is sent. Without
-    `shown` nobody is asked.
-    """
+    """Go on with the task of a generation, or send it where there is none that stands."""
+    # `links` has what is wrong with the links by now, which counts only for what is sent.
     name = request_name(request, settings.base)
     decision = decided(settings, folder, name)
     if isinstance(decision, attempts.Send):
-        ready = make_ready(settings, request, links, os.path.join(folder, name), report, shown)
+        ready = make_ready(settings, request, links, os.path.join(folder, name), report)
         if not ready:
             return
         settings = ready.settings
@@ -59,23 +41,18 @@ def run_generation(
 
 
 def make_ready(
-    settings: Settings,
-    request: emo.Json,
-    links: emo.Report,
-    folder: str,
-    report: emo.Report,
-    shown: Shown | None,
+    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
-    files = shown.files if shown else look_again(request, settings.values["file"], report)
+    files = settings.files
+    if files is None:
+        files = look_again(request, settings.values["file"], report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
-    if settings.has("output"):  # a file may have moved
-        report.check(
-            emo.check_other_file, settings.values["output"], [f.path for f in files.values()]
-        )
+    paths = [file.path for file in files.values()]  # they may have moved
+    report.check(emo.check_other_file, settings.values.get("output", ""), paths)
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
         found = look(settings, request, files, report)
@@ -85,10 +62,8 @@ def make_ready(
         return None
     report.warnings += links.warnings
     warn_of_others(os.path.dirname(folder), request, report)
-    body, price = (
-        service.body_to_send(request),
-        emo.price_words(report.facts.get("estimate"), ratio),
-    )
+    body = service.body_to_send(request)
+    price = emo.price_words(report.facts.get("estimate"), ratio)
     if settings.has("dry_run"):
         keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
         report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
@@ -96,7 +71,7 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    agreed = shown.agreed(settings, found) if shown else settings
+    agreed = settings.agreed(settings, found)
     return Ready(agreed, with_uploads(agreed, body, files), price) if agreed else None
 
 

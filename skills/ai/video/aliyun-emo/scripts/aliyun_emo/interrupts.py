@@ -1,6 +1,4 @@
-"""The signals that end a run, and when: at once, or where money is on its way, a little later. One
-that Python swallows, in a destructor for example, is kept, and raised again at the next check.
-"""
+"""The signals that end a run: at once, or where money is on its way, a little later."""
 
 from __future__ import annotations
 
@@ -55,7 +53,7 @@ class Interrupts:
             raise KeyboardInterrupt(128 + number)
 
     def check(self) -> None:
-        """Raise the `KeyboardInterrupt` of a signal that came, unless it is held."""
+        """Raise the `KeyboardInterrupt` of a signal that came, which Python may have swallowed."""
         if self.came and not self.is_held:
             raise KeyboardInterrupt(128 + self.came)
 
@@ -86,25 +84,20 @@ class Interrupts:
 
 
 def run_program(
-    command: Callable[[emo.Values, emo.Report, Interrupts], None],
-    what: str,
-    example: str,
+    command: tuple[Callable[[emo.Values, emo.Report, Interrupts], None], str, str],
     options: emo.Options,
     codes: dict[int, str],
     argv: Sequence[str] | None,
     came: Sequence[int] | None,
     keys: Sequence[str] = (),
 ) -> int:
-    """Run the command line `argv` of a program with one `command`; return the exit code.
-
-    `keys` are what the line on stdout has in any case, null where it is not known.
-    """
-    interrupts = Interrupts()
+    """Run a program with one `command`, whose line always has the `keys`; return the exit code."""
+    interrupts, (function, what, example) = Interrupts(), command
 
     def run(values: emo.Values, report: emo.Report) -> None:
         report.facts.update(dict.fromkeys(keys))
         with interrupts.end(came):
-            command(values, report, interrupts)
+            function(values, report, interrupts)
 
     program: emo.Program = ({"": (run, what, example)}, options, {**emo.EXIT_CODES, **codes})
     return emo.run_command_line(program, argv)

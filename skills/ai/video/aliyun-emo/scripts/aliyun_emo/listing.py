@@ -17,8 +17,6 @@ from aliyun_emo.settings import DAY, Settings, settings_of
 
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 
-# --- 1. All tasks, told ---------------------------------------------------------------------------
-
 
 def list_tasks(report: emo.Report) -> None:
     """Tell all tasks that are on disk, the newest first; each has a line for people as well."""
@@ -86,9 +84,6 @@ def is_to_follow(task: tasks.Task) -> bool:
     return task.state == "made" and task.is_open
 
 
-# --- 2. Going on with what there is ---------------------------------------------------------------
-
-
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
     report.next = []
@@ -131,10 +126,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     try:
         follow(settings, task, 0, report)
     finally:
-        if tasks.Task(task.folder).status in (
-            "",
-            tasks.GONE,
-        ):  # nobody knows this id: it leaves nothing behind
+        if tasks.Task(task.folder).status in ("", tasks.GONE):  # nobody knows this id
             task.remove()
             report.facts.update(task.facts(), state=None, already_submitted=None)
 

@@ -1,16 +1,14 @@
-"""What is behind the links of a generation, before it is paid: what the service would refuse is
-refused here, and what cannot be seen from here is only a warning.
-"""
+"""What is behind the links of a generation, looked at before it is paid for."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, local_files
+from aliyun_emo import clock, media
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
-from aliyun_emo.local_files import MAX_PICTURE, MAX_RECORDING, LocalFile
+from aliyun_emo.local_files import LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
@@ -21,10 +19,7 @@ NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
 def look(
     settings: Settings, request: emo.Json, files: dict[str, LocalFile], report: emo.Report
 ) -> dict[str, Any]:
-    """Return the pictures and recordings of a `request` that were seen, by the field of the link.
-
-    What is wrong with what is behind a link is reported.
-    """
+    """Return the media of a `request` that were seen, by field; report what is wrong with them."""
     given = request["input"]
     boxes = [given[name] for name in emo.BOX_FIELDS]
     found = {field: file.found for field, file in files.items()}
@@ -34,10 +29,8 @@ def look(
     for field in links:
         judged = emo.Report()
         try:
-            seen = LocalFile("", "")
-            seen.found, seen.size = look_at_link(field, given[field], settings)
-            seen.check(field, boxes, judged)
-            found[field] = seen.found
+            found[field], size = look_at_link(field, given[field], settings)
+            media.check_medium(field, found[field], size, boxes, judged)
         except emo.Problem as problem:
             judged.errors.append(problem)
         except NoAnswer as error:
@@ -54,10 +47,7 @@ def look(
 
 
 def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
-    """Return what is behind the link `url`, a `Picture` or a `Recording`, and its size in bytes.
-
-    Raises `Problem` for what the service would refuse, and `NoAnswer` where nothing can be told.
-    """
+    """Return what medium is behind `url`, and its bytes; raises `Problem`, `NoAnswer`."""
 
     def check(place: str) -> None:
         try:
@@ -82,13 +72,10 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
 
 
 def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
-    """Return what is in a body and its size: a picture from its head, a recording as a whole.
-
-    Raises `Problem`, and `NoAnswer` where it is cut short.
-    """
+    """Return what is in a body, and its size: a picture by its head, a recording as a whole."""
     data, is_whole, size = bytearray(), False, reply.whole_length
     is_picture = field == "image_url"
-    count = PIECE if is_picture or (size or 0) > MAX_RECORDING else MAX_RECORDING + 1
+    count = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
     while True:
         while len(data) < count and not is_whole:
             piece = reply.read()
@@ -98,17 +85,18 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:
-            found = local_files.look_at(
-                field, bytes(data), len(data) if is_whole else size or MAX_PICTURE
-            )
+            whole_size = len(data) if is_whole else size or media.MAX_PICTURE
+            found = media.look_at(field, bytes(data), whole_size)
             break
         except NotTaken as fault:
             if not fault.needs_more:
-                raise local_files.not_taken_problem(field, fault) from None
-            if count > MAX_RECORDING:
+                raise media.not_taken_problem(field, fault) from None
+            if count > media.MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
         count *= 4
     if not (is_picture or is_whole or size):
-        message = f"it has more than {MAX_RECORDING:,} bytes; the service takes less than 15 MB"
+        message = (
+            f"it has more than {media.MAX_RECORDING:,} bytes; the service takes less than 15 MB"
+        )
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
     return found, size or len(data)

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, detection, requests, sending, tasks
 from aliyun_emo.answers import text_in
-from aliyun_emo.commands import RUN, command
+from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.evidence import DETECTIONS, PREVIEWS, check_copy, kept_path
-from aliyun_emo.generation import Shown, run_generation
+from aliyun_emo.generation import run_generation
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import LocalFile, facts_of_files, look_again, medium_facts
+from aliyun_emo.local_files import LocalFile, facts_of_files, look_again
+from aliyun_emo.media import medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, find_key, settings_of
@@ -98,7 +99,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
 
 def media_of(values: emo.Values, report: emo.Report) -> Media:
     """Return what was given, each of the two a file or a link, and the files looked at."""
-    options = ("ratio", "style_level", "model")
+    options, missing = ("ratio", "style_level", "model"), []
     given: emo.Values = {name: values[name] for name in options if name in values}
     for field, name in emo.LOCAL.items():
         text = values.get(name, "").strip()
@@ -106,13 +107,10 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
             given[field] = text
         elif text:
             given[name] = values[name]
-    files = emo.local_files(given, report)
-    for field, name in emo.LOCAL.items():
-        if not {field, name} & set(given):
-            files[field] = None
-            report.error(
-                name, "is missing", "Give the picture and the recording: a file or a link."
-            )
+        else:
+            missing.append(field)
+            report.error(name, "is missing", "Give a picture and a recording, files or links.")
+    files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
     return Media(given, files, ratio)
 
@@ -159,8 +157,9 @@ def go_on(
     elif not settings.has("dry_run"):
         subject.video = last_video(folder, subject.name)
         show_request(subject, report)
-    shown = Shown(media.local, partial(shown_and_agreed, subject, report))
-    run_generation(settings, request, links, folder, report, shown)
+    agreed = partial(shown_and_agreed, subject, report)
+    settings = settings._replace(files=media.local, agreed=agreed)
+    run_generation(settings, request, links, folder, report)
 
 
 def show_request(subject: Subject, report: emo.Report) -> None:
@@ -174,10 +173,7 @@ def show_request(subject: Subject, report: emo.Report) -> None:
 def shown_and_agreed(
     subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
 ) -> Settings | None:
-    """Show what would be paid for, and ask; return the settings to pay with, or None.
-
-    `found` is what is in the files and behind the links, by field.
-    """
+    """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
     report.facts.update({**media, **{n: f for n, f in report.facts.items() if f and n in media}})
     show_request(subject, report)
@@ -196,10 +192,8 @@ def shown_and_agreed(
         paid_until = settings.deadline + clock.monotonic() - asked_at
         return None if report.errors else settings._replace(deadline=paid_until)
     report.facts.update(state="ready", would_send=True)
-    words = [report.facts["request_path"]]
-    for field in ("attempt", "no_look", "output"):
-        if settings.has(field):
-            words += [emo.option(field), *([settings.values[field]] if field != "no_look" else [])]
+    options = option_words(settings.values, ("attempt", "no_look", "output"))
+    words = [report.facts["request_path"], *options]
     settings.progress.say(f"the video is not paid for yet\nnext: {command(RUN, *words)}")
     return None
 

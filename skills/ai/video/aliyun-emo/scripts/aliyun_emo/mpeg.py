@@ -1,65 +1,50 @@
-"""Frames of MPEG audio, whose third layer is MP3, and the tags that stand before and between them.
+"""Frames of MP3, layer III of MPEG audio, and the tags that stand before and between them.
 
-A frame begins with the bits 11111111 111vvllc iiiirrpx: version, layer, no checksum; index of the
+A frame begins with the bits 11111111 111vv01c iiiirrpx: version, layer, no checksum; index of the
 bit rate, sampling rate, padding, private (ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3). They tell
 its length, and there the next one begins: noise has such bits as well, but no chain of them.
 """
-
-from __future__ import annotations
 
 import re
 from collections import namedtuple
 from functools import cache
 from itertools import product
 
-LAYERS = ("", "an MP1 (MPEG layer I)", "an MP2 (MPEG layer II)", "an MP3")
-# kbit/s of MPEG audio by its header's index, from 1 on, for MPEG 1 or not, and the layer.
-BIT_RATES = {
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-# Hz by the header's version, MPEG 1, 2 and 2.5 (a custom, of layer III alone), and index.
+# kbit/s by the header's index, from 1 on, for MPEG 2 and 2.5, and for MPEG 1.
+BIT_RATES = (
+    (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+)
+# Hz by the header's version, MPEG 1, 2 and 2.5 (a custom), and index.
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 # A third byte whose bit rate's index is 1 to 14, and that of the sampling rate 0 to 2.
 THIRD = b"".join(b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15))
-FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2-\xf7\xfa-\xff][%s]|ID3[\2-\4]|APETAGEX" % THIRD
-# Two headers whose bit rate's index is 0, which leaves it open how long their frames are.
-FREE_FORMAT = rb"(\xff[\xe2-\xe3\xf2-\xf3\xfa-\xfb])[\0-\v].{21,}\1[\0-\v]"
+FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][%s]|ID3[\2-\4]|APETAGEX" % THIRD
 CHAIN = 3  # frames in a row that no chance makes
 NEAR = 4096  # bytes after a frame within which one of the same stream is believed alone
 FIRST_WITHIN = 1024 * 1024  # bytes within which the first frame is looked for
 MARGIN = 8192  # bytes: more than a chain of the longest frames
 TRIES = 50_000  # places where a frame might begin that are looked at: noise has too many
 
-# MPEG audio of one kind: `samples` of each frame, `lengths` of frames by their first three bytes.
-Stream = namedtuple("Stream", "layer rate samples lengths")
+# Frames of one kind: `samples` of each, and their `lengths` in bytes by their first three bytes.
+Stream = namedtuple("Stream", "rate samples lengths")
 
 
 @cache
 def stream_of(second: int, third: int) -> Stream:
     """Return the one stream of these bytes of a header, without the bits in which frames differ."""
-    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
-    rate, is_1 = RATES[version][third >> 2], version == 3
-    samples = 384 if layer == 1 else 576 if layer == 3 and not is_1 else 1152
-    slot = 4 if layer == 1 else 1  # bytes that lengths are a multiple of
-    lengths = {}
-    for index, kbit in enumerate(BIT_RATES[is_1, layer], 1):
-        slots = samples * kbit * 1000 // 8 // (rate * slot)
+    version, lengths = second >> 3 & 3, {}
+    rate, samples = RATES[version][third >> 2], 1152 if version == 3 else 576
+    for index, kbit in enumerate(BIT_RATES[version == 3], 1):
         for no_checksum, pad, private in product((0, 1), repeat=3):
             head = bytes((0xFF, second | no_checksum, index << 4 | third | pad << 1 | private))
-            lengths[head] = (slots + pad) * slot
-    return Stream(layer, rate, samples, lengths)
+            lengths[head] = samples * kbit * 1000 // 8 // rate + pad
+    return Stream(rate, samples, lengths)
 
 
 def tag_length(head: bytes) -> int:
-    """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does.
-
-    ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
-    """
+    """Return the length of the ID3v2 or APE tag that begins with `head`, 0 where none does."""
+    # ID3v2.4, 3.1 (header; 7 bits of a length a byte), 3.4 (footer); APEv2 (a footer may be alone).
     if re.match(rb"(?s)ID3[\2-\4]..[\0-\x7f]{4}", head):
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         return size + (20 if head[5] & 0x10 else 10)
@@ -83,13 +68,11 @@ class Frames:
 
     def __init__(self, block: bytes) -> None:
         self.block, self.at, self.tries = block, 0, TRIES
-        self.stream = Stream(0, 0, 0, {})
+        self.stream = Stream(0, 0, {})
 
     def find(self, limit: int) -> bool:
-        """Go on to where a frame begins, over noise and tags; False where none does up to `limit`.
-
-        A frame of the stream so far is taken soon after the last one, others as a chain.
-        """
+        """Go on to where a frame begins, over noise and tags; False where none does to `limit`."""
+        # A frame of the stream so far is taken soon after the last one, others as a chain.
         near, search = self.at + NEAR, re.compile(FRAME_OR_TAG).search
         while self.tries and self.at < limit:
             found = search(self.block, self.at)
@@ -107,12 +90,7 @@ class Frames:
         return False
 
     def is_chain(self, stream: Stream) -> bool:
-        """Return whether a chain of frames of `stream` begins here, or the few that are all.
-
-        Programs are full of what looks like layer I, so that I and II must be there from the start.
-        """
-        if stream.layer != 3 and self.at:
-            return False
+        """Return whether a chain of frames of `stream` begins here, or the few that are all."""
         at = self.at
         for _ in range(CHAIN):
             head = self.block[at : at + 3]
@@ -122,10 +100,7 @@ class Frames:
         return True
 
     def skip_info(self) -> int:
-        """Go over the frame here if it is no sound but an encoder's; returns the samples to drop.
-
-        Its counts are not read, since they may lie.
-        """
+        """Go over an encoder's frame here, no sound and maybe a lie; return the samples to drop."""
         length = self.stream.lengths[self.block[self.at : self.at + 3]]
         frame = self.block[self.at : self.at + length]
         at = max(frame.find(name, 0, 44) for name in (b"Xing", b"Info"))

@@ -1,7 +1,4 @@
-"""The page that shows a request, a detection or a task: what stands on it, and where it goes.
-
-Its markup, style and script lie beside this file. What comes from outside passes `escape`.
-"""
+"""The page that shows a request, a detection or a task; what is not our own passes `escape`."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from html import escape
 import prepare_emo_request as emo
 from aliyun_emo.commands import PREPARE, RUN, for_the_shell, starting
 from aliyun_emo.evidence import folder_above
-from aliyun_emo.local_files import estimate, file_url, media_words
+from aliyun_emo.local_files import file_url, media_words
+from aliyun_emo.media import estimate
 from aliyun_emo.subjects import Subject
 
 # --- 1. Contract: what the page is made of --------------------------------------------------------
@@ -47,9 +45,6 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
     "task": ("A task", "What the video shows", "What it says"),
     "made": ("A request whose video was made", "What the video shows", "What it says"),
 }
-# Characters that act, on a terminal or on the text around them, where others are only seen:
-# controls, those that direct, halves of a pair.
-ACTING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 
 # --- 2. The page: from a subject to markup -------------------------------------------------------
 
@@ -119,7 +114,9 @@ def details_of(subject: Subject, now: float) -> emo.Values:
         details["Style"] = escape(request["parameters"]["style_level"])
         details["Request"] = f"<code>{subject.name}</code>"
     for name in emo.BOX_FIELDS:
-        details[name] = box_in_words(subject.given[name])
+        box = subject.given[name]
+        size = "x".join(map(str, emo.size_of(box)))
+        details[name] = f"{', '.join(map(str, box))}: {size} pixels"
     for field, name in subject.names.items():
         end = end_in_words(subject.given[field], now)
         details[emo.KINDS[field].capitalize()] = f"{bdi(name)}, {end}"
@@ -135,23 +132,14 @@ def end_in_words(link: str, now: float) -> str:
     return f"its link {'expires' if expiry > now else 'expired'} at <time>{emo.utc(expiry)}</time>"
 
 
-def rate_in_words(ratio: str) -> str:
-    return f"CNY {emo.PRICES[ratio]:.2f} a second at {ratio}"
-
-
 def size_in_words(ratio: str) -> str:
     size = emo.VIDEO_SIZES[ratio]
     is_exact = emo.has_ratio([0, 0, *map(int, size.split("x"))], ratio)
     return f"The video is {size} pixels{'' if is_exact else f', not quite {ratio}'}."
 
 
-def box_in_words(box: emo.Box) -> str:
-    width, height = emo.size_of(box)
-    return f"{', '.join(map(str, box))}: {width}x{height} pixels"
-
-
 def costs_of(subject: Subject) -> emo.Values:
-    rate = rate_in_words(subject.ratio)
+    rate = f"CNY {emo.PRICES[subject.ratio]:.2f} a second at {subject.ratio}"
     known, length, cost = "", "not known: the player has not told it", rate
     if "audio_url" in subject.files:
         costs = estimate(subject.files["audio_url"].found.seconds, subject.ratio)
@@ -191,7 +179,7 @@ def next_section(subject: Subject, place: str) -> str:
         words = [*starting(RUN, anywhere=True), "--task", folder if is_at_home else subject.task_id]
     else:
         return HTML["refused" if subject.state == "refused" else "unclear"]
-    pasteable = ["PATH" if re.search(ACTING, word) else word for word in words]
+    pasteable = [word if word.isprintable() else "PATH" for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
     command = escape(for_the_shell(pasteable), quote=False)

@@ -1,8 +1,4 @@
-"""The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP.
-
->>> picture(open("portrait.jpg", "rb").read())
-Picture(format='jpeg', width=1200, height=1600, orientation=6)
-"""
+"""The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP."""
 
 from __future__ import annotations
 
@@ -25,10 +21,7 @@ BMP_PACKED = {4: "a JPEG", 5: "a PNG"}  # 1 and 2 are run lengths, 3 are masks
 
 
 def picture(data: bytes, size: int | None = None) -> Picture:
-    """Return what picture `data` is; raises `NotTaken` for all else.
-
-    `size` is the whole file's in bytes where `data` is only its beginning, which is enough mostly.
-    """
+    """Return what picture `data` is, the beginning of `size` bytes; raises `NotTaken` else."""
     source = Beginning(data, size)
     kind = kind_of(source)
     if kind.name not in PICTURES:
@@ -41,11 +34,9 @@ def picture(data: bytes, size: int | None = None) -> Picture:
 
 
 def jpeg(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a JPEG.
-
-    Its segments are walked up to the picture; the frame header of a thumbnail is inside of APP1.
-    ITU-T T.81, B.1.1 (markers, fill bytes) and B.2.2 (frame header); Exif (CIPA DC-008), 4.7.2.
-    """
+    """Return width, height and orientation of a JPEG."""
+    # Its segments are walked up to the picture; the frame header of a thumbnail is inside of APP1.
+    # ITU-T T.81, B.1.1 (markers, fill bytes) and B.2.2 (frame header); Exif (CIPA DC-008), 4.7.2.
     what = "the frame header, which has its size,"
     at, width, height, orientation = 2, 0, 0, 0
     for _ in range(PARTS):
@@ -76,11 +67,9 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
 
 
 def png(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a PNG.
-
-    The heads of its chunks are walked to the last, since eXIf may stand behind the picture itself.
-    PNG (Third Edition), 5.2 (signature), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
-    """
+    """Return width, height and orientation of a PNG."""
+    # The heads of its chunks are walked to the last, since eXIf may stand behind the picture.
+    # PNG (Third Edition), 5.2 (signature), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
     if source.need(0, 8, "the picture") != b"\x89PNG\r\n\x1a\n":
         raise NotTaken("it is a PNG picture that is damaged, as a transfer in text mode does it")
     at, size, orientation = 8, b"", 1
@@ -102,10 +91,8 @@ def png(source: Beginning) -> tuple[int, int, int]:
 
 
 def bmp(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a BMP.
-
-    Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
-    """
+    """Return width, height and orientation of a BMP."""
+    # Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     head = source.need(0, 26, "its size")
     whole, _, offset, header = struct.unpack("<4I", head[2:18])
     if header == 12:
@@ -124,10 +111,8 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
 
 
 def webp(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a WebP, which for an animated one are its canvas's.
-
-    RFC 9649, 2.4 to 2.7 (chunks) and 3.4 (the header in VP8L); RFC 6386, 9.1 (that in VP8).
-    """
+    """Return width, height and orientation of a WebP, of an animated one its canvas's."""
+    # RFC 9649, 2.4 to 2.7 (chunks) and 3.4 (the header in VP8L); RFC 6386, 9.1 (that in VP8).
     head = source.need(0, 25, "its size")
     source.check_end(8 + little(head[4:8]), "the picture")
     name, first = head[12:16], head[20]
@@ -155,10 +140,8 @@ PICTURES = {"a JPEG": jpeg, "a PNG": png, "a BMP": bmp, "a WebP": webp}
 
 
 def exif_orientation(source: Beginning, start: int, end: int) -> int:
-    """Return the orientation in EXIF data from `start` to `end`, 1 where there is none, or broken.
-
-    Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
-    """
+    """Return the orientation in EXIF data from `start` to `end`, 1 where it is none, or broken."""
+    # Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
     source.need(start, min(end, source.size) - start, "its EXIF")
     tiff = source.at(start, end - start)
     tiff = tiff[6:] if tiff[:6] == EXIF else tiff  # the rule in a JPEG, elsewhere a common mistake

@@ -1,6 +1,4 @@
-"""Showing what was prepared: its page is written where its name leads, and the request beside it is
-kept as it is shown, so that the page's command runs that one.
-"""
+"""Showing what was prepared: its page, and a request as it was shown, where its name leads."""
 
 from __future__ import annotations
 
@@ -17,7 +15,6 @@ from aliyun_emo.page import PAGE_BEGINS, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
-MAX_PAGE = 64 * 1024  # bytes
 
 
 def preview(values: emo.Values, report: emo.Report, _: Interrupts) -> None:
@@ -38,17 +35,11 @@ def preview(values: emo.Values, report: emo.Report, _: Interrupts) -> None:
 
 
 def show(subject: Subject, evidence: str, place: str, page_path: str, report: emo.Report) -> None:
-    """Write the page of a `subject`, which comes from `place`; raises `Problem`, `OSError`.
-
-    A request is kept as it is shown, among the `evidence`, and the page's command runs that file.
-    """
+    """Write the page of a `subject` from `place`; a request is kept as shown, to be run so."""
     request_path = kept_path(evidence, REQUESTS, subject.name)
     is_request = subject.kind == "request"
     place = os.path.abspath(request_path) if is_request else place
     page = page_of(subject, place, report.warnings, clock.time()).encode()
-    if len(page) >= MAX_PAGE:
-        message = f"its page would have {len(page):,} bytes: a link or a name in it is too long"
-        raise emo.Problem("file", message, "Prepare it with shorter ones.")
     if is_request:
         emo.check_other_file(page_path, [request_path])
         emo.write_json(request_path, subject.request)
@@ -72,11 +63,9 @@ def page_path_of(values: emo.Values, usual: str) -> str:
 
 
 def is_opened(path: str) -> bool:
-    """Open the page at `path` in the browser; return whether there is one.
-
-    In a process of its own, since browsers, and what starts them, print to our stdout. One that is
-    still at it after a while is the browser itself.
-    """
+    """Open the page at `path` in the browser; return whether there is one."""
+    # In a process of its own, since browsers, and what starts them, print to our stdout. One that
+    # is still at it after a while is the browser itself.
     from subprocess import DEVNULL, Popen, TimeoutExpired
 
     code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"

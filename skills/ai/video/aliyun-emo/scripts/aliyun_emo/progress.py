@@ -1,8 +1,4 @@
-"""What a person sees while a run goes on: at a terminal one line that changes; elsewhere a line for
-each change, and at least one a minute.
-"""
-
-from __future__ import annotations
+"""What a person sees meanwhile: at a terminal a line that changes, elsewhere one a minute."""
 
 import contextlib
 import sys
@@ -21,7 +17,6 @@ class Progress:
         self.is_shown = False
 
     def say(self, line: str) -> None:
-        """Show a whole `line`."""
         self.write("\n" * self.is_shown + f"{line}\n")
         self.is_shown = False
 

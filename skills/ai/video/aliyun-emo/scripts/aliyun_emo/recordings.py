@@ -1,11 +1,6 @@
-"""The length of a recording, WAV or MP3, as a decoder makes it.
-
-    >>> recording(open("speech.mp3", "rb").read()).seconds
-    12.408
-
-An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
-with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
-"""
+"""The length of a recording, WAV or MP3, as a decoder makes it."""
+# An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
+# with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
 
 from __future__ import annotations
 
@@ -19,10 +14,7 @@ Recording = namedtuple("Recording", "format seconds")
 
 
 def recording(data: bytes, size: int | None = None) -> Recording:
-    """Return what recording `data` is; raises `NotTaken` for all else.
-
-    `size` is the whole file's in bytes where `data` is only its beginning.
-    """
+    """Return what recording `data` is, the beginning of `size` bytes; raises `NotTaken` else."""
     source = Beginning(data, size)
     kind = kind_of(source)
     if kind.name == "a WAV":
@@ -40,7 +32,6 @@ def recording(data: bytes, size: int | None = None) -> Recording:
 # Codes of a WAV's format: those whose samples are bytes each, and those that have blocks of them.
 PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM, GSM, MP3_INSIDE = 1, 2, 3, 6, 7, 0x11, 0x31, 0x55
 BITS = {PCM: (*range(1, 33), 64), FLOAT: (32, 64)}  # of a sample, as decoders take them
-COUNTED = (PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM)  # exactly, by their bytes
 EXTENSIBLE = 0xFFFE  # the code stands further on
 STREAMED = 0x7FFF0000  # what writes to a pipe gives a length of 0, or one from here on up
 BROKEN = "it is a WAV recording that is broken"
@@ -48,12 +39,10 @@ MISSING = 0.1  # seconds that may be missing at the end: decoders play what is t
 
 
 def wav_seconds(source: Beginning, start: int) -> float:
-    """Return the seconds of the WAV that begins at `start`.
-
-    Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
-    New Multimedia Data Types and Data Techniques 3.0 (fact, ADPCM); EBU Tech 3306 (RF64, ds64).
-    """
-    at, length, layout, samples = wav_data(source, start)
+    """Return the seconds of the WAV that begins at `start`."""
+    # Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
+    # New Multimedia Data Types and Data Techniques 3.0 (ADPCM, GSM); EBU Tech 3306 (RF64, ds64).
+    at, length, layout = wav_data(source, start)
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
     if code == EXTENSIBLE:
         code = little(layout[24:26])
@@ -68,24 +57,18 @@ def wav_seconds(source: Beginning, start: int) -> float:
     elif code == GSM:
         block, in_block = block or 65, in_block or 320
     elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and in_block):
-        block, in_block, pace = 1, 1, byte_rate or (samples and length * rate // samples)
+        block, in_block, pace = 1, 1, byte_rate
     if (length - there) * in_block > MISSING * block * pace:
         source.check_end(at + length, "the sound")
     if code == MP3_INSIDE:
         return mp3_seconds(source, at, at + there)
-    by_length = float(there // block * in_block / pace if pace else 0)
-    by_count = float(samples / rate if rate and code not in COUNTED else 0)
-    if by_length and not by_length / 2 <= by_count <= by_length * 2:
-        return by_length
-    return by_count  # that of a fact chunk is more exact for a codec, where it does not lie
+    return float(there // block * in_block / pace if pace else 0)
 
 
-def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
-    """Return where the sound of a WAV begins, its bytes, its layout, and the samples of its `fact`.
-
-    How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
-    """
-    at, layout, samples, long_length = start + 12, b"", 0, 0
+def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
+    """Return where the sound of a WAV begins, its bytes, and its layout."""
+    # How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
+    at, layout, long_length = start + 12, b"", 0
     for _ in range(PARTS):
         head = source.need(at, 8, "the sound (the data chunk)")
         name, length = head[:4], little(head[4:])
@@ -95,8 +78,6 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
         if name == b"fmt ":
             source.need(at, 16, "the layout of its sound (the fmt chunk)")
             layout = source.at(at, min(length, 40))
-        elif name == b"fact":
-            samples = little(source.at(at, 4))
         elif name == b"ds64":
             long_length = little(source.at(at, 16)[8:])
         at += length
@@ -112,14 +93,12 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes, int]:
         length = long_length
     if not length or (length > there and length >= STREAMED):
         length = there
-    return at, length, layout, samples
+    return at, length, layout
 
 
 def mp3_seconds(source: Beginning, start: int, end: int) -> float:
-    """Return the seconds of the MP3 from `start` to `end`, by its frames.
-
-    Where not all are at hand, or there is too much noise, those that were seen stand for the rest.
-    """
+    """Return the seconds of the MP3 from `start` to `end`, by its frames."""
+    # Where not all are at hand, or there is too much noise, those that were seen stand for all.
     frames = Frames(source.data[start:end])
     here, whole = len(frames.block), end - start
     if not frames.find(here):

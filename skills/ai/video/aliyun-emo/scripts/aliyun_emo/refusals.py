@@ -15,14 +15,12 @@ REMEDIES = {
     "DataInspectionFailed": "The content check refused the input: use another picture or audio.",
     "InvalidFile.NoHuman": "No person was found: use a photo of one person.",
     "InvalidFile.MultiHuman": "There are several people: use a photo of one person.",
-    "InvalidFile.BodyProportion": "The person is too large or too small in the picture: "
-    "use one in which the person fills more, or less, of it.",
+    "InvalidFile.BodyProportion": "Use a picture in which the person fills more, or less, of it.",
     "InvalidFile.Resolution": "Use a picture with every side from 400 to 7000 pixels.",
     "InvalidFile.Value": "The picture is too dark or unclear: use a brighter, sharper one.",
     "InvalidFile.FrontBody": "Use a picture in which the person faces the camera.",
     "InvalidFile.FullFace": "Use a picture in which the face is whole and uncovered.",
-    "InvalidFile.FacePose": "The face is turned or tilted too far: use a picture that is taken "
-    "from the front.",
+    "InvalidFile.FacePose": "The face is turned or tilted too far: use a photo from the front.",
     "InvalidFile.AudioLengthError": "The recording is too short or too long: under 60 seconds.",
     "InvalidFile.Duration": "The recording is too short or too long: under 60 seconds.",
     "InvalidFile.Size": "The file is too large: a recording is under 15 MB.",
@@ -30,10 +28,8 @@ REMEDIES = {
     "InvalidFile.Openerror": "The file is broken, or of another format: save it anew.",
     "InvalidURL.ConnectionRefused": "The link's host did not answer the service: try another host.",
     "InvalidURL.Timeout": "The link's host did not answer the service: try another host.",
-    "InvalidParameter.DataInspection": "A file could not be downloaded or read: try its link from "
-    "another network.",
-    "InvalidFile.FullBody": "For 1:1 show the whole head, for 3:4 the whole upper body, or detect "
-    "with the other ratio.",
+    "InvalidParameter.DataInspection": "A file was not read: try its link from another network.",
+    "InvalidFile.FullBody": "For 1:1 show the whole head, for 3:4 the upper body; or change ratio.",
     "Throttling": "Too many requests: wait and try again.",
     "Throttling.RateQuota": "Too many requests: wait and try again.",
     "Arrearage": "The account is unpaid: settle it, then try again.",
@@ -61,10 +57,7 @@ def shown_words(said: object) -> str:
 def refusal_problem(
     field: str, what: str, said: emo.Json, code: int = 2, remedy: str = UNKNOWN_REMEDY
 ) -> emo.Problem:
-    """Return the `Problem` for the `code` and `message` with which the service said no.
-
-    `remedy` is for a code that is not in the contract's table. A task may fail without a word.
-    """
+    """Return the `Problem` of a refusal's `code` and `message`; `remedy` is for an unknown code."""
     name, message = str(said.get("code") or "no code"), str(said.get("message") or "no message")
     words = f"{what}: {shown_words(name)}: {shown_words(message)}"
     ids = ["request_id"]

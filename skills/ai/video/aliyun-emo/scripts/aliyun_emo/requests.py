@@ -58,10 +58,8 @@ def places_of(body: emo.Json) -> dict[str, emo.Json]:
 
 
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
-    """Return a prepared `body` checked anew, since people edit files, or None when it is wrong.
-
-    What is wrong with the age of a link at `now`, in seconds since 1970, does not hide the request.
-    """
+    """Return a prepared `body` checked anew, since people edit files, or None when it is wrong."""
+    # What is wrong with the age of a link at `now`, a Unix time, does not hide the request.
     if not isinstance(body.get("input"), dict) or not isinstance(body.get("parameters", {}), dict):
         message = "it is no prepared request: input or parameters is missing or no object"
         report.error("file", message, "Give the file that prepare or detect wrote.")
@@ -109,11 +107,9 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
 
 
 def request_name(request: emo.Json, base_url: str) -> str:
-    """Return the twelve hexadecimal digits that stand for what a generation's `request` asks for.
-
-    They do not change with signatures of links, the place of a local file with the same content, or
-    among hosts of the vendor's as `base_url`; what is tried against another service has its own.
-    """
+    """Return twelve hexadecimal digits that stand for what a generation's `request` asks for."""
+    # They do not change with signatures of links, the place of a local file with the same content,
+    # or among hosts of the vendor's as `base_url`; what is tried at another service has its own.
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
     asked.update({field: identity_of(field, request) for field in emo.FORMATS})
     return digits_of(asked, base_url)

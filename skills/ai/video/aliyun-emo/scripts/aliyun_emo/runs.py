@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
-from aliyun_emo.commands import RUN, command
+from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.evidence import check_copy, check_shown, evidence_of
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
@@ -21,7 +21,6 @@ CODES = {  # exit codes, beside those of prepare
     5: "the task has not ended within --timeout: run the same command again",
     130: "interrupted (143: by SIGTERM): run the same command again",
 }
-FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
 # Which options may stand without FILE: beside --task, beside --all, and alone.
 FOLLOWING = ("interval", "timeout", "no_download")
 BESIDE = {"task": ("task", "output", *FOLLOWING), "all": ("all", *FOLLOWING), "": ()}
@@ -61,11 +60,7 @@ def command_again(values: emo.Values) -> list[Sequence[str]]:
 
 
 def command_without(values: emo.Values, *fields: str) -> list[str]:
-    words = [RUN]
-    for field in [field for field in values if field not in fields]:
-        words += [emo.option(field)] if field != "file" else []
-        words += [] if field in FLAGS else [values[field]]
-    return words
+    return [RUN, *option_words(values, [field for field in values if field not in fields])]
 
 
 def run_file(settings: Settings, report: emo.Report) -> None:
@@ -99,10 +94,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
-    """Return what to do in the place of --again, which pays once for each time it is run.
-
-    `request` is None where there is none to be read. A detection has no attempts.
-    """
+    """Return what to do in the place of --again; without a `request` there is none to be read."""
     words = command_without(settings.values, "again", "attempt")
     if not request:
         words += ["--attempt", "N"]

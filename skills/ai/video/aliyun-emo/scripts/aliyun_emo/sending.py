@@ -1,6 +1,4 @@
-"""Sending a generation: claimed, sent once, settled. From the claim of its folder on an interrupt
-waits until it is kept what became of it.
-"""
+"""Sending a generation: claimed, sent once, settled. From the claim on an interrupt waits."""
 
 from __future__ import annotations
 
@@ -29,10 +27,7 @@ def decided(settings: Settings, folder: str, name: str) -> attempts.Follow | att
 def sent(
     ready: Ready, request: emo.Json, folder: str, name: str, report: emo.Report
 ) -> attempts.Follow:
-    """Send what is `ready`, unless another run has come first; return the task that there is.
-
-    Raises `Problem` where none was made.
-    """
+    """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
     decision = decided(ready.settings, folder, name)
     while isinstance(decision, attempts.Send):
         task = outcome = None
@@ -57,10 +52,7 @@ def sent(
 def send_once(
     ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
 ) -> tuple[str, service.Answer] | None:
-    """Send what is `ready`, and keep what becomes of it in the folder of its `task`.
-
-    Returns its state and the answer, or None where another run has sent the same attempt.
-    """
+    """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, service.Answer(0)
     try:

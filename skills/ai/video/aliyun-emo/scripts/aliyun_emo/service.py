@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
-from email.message import Message
 from typing import NamedTuple, TypeVar
 
 import prepare_emo_request as emo
@@ -69,10 +69,8 @@ Try = tuple[Result, Answer]  # what came of it, and the last answer
 
 
 def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
-    """Return the service's answer to a `body`, or to a GET where there is none, or one of status 0.
-
-    That to a POST, which may be worth money, always has its time.
-    """
+    """Return the answer to a `body`, or to a GET, or one of status 0."""
+    # That to a POST, which may be worth money, always has its time.
     headers = {"Authorization": f"Bearer {settings.key}", "Accept": "application/json"}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -100,8 +98,8 @@ def answer_of(
         came, is_whole = body_of(reply, limit + len(settings.key))
     finally:
         reply.close()
-    document = document_of(came, settings.key)
-    return Answer(reply.status, document, retry_after(reply.headers), is_whole=is_whole)
+    document, wanted = document_of(came, settings.key), reply.headers.get("Retry-After", "")
+    return Answer(reply.status, document, retry_after(wanted.strip()), is_whole=is_whole)
 
 
 def body_of(reply: Reply, limit: int) -> tuple[bytes, bool]:
@@ -115,26 +113,22 @@ def body_of(reply: Reply, limit: int) -> tuple[bytes, bool]:
     return data, not reply.is_cut
 
 
-def retry_after(headers: Message) -> float | None:
+def retry_after(text: str) -> float | None:
     """Return the seconds that a Retry-After header asks for, as a number or until a date."""
-    text = headers.get("Retry-After", "").strip()
-    if emo.is_number(text):
-        return float(text)
     from email.utils import parsedate_to_datetime
 
-    try:
+    if emo.is_number(text):
+        return float(text)
+    with contextlib.suppress(TypeError, ValueError, IndexError, OverflowError):
         return max(0.0, parsedate_to_datetime(text).timestamp() - clock.time())
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+    return None
 
 
 # --- 3. Sending until it is taken or refused ------------------------------------------------------
 
 
 def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) -> Try[Result]:
-    """Return what comes of the last try: one is made `once` more, after a pause, where its answer
-    says `again`. The pause grows, or is the one asked for, while there is time for it.
-    """
+    """Return what comes of the last try: there is another after a pause where one says `again`."""
     last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
     for pause in (*PAUSES, None):
         result, answer = once()
@@ -148,11 +142,9 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
 
 
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
-    """Send `body` until it is taken or refused; return the state, and the last answer.
-
-    The state is that of a task, or `NOT_TAKEN`. What was certainly not taken is sent again for a
-    while; so is a detection, which makes nothing, without an answer or after a momentary one.
-    """
+    """Send `body` until it is taken or refused; return the state, and the last answer."""
+    # What was certainly not taken is sent again for a while; so is a detection, which makes
+    # nothing, without an answer or after a momentary one.
 
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)
@@ -184,10 +176,8 @@ def state_of(path: str, answer: Answer) -> str:
 
 
 def answer_problem(answer: Answer) -> emo.Problem:
-    """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all.
-
-    Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
-    """
+    """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all."""
+    # Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     if not answer.status:
         hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
         return emo.Problem("service", answer.reason, hint, 4)

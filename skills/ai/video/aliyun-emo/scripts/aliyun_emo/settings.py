@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
@@ -24,6 +25,7 @@ DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
 TIMEOUT = "1800"  # seconds, as an option gives them
 OWN_KEY = "Put a Beijing key into"
+PLACEHOLDER = r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
@@ -31,11 +33,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r".*[,;\\].*|.*(?i:api_key=).*", "has more in it than one key", "Put one alone into"),
     (r"LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
-    (
-        r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*",
-        "is a placeholder",
-        OWN_KEY,
-    ),
+    (PLACEHOLDER, "is a placeholder", OWN_KEY),
 )
 
 
@@ -51,10 +49,12 @@ class Settings(NamedTuple):
     attempt: int | None  # the number of the task that is wanted
     progress: Progress
     interrupts: Interrupts
+    files: dict[str, Any] | None = None  # local ones of a request, where they were looked at
+    # Who is shown what was found, and returns the settings to pay with, or None; here nobody is.
+    agreed: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 
     def has(self, field: str) -> bool:
-        """Whether the option of `field` was given."""
         return field in self.values
 
     def with_key(self) -> Settings:
@@ -134,11 +134,9 @@ def base_given() -> tuple[str, str]:
 
 
 def check_base_url(text: str, variable: str, report: emo.Report) -> str:
-    """Return the service's base URL without a slash at its end; raises `Problem`.
-
-    The key goes there, so only https, and plain http where it does not leave this machine. The
-    vendor's hosts have this service below one path (contract, "Where and who").
-    """
+    """Return the service's base URL without a slash at its end; raises `Problem`."""
+    # The key goes there, so only https, and plain http where it does not leave this machine. The
+    # vendor's hosts have this service below one path (references/api.md).
     parts, fault, wanted = plain_url(text), "is not the base of a service", "an https URL"
     host = (parts and parts.hostname) or ""
     if parts:

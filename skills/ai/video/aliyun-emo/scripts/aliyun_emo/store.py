@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from functools import partial
-from html import unescape
 from urllib.parse import quote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, service
-from aliyun_emo.answers import member
+from aliyun_emo.answers import member, text_in
 from aliyun_emo.links import is_loopback
 from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.requests import file_name
@@ -30,14 +28,9 @@ FORM = {
 }
 POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
 MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
-# What may be a policy or a signature, and is no id of a request.
-RIGHTS = "(?![0-9A-Fa-f-]{1,36}(?!{0}))(?=[A-Za-z]*[0-9+/=%_-]){0}{20,}"
-RIGHTS = RIGHTS.replace("{0}", "[A-Za-z0-9+/=%_-]")
+RIGHTS = "[A-Za-z0-9+/=%_-]{20,}"  # what may be a policy or a signature
 # Codes and messages that are about a link, if not about what is behind it.
-ABOUT_A_LINK = (
-    r"oss://|^(invalid_parameter_error|InvalidURL.*|InvalidParameter\.DataInspection):"
-    "|^InvalidParameter:.*[Uu][Rr][Ll]"
-)
+ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.DataInspection)?:)"
 
 
 def with_uploads(settings: Settings, body: emo.Json, files: dict[str, LocalFile]) -> emo.Json:
@@ -92,10 +85,9 @@ def whole(answer: service.Answer) -> service.Answer:
 
 def policy_of(document: object, base: str) -> emo.Values:
     """Return the texts of a policy, by name; raises `Problem`, which shows none of them."""
+    given = member(document, "data").items()
     texts = {
-        name: value.strip() if isinstance(value, str) else json.dumps(value)
-        for name, value in member(document, "data").items()
-        if isinstance(value, (str, int, float))
+        name: str(value).strip() for name, value in given if isinstance(value, (str, int, float))
     }
     texts["upload_dir"] = texts.get("upload_dir", "").strip("/")
     fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
@@ -127,10 +119,8 @@ def store_name(file: LocalFile) -> str:
 
 
 def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> service.Answer:
-    """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer.
-
-    multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
-    """
+    """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer."""
+    # multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
     boundary = os.urandom(16).hex()  # no content has it
     values = {field: policy[source] for field, source in FORM.items()}
     values.update(key=name, success_action_status="200")
@@ -156,12 +146,11 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
 
 
 def failed(answer: service.Answer, is_store: bool = False) -> service.Try[emo.Problem]:
-    """Return what is wrong with an `answer` about an upload, in words that may be told.
-
-    The store echoes what it was sent: only its code is told.
-    """
+    """Return what is wrong with an `answer` about an upload, in words that may be told."""
     said, words = answer.document, str(answer.document)
-    told = said and "***" if is_store else masked(said)
+    told = said and "***"  # the store echoes what it was sent: only its code is told
+    if isinstance(said, dict) and not is_store:
+        told = {**said, "message": re.sub(RIGHTS, "***", text_in(said, "message"))}
     problem = service.answer_problem(answer._replace(document=told))
     if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
         problem.message = f"HTTP {answer.status}: {code[1]}"
@@ -170,18 +159,9 @@ def failed(answer: service.Answer, is_store: bool = False) -> service.Try[emo.Pr
     return problem, answer._replace(again=problem.code == 4 and not 0 < answer.status < 300)
 
 
-def masked(said: object) -> object:
-    """Return what was `said` of a policy without what may be one, or a signature, in it."""
-    if isinstance(said, dict) and ("code" in said or "message" in said):
-        return {n: masked(said[n]) for n in ("code", "message", "request_id") if n in said}
-    text = said if isinstance(said, str) else json.dumps(said)
-    return None if said is None else re.sub(RIGHTS, "***", unescape(text))
-
-
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
-    """Return the `problem` of what was `said` to a body that was `sent`, about a link of the
-    temporary store with another hint: the service's page on generations does not name that.
-    """
+    """Return the `problem` of what was `said`, with another hint about a link of the store."""
+    # The service's page on generations does not name its temporary store.
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if service.uses_store(sent) and re.search(ABOUT_A_LINK, words):
         problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "

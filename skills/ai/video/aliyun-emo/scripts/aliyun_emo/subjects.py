@@ -22,18 +22,15 @@ WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
 
 class Subject:
-    """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`.
-
-    `name` are its digits, and `video` is the path of what was made of it, "" for none. Of a task
-    also its `state`, what the service `said` of it, and its `task_id`, "" for none.
-    """
+    """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`."""
 
     def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
         self.kind, self.request, self.files = kind, request, files
         self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
         self.names = {f: requests.file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
-        self.name = self.video = self.state = self.said = self.task_id = ""
+        self.name = self.video = ""  # its digits; the path of what was made of it, "" for none
+        self.state = self.said = self.task_id = ""  # of a task, what the service `said` of it
         self.attempt = 0  # which task of a request is wanted, where that was given
 
 

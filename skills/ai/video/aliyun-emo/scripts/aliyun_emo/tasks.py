@@ -64,20 +64,16 @@ class Task:
         return member({"it": understood(self.record.get("response"))}, "it")
 
     @property
-    def made(self) -> emo.Json:
-        """The `output` of the answer that made it."""
-        return member(self.response, "output")
-
-    @property
     def task_id(self) -> str:
-        return id_in(self.made) or id_in(self.answer)
+        return id_in(member(self.response, "output")) or id_in(self.answer)
 
     @property
     def status(self) -> str:
         """The last status that is known, or ""."""
         if self.video_path:
             return SUCCEEDED
-        return text_in(self.answer, "task_status") or text_in(self.made, "task_status")
+        known = (self.answer, member(self.response, "output"))
+        return next(filter(None, (text_in(one, "task_status") for one in known)), "")
 
     @property
     def video_url(self) -> str:
@@ -106,7 +102,7 @@ class Task:
 
     @property
     def age(self) -> float:
-        """Seconds since its request was sent."""
+        """Seconds since its record was written."""
         return clock.time() - (emo.instant(self.saved_at) or 0)
 
     def facts(self) -> emo.Json:
@@ -121,8 +117,6 @@ class Task:
             "video_path": self.video_path,
             "response_path": self.found("response.json"),
         }
-
-    # What is written, and how it is removed again
 
     def write(self, **changes: Any) -> None:
         """Change the record, synced; raises `OSError`."""
@@ -190,11 +184,10 @@ def timestamp() -> str:
 
 def folder_of_id(tasks: str, task_id: str) -> str:
     """Return the folder of a task that was made elsewhere; its id cannot lead anywhere else."""
-    # Capitals count in an id, and not in the names of every file system.
-    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,99}", task_id):
-        import hashlib
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,99}", task_id):  # in some folders capitals are none
+        from hashlib import sha256
 
-        task_id = "-" + hashlib.sha256(task_id.encode()).hexdigest()
+        task_id = "-" + sha256(task_id.encode()).hexdigest()
     return os.path.join(tasks, f"id-{task_id}")
 
 

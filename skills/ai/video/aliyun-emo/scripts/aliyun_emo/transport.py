@@ -1,7 +1,7 @@
 """One HTTP exchange within its time, and whether the request left this machine.
 
-It is connected, sent and received, one after the other. What goes wrong while it is connected never
-left; whatever goes wrong later may have. Redirects are not followed here.
+What goes wrong while it is being connected never left; whatever goes wrong later may have.
+Redirects are not followed here.
 """
 
 from __future__ import annotations
@@ -31,23 +31,16 @@ class NoAnswer(Exception):
         self.again, self.left = again, left
 
 
-# --- 1. The exchange ------------------------------------------------------------------------------
-
-
 def exchange(
     url: str, data: Body, headers: emo.Values, times: Times, patience: Patience = forever
 ) -> Reply:
-    """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`.
-
-    `data` in pieces needs a Content-Length among the `headers`. By `patience` it ends as well.
-    """
+    """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`."""
+    # `data` in pieces needs a Content-Length among the `headers`. By `patience` it ends as well.
     is_get = data is None
     with no_answer(is_get, left=False):
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            raise OSError(f"unknown url type: {parts.scheme}")
-        if not parts.hostname:
-            raise OSError("no host given")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise OSError("it is no http or https URL with a host")
         proxy = proxy_for(parts)
     with contextlib.ExitStack() as undone:
         with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
@@ -82,23 +75,17 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
         connection.request("GET" if data is None else "POST", connection.target, body, headers)
 
 
-# --- 2. What came ---------------------------------------------------------------------------------
-
-
 class Reply:
-    """An answer: its `status` and `headers`, and of its body what comes with each `read`, unpacked.
-
-    `length` is what the body has in bytes, where that was announced plainly, or None, and
-    `whole_length` the same of the file where this is a part of it; `coding` is what it is packed
-    with, beyond gzip, which is unpacked; `packed` is what came last, as it came.
-    """
+    """An answer: its `status`, `headers`, and of its body what comes with each `read`, unpacked."""
 
     def __init__(self, response: HTTPResponse, connection: Connection) -> None:
         self.response, self.connection = response, connection
-        self.status, self.headers, self.packed = response.status, response.headers, b""
+        self.status, self.headers = response.status, response.headers
+        self.packed = b""  # what came last, as it came
         coding = self.headers.get("Content-Encoding", "").strip().lower()
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
+        # In bytes, where it was announced plainly: of the body, and of the file that it is part of.
         is_plain = not (self.unpacker or response.chunked)
         announced = self.headers.get_all("Content-Length", []) if is_plain else []
         self.length = length_in(announced[0]) if len(announced) == 1 else None
@@ -110,29 +97,23 @@ class Reply:
     @property
     def is_cut(self) -> bool:
         """Whether what ended before it was whole, as far as it was announced."""
-        return bool(self.response.length or (self.unpacker and not self.unpacker.eof))
+        whole = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
+        return bool(self.response.length) or not whole
 
     def limit(self, seconds: float) -> None:
-        """Let what comes take so many `seconds` from now."""
         self.connection.limit(seconds)
 
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
         if not self.unpacker:
             return self.received()
-        data, is_more = b"", True
-        while is_more and not data:
-            packed, rest = self.unpacker.unconsumed_tail, self.unpacker.unused_data
-            if rest:
-                if rest[:2] != b"\x1f\x8b":  # not another part
-                    return b""
-                packed, self.unpacker = rest, zlib.decompressobj(31)
-            packed = packed or self.received()
+        data, packed = b"", b"..."
+        while packed and not (data or self.unpacker.eof):
+            packed = self.unpacker.unconsumed_tail or self.received()
             try:  # so much at once: a thousand bytes may unpack to a megabyte
                 data = self.unpacker.decompress(packed, PIECE)
             except zlib.error:
                 raise NoAnswer("what came cannot be unpacked") from None
-            is_more = bool(packed)
         return data
 
     def received(self) -> bytes:
@@ -148,9 +129,6 @@ class Reply:
 def length_in(text: str) -> int | None:
     """Return the number of bytes in `text`, or None; int() refuses too many digits."""
     return int(text) if emo.is_number(text) and len(text) < 20 else None
-
-
-# --- 3. What went wrong ---------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -1,0 +1,145 @@
+"""What is taken of pictures and recordings, here or behind a link: rules, words, and the price."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Union
+
+import prepare_emo_request as emo
+from aliyun_emo.commands import for_the_shell
+from aliyun_emo.kinds import NotTaken
+from aliyun_emo.pictures import Picture, picture
+from aliyun_emo.recordings import Recording, recording
+from aliyun_emo.refusals import shown_words
+
+MAX_PICTURE = 100_000_000  # bytes
+# The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
+BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
+LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
+
+FFMPEG = {"ffmpeg": "-i IN OUT"}
+OF_PICTURES = {
+    **dict.fromkeys(("magick", "convert"), "IN[0] OUT"),
+    "sips": "-s format png IN --out OUT",
+}
+# Which programs make a format that is taken, and how, by kind.
+CONVERTERS = {"recording": FFMPEG, "picture": {**OF_PICTURES, **FFMPEG}}
+Medium = Union[Picture, Recording]
+
+
+def look_at(field: str, data: bytes, size: int) -> Medium:
+    """Return what `data`, the beginning of `size` bytes for a `field`, is; raises `NotTaken`."""
+    return (picture if link_field(field) == "image_url" else recording)(data, size)
+
+
+def link_field(field: str) -> str:
+    return field if field in emo.LOCAL else f"{field}_url"
+
+
+def check_medium(
+    field: str, found: Medium, size: int, boxes: list[emo.Box], report: emo.Report, path: str = ""
+) -> None:
+    """Report what is wrong with a medium of `size` bytes; in a picture all `boxes` must lie."""
+    if isinstance(found, Picture):
+        check_picture(field, found, size, boxes, report)
+    else:
+        check_recording(field, found, size, path, report)
+
+
+def check_picture(
+    field: str, found: Picture, size: int, boxes: list[emo.Box], report: emo.Report
+) -> None:
+    """Report what is wrong with a picture of `size` bytes, in which all `boxes` must lie."""
+    # Nothing says in which picture boxes are counted where EXIF has it turned (contract, "Limits").
+    _, width, height, orientation = found
+    its = f"it is {width}x{height}"
+    if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:
+        message = f"{its}; each side must have {emo.MIN_SIDE} to {emo.MAX_SIDE} pixels"
+        report.error(field, message, "Use the picture in another size, and detect that.")
+    if size > MAX_PICTURE:
+        message = f"it has {size:,} bytes, more than {MAX_PICTURE:,}"
+        report.error(field, message, "Save it smaller, for example as jpg, and detect that.")
+    right, bottom = (max((box[side] for box in boxes), default=0) for side in (2, 3))
+    upright = "Save it upright, and detect that: the boxes may be counted in the turned picture."
+    if right <= width and bottom <= height:
+        if orientation != 1:
+            report.warn(field, f"it is stored turned (EXIF orientation {orientation})", upright)
+    elif orientation >= 5 and right <= height and bottom <= width:
+        message = f"the boxes fit only the picture turned as EXIF says, {height}x{width}"
+        report.error(field, message, upright)
+    else:
+        hint = "They are of another picture, or of another size of it: detect this one."
+        report.error(field, f"{its}, and the boxes reach to {right},{bottom}", hint)
+
+
+def check_recording(field: str, found: Recording, size: int, path: str, report: emo.Report) -> None:
+    length = f"it is {found.seconds:.2f} s long"
+    if size >= BIG_RECORDING:
+        tell = report.error if size > MAX_RECORDING else report.warn
+        message = f"it has {size:,} bytes; the service takes less than 15 MB"
+        tell(field, message, "Save it as mp3, or as a smaller one.")
+    if found.seconds >= LONG_RECORDING:
+        tell = report.error if found.seconds > MAX_SECONDS else report.warn
+        hint = "Cut it, to 59 s for example, or make two videos of it."
+        if path.isprintable() and path:
+            path = as_a_path(path)
+            stem, extension = os.path.splitext(path)
+            target = free_path(f"{stem}-59s.", extension[1:] or "mp3")
+            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
+        least = "close to the limit of 60 s" if tell == report.warn else ""
+        tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
+    if found.seconds < 1:
+        report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
+
+
+def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Problem:
+    """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
+    kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
+    hint = f"Give the {kind} itself: {formats}."
+    if fault.convertible:
+        hint = "Convert it, and upload it anew."
+        if path:
+            hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
+    what = shown_words(str(fault))
+    return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
+
+
+def conversion(path: str, kind: str) -> str:
+    source = as_a_path(path)
+    target = free_path(source, "mp3" if kind == "recording" else "png")
+    places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
+    names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
+    name = next(filter(shutil.which, names), "")
+    words = CONVERTERS[kind][name or names[0]].split()
+    command = for_the_shell([name or names[0], *(places.get(word, word) for word in words)])
+    missing = "ImageMagick" if kind == "picture" else "ffmpeg"
+    return command if name else f"{command} (after {missing} was installed)"
+
+
+def as_a_path(path: str) -> str:
+    """Return `path` such that no program takes it for an option, or the name of a protocol."""
+    is_plain = not path.startswith("-") and (":" not in path or os.path.isabs(path))
+    return path if is_plain else os.path.join(os.curdir, path)
+
+
+def free_path(path: str, extension: str) -> str:
+    """Return a path like that of the file `path`, with another extension, where nothing lies."""
+    stem, number = os.path.splitext(path)[0], 2
+    target = f"{stem}.{extension}"
+    while os.path.lexists(target):
+        target, number = f"{stem}-{number}.{extension}", number + 1
+    return target
+
+
+def medium_facts(found: Medium) -> emo.Json:
+    """Return what is told of a picture or a recording."""
+    facts = found._asdict()
+    facts.pop("orientation", None)
+    return {n: round(v, 2) if n == "seconds" else v for n, v in facts.items()}
+
+
+def estimate(seconds: float, ratio: str) -> emo.Json:
+    """Return what a video of so many `seconds` costs, in CNY: the video is as long as the audio."""
+    price = round(seconds * emo.PRICES[ratio], 2)
+    return {"seconds": round(seconds, 2), "cny": price, "prices_of": emo.PRICES_OF}
