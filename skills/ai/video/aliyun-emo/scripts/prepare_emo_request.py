@@ -40,18 +40,21 @@ sys.modules.setdefault("prepare_emo_request", sys.modules[__name__])
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, NoReturn, Optional, TypeVar
 
     from aliyun_emo.local_files import LocalFile
 
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
+    Request = Optional[Json]  # None where something is wrong with it
+    Text = Optional[str]  # None where it was not given, or is wrong
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
     Command = tuple[Callable[[Values, "Report"], None], str, str]
     Options = dict[str, tuple[str, str, str]]
     Program = tuple[Mapping[str, Command], Options, dict[int, str]]
     Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
+    Place = Callable[[str, str], object]  # puts a temporary file in the place of its target
 
 # --- 1. Contract: the facts of the service ------------------------------------------------------
 
@@ -270,7 +273,7 @@ def option(field: str) -> str:
 # --- 3. Choices and boxes: text in, value or problems out -----------------------------------------
 
 
-def check_given(field: str, text: "str | None", wanted: str) -> str:
+def check_given(field: str, text: "Text", wanted: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
@@ -309,7 +312,7 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
 # Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
-def parse_box(field: str, text: "str | None") -> "Box":
+def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
@@ -351,7 +354,7 @@ def ratio_of(box: "Sequence[int]") -> "str | None":
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
-def check_boxes(face: "str | None", ext: "str | None", report: Report) -> "tuple[Box, Box] | None":
+def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] | None":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
     face_bbox = report.check(parse_box, "face_bbox", face)
@@ -617,7 +620,7 @@ def escaped(text: str) -> str:
 # --- 7. Links: what the service downloads from the public internet --------------------------------
 
 
-def check_link(field: str, text: "str | None", now: float, report: Report) -> "str | None":
+def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
     link = report.check(split_link, field, text)
@@ -653,7 +656,7 @@ def check_link(field: str, text: "str | None", now: float, report: Report) -> "s
     return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
 
 
-def split_link(field: str, text: "str | None") -> "tuple[str, ...]":
+def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
     # RFC 3986, appendix B. The optional ones are empty or have their punctuation, and what no link
     # may hold is left out.
@@ -720,9 +723,7 @@ def is_plain(text: str) -> bool:
 # --- 8. Requests: from values to the JSON that is sent --------------------------------------------
 
 
-def detection_request(
-    values: "Values", files: "Files", now: float, report: Report
-) -> "Json | None":
+def detection_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
     """Return the request of a detection, of an expired link too; local `files` stand for links."""
     image_url = link_of("image_url", values, files, now, report)
     ratio = report.check(check_choice, "ratio", values, VIDEO_SIZES)
@@ -731,9 +732,7 @@ def detection_request(
     return request_with(model, {"image_url": image_url}, files, {"ratio": ratio})
 
 
-def generation_request(
-    values: "Values", files: "Files", now: float, report: Report
-) -> "Json | None":
+def generation_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
     """Return the request of a generation (contract, section 2); links as those of a detection."""
     given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
     if "detection" in values:
@@ -751,9 +750,7 @@ def generation_request(
     return request_with(model, given, files, {"style_level": style_level})
 
 
-def link_of(
-    field: str, values: "Values", files: "Files", now: float, report: Report
-) -> "str | None":
+def link_of(field: str, values: "Values", files: "Files", now: float, report: Report) -> "Text":
     """Return the link of a `field`, or that of the local file in its place; None if it is wrong."""
     if field in files:
         return file.url if (file := files[field]) else None
@@ -772,9 +769,7 @@ def check_files(
             file.check(LOCAL[field], boxes, report)
 
 
-def request_with(
-    model: "str | None", given: "Json", files: "Files", parameters: "Json"
-) -> "Json | None":
+def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
     """Return the request with these values, or None where one of them is None."""
     if None in (model, *given.values(), *parameters.values()):
         return None
@@ -836,16 +831,12 @@ def check_writable(path: str) -> str:
     return target
 
 
-def write_json(
-    path: str, document: object, place: "Callable[[str, str], object]" = os.replace
-) -> None:
+def write_json(path: str, document: object, place: "Place" = os.replace) -> None:
     """Replace the file `path` whole by `document`, making its folder; raises `OSError`."""
     replace_file(path, [json.dumps(document, indent=2).encode(), b"\n"], place)
 
 
-def replace_file(
-    path: str, chunks: "Iterable[bytes]", place: "Callable[[str, str], object]" = os.replace
-) -> None:
+def replace_file(path: str, chunks: "Iterable[bytes]", place: "Place" = os.replace) -> None:
     """Make the file `path` of `chunks`, whole or not at all, and its folder; raises `OSError`."""
     temporary = ""
     try:
@@ -902,7 +893,7 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 
 
 def write_request(
-    name: str, rule: "Callable[..., Json | None]", values: "Values", report: Report
+    name: str, rule: "Callable[..., Request]", values: "Values", report: Report
 ) -> None:
     files = local_files(values, report)
     request = rule(values, files, time(), report)
@@ -1007,7 +998,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
-    parsed = build_parser(program, command, fields).parse_args(words)
+    parsed = parser_of(program, command, fields).parse_args(words)
     report_unknown(unknown, program, report)
     given = {field: str(value) for field, value in vars(parsed).items() if value is not None}
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
@@ -1086,9 +1077,7 @@ def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
 argparse._ = str  # type: ignore[attr-defined]
 
 
-def build_parser(
-    program: "Program", command: str, fields: "Sequence[str]"
-) -> argparse.ArgumentParser:
+def parser_of(program: "Program", command: str, fields: "Sequence[str]") -> argparse.ArgumentParser:
     all_commands, options, exit_codes = program
     _, what, example = all_commands[command]
     lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]

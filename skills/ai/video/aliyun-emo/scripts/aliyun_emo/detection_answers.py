@@ -79,9 +79,7 @@ def box_text(output: emo.Json, name: str) -> str | None:
     return f"[{','.join('...' if isinstance(n, (list, dict)) else json.dumps(n) for n in texts)}]"
 
 
-def check_same_image(
-    request: object, image_url: str, digest: str | None, report: emo.Report
-) -> None:
+def check_same_image(request: object, link: str, digest: str | None, report: emo.Report) -> None:
     detected = member(request, "input").get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
@@ -97,9 +95,9 @@ def check_same_image(
         raise wrong(message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = emo.check_link("image_url", detected, float("-inf"), emo.Report()) or ""
-    its, mine = link_identity(then), link_identity(image_url)
+    its, mine = link_identity(then), link_identity(link)
     if its[0] != mine[0]:
-        both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(image_url)}"
+        both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(link)}"
         message = f"it is of another picture: {both}"
         raise wrong(message, "Detect this picture, or give the link detected.")
     if its[1] != mine[1]:

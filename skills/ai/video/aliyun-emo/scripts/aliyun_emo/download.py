@@ -63,8 +63,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
         boxes.add(piece)
         if not boxes.may_be_video or (not piece and boxes.size < 8 and boxes.size == reply.length):
-            head = shown_words(boxes.head.decode("latin-1"))
-            raise NoAnswer(f"what came is no video: {head}")
+            raise NoAnswer(f"what came is no video: {shown_words(boxes.head.decode('latin-1'))}")
         if boxes.size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")
         if not piece:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, service, tasks
+from aliyun_emo import attempts, service
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.follow import follow
@@ -18,6 +18,7 @@ from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decided, sent
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_uploads
+from aliyun_emo.tasks import Task, all_tasks
 
 
 def run_generation(
@@ -77,7 +78,7 @@ def make_ready(
 
 def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
     mine = [identity_of(field, request) for field in emo.FORMATS]
-    for task in tasks.all_tasks(folder):
+    for task in all_tasks(folder):
         theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
         if theirs == mine and task.is_open and task.state != "refused":
             name = os.path.basename(task.folder)
@@ -86,9 +87,7 @@ def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
             report.warn("service", message, f"To go on with it: {command(RUN, '--task', name)}")
 
 
-def warn_of_new_signatures(
-    task: tasks.Task, request: emo.Json, further: int, report: emo.Report
-) -> None:
+def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: emo.Report) -> None:
     before = member(task.record.get("request"), "input")
     for field in emo.FORMATS:
         then = text_in(before, field)

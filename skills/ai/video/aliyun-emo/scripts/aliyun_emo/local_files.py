@@ -32,9 +32,7 @@ class LocalFile:
 
 def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
     """Return what is told of local `files`, and what a video costs, at each ratio if it is None."""
-    facts = {
-        emo.LOCAL[field]: media.medium_facts(file.found) for field, file in files.items() if file
-    }
+    facts = {emo.LOCAL[f]: media.medium_facts(file.found) for f, file in files.items() if file}
     if recording := files.get("audio_url"):
         facts["audio"]["bytes"] = recording.size
         length = recording.found.seconds

@@ -95,8 +95,6 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
                 raise NoAnswer(str(fault)) from None
         count *= 4
     if not (is_picture or is_whole or size):
-        message = (
-            f"it has more than {media.MAX_RECORDING:,} bytes; the service takes less than 15 MB"
-        )
+        message = f"it has more than {media.MAX_RECORDING:,} bytes; the service takes under 15 MB"
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
     return found, size or len(data)

@@ -131,11 +131,9 @@ def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) 
     return False
 
 
-def go_on(
-    settings: Settings, media: Media, record: emo.Json, path: str, report: emo.Report
-) -> None:
+def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
     told, links = emo.Report(), emo.Report()
-    detection.tell_detection(record, path, told)
+    detection.tell_detection(kept, path, told)
     for problem in told.errors:
         problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
     report.errors += told.errors

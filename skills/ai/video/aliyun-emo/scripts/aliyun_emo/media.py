@@ -19,10 +19,7 @@ BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
 LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
 
 FFMPEG = {"ffmpeg": "-i IN OUT"}
-OF_PICTURES = {
-    **dict.fromkeys(("magick", "convert"), "IN[0] OUT"),
-    "sips": "-s format png IN --out OUT",
-}
+OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
 # Which programs make a format that is taken, and how, by kind.
 CONVERTERS = {"recording": FFMPEG, "picture": {**OF_PICTURES, **FFMPEG}}
 Medium = Union[Picture, Recording]

@@ -89,8 +89,7 @@ def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: 
 
 def hash_of(code: str) -> str:
     """Return the source expression that allows `code` alone (CSP level 3, section 2.3.1)."""
-    digest = hashlib.sha256(code.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 def bdi(text: str) -> str:
@@ -182,5 +181,4 @@ def next_section(subject: Subject, place: str) -> str:
     pasteable = [word if word.isprintable() else "PATH" for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."
-    command = escape(for_the_shell(pasteable), quote=False)
-    return HTML["command"].format(what=what, command=command)
+    return HTML["command"].format(what=what, command=escape(for_the_shell(pasteable), quote=False))

@@ -44,8 +44,7 @@ def check_there(path: str) -> None:
     """Raise `Problem` where there is no file `path`, which may be "-"."""
     if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
-        hint = emo.MEANT.get(path, hint)
-        raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
+        raise emo.Problem("file", f"there is no {emo.shown_link(path)}", emo.MEANT.get(path, hint))
 
 
 def is_generation(body: emo.Json) -> bool:
@@ -143,5 +142,4 @@ def file_name(link: str) -> str:
     name = unquote(parts.path.rpartition("/")[2])
     # An escaped query is one all the same; wget makes files of such names.
     query = AS_A_SIGNATURE if parts.scheme == "file" else AS_A_QUERY
-    name = re.split(query, name, flags=re.IGNORECASE)[0]
-    return emo.printable(name or parts.netloc, 80)
+    return emo.printable(re.split(query, name, flags=re.IGNORECASE)[0] or parts.netloc, 80)

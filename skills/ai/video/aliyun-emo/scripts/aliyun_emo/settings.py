@@ -92,8 +92,7 @@ class Settings(NamedTuple):
 def times_until(deadline: float) -> Times:
     """Return the times of a request that ends by `deadline`, and has a moment in any case."""
     left = max(deadline - clock.monotonic(), SHORTEST_INTERVAL)
-    until = clock.monotonic() + left
-    return Times(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left), until)
+    return Times(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left), clock.monotonic() + left)
 
 
 def settings_of(
@@ -111,8 +110,7 @@ def settings_of(
 
 
 def check_seconds(field: str, text: str, least: float) -> float:
-    number = text.replace(".", "", 1)
-    seconds_given = float(text) if emo.is_number(number) else -1
+    seconds_given = float(text) if emo.is_number(text.replace(".", "", 1)) else -1
     if least <= seconds_given <= DAY:
         return seconds_given
     wanted = f"a number of seconds from {least:g} to {DAY}"

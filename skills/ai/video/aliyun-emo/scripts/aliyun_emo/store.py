@@ -86,9 +86,7 @@ def whole(answer: service.Answer) -> service.Answer:
 def policy_of(document: object, base: str) -> emo.Values:
     """Return the texts of a policy, by name; raises `Problem`, which shows none of them."""
     given = member(document, "data").items()
-    texts = {
-        name: str(value).strip() for name, value in given if isinstance(value, (str, int, float))
-    }
+    texts = {n: str(value).strip() for n, value in given if isinstance(value, (str, int, float))}
     texts["upload_dir"] = texts.get("upload_dir", "").strip("/")
     fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
     number = texts.get("max_file_size_mb", "")

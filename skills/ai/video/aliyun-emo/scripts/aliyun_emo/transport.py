@@ -91,8 +91,7 @@ class Reply:
         self.length = length_in(announced[0]) if len(announced) == 1 else None
         self.whole_length = self.length
         if self.status == 206 and is_plain:  # "bytes 0-999/5000"
-            content_range = self.headers.get("Content-Range", "")
-            self.whole_length = length_in(content_range.rpartition("/")[2])
+            self.whole_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
 
     @property
     def is_cut(self) -> bool:
