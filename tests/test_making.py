@@ -179,6 +179,13 @@ class Detecting(MakingCase):
                 self.make()
                 self.assertEqual(len(service.of("POST", "face-detect")), 1)
 
+    def test_where_a_file_system_has_no_links_the_boxes_are_kept_all_the_same(self):
+        service = self.serve()
+        with mock.patch("os.link", side_effect=PermissionError(1, "no links")):
+            self.make()
+        self.make()
+        self.assertEqual(len(service.of("POST", "face-detect")), 1)
+
     def test_boxes_that_were_edited_are_refused(self):
         service = self.serve()
         path = Path(self.make().line["detection_path"])
@@ -252,6 +259,25 @@ class Showing(MakingCase):
                 Path(name).write_bytes(content)
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
         self.ends_with_video(self.run_next(result))
+
+    def test_a_link_behind_which_the_recording_is_another_one_is_not_paid_for(self):
+        service = self.serve()
+        media = ("portrait.png", AUDIO_URL)
+        result = self.make(media=media)
+        for seconds in (59, 5):
+            for words in ((), ("--dry-run",)):
+                with self.subTest(seconds=seconds, words=words):
+                    service.links[AUDIO_URL] = raw(200, mp3(seconds))
+                    refused = self.ends(self.run_next(result, *words), 2, "audio_url")
+                    self.assertIn(f"it is {seconds - 1}.97 s long now", refused.stderr)
+                    self.assertIn("was 12.38 s when it was shown", refused.stderr)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        again = self.make(media=media)
+        self.assertEqual(again.line["estimate"]["cny"], 0.4)
+        self.ends_with_video(self.run_next(again))
+        service.links[AUDIO_URL] = raw(200, mp3(59))
+        self.ends_with_video(self.run_next(result))  # what is paid for is told
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
 
     def test_links_are_looked_at_before_anybody_is_asked(self):
         links = {"image_url": IMAGE_URL, "audio_url": AUDIO_URL}
@@ -481,6 +507,7 @@ class Running(MakingCase):
             (kept, 2),
             *(("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)),
             *((tasks, 2), (f"{tasks}/x", 2), (f"{tasks}/0123456789ab/task.json", 2)),
+            *((f"{'x' * 300}.mp4", 1), (f"new/{'x' * 300}/x.mp4", 1)),
         ):
             with self.subTest(place):
                 self.make("--pay", "-o", place, code=code, fields=["output"])

@@ -8,14 +8,25 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import unittest
 from pathlib import Path
 
 from support import MAKE
 from support.kills import DIES, FORKS
+from support.service import (
+    BOXES,
+    created,
+    detected,
+    fixture,
+    mp3,
+    png,
+    says,
+    stored,
+    succeeded,
+)
 from support.service import after as later
-from support.service import created, detected, mp3, png, stored, succeeded
 from support.service_case import EVIDENCE, POSIX
 from support.upload_case import UploadCase, digest_of
 
@@ -74,6 +85,23 @@ class MadeOnce(UploadCase):
                 self.assertIn(code, (0, -signal.SIGKILL))
                 self.ends_after(service, was_killed=bool(code))
         self.assertGreater(kills, 20)
+
+    def test_of_several_that_were_told_other_boxes_one_pays(self):
+        all_ask, left = threading.Barrier(3), iter((302, 303, 304))
+
+        def told_another_box(handler):
+            answer = fixture("detection-pass")
+            all_ask.wait(60)
+            answer["output"].update(BOXES["1:1"], face_bbox=[next(left), 286, 610, 593])
+            says(answer)(handler)
+
+        service = self.serve(face_detect=[told_another_box])
+        processes = [self.start(*self.WORDS, script=MAKE) for _ in range(3)]
+        results = [self.end_of(process) for process in processes]
+        self.assertLessEqual({result.code for result in results}, {0, 4})  # 4: one is at it
+        task_id = self.ends_with_video(self.call_make(*self.WORDS))["task_id"]
+        self.assertLessEqual({result.line["task_id"] for result in results}, {task_id, None})
+        self.assertEqual(self.counts(service), [3, 1])
 
     def test_a_kill_or_an_interrupt_at_any_moment(self):
         chance = random.Random(KILLS)

@@ -825,6 +825,7 @@ def check_writable(path: str) -> str:
         (errno.EPERM, exists and not os.path.isfile(target)),
         (errno.ENOTDIR, not os.path.isdir(folder)),
         (errno.EACCES, not allowed),
+        (errno.ENAMETOOLONG, max(map(len, os.fsencode(target).split(os.fsencode(os.sep)))) > 255),
     ):
         if fault:
             raise OSError(code, os.strerror(code), path)

@@ -1,8 +1,5 @@
-"""The attempts of a request: which folders are its own, who claims the next one, and what is done.
-
-Its folders are tasks/3f9a12c07b1e/, tasks/3f9a12c07b1e-2/ and so on. Whoever makes one sends the
-request, and everybody else finds it there.
-"""
+"""The attempts of a request: which folders are its own, who claims the next, and what is done."""
+# tasks/3f9a12c07b1e/, tasks/3f9a12c07b1e-2/ and so on: whoever makes one sends the request.
 
 from __future__ import annotations
 

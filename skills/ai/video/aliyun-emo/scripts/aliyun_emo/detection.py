@@ -45,6 +45,7 @@ def detect(
     files: dict[str, LocalFile],
     path: str,
     report: emo.Report,
+    place: emo.Place = os.replace,
 ) -> emo.Json:
     """Send a detection with its `files`; return its record, kept at `path`; raises `Problem`."""
     body = with_uploads(settings, body_to_send(request), files)
@@ -57,7 +58,7 @@ def detect(
             passed = output.get("check_pass") if state == "made" else None
             report.facts.update(detection_path=None, check_pass=passed)
             try:
-                emo.write_json(path, record)
+                emo.write_json(path, record, place)
                 report.facts.update(detection_path=path)
             except OSError as error:  # it is billed, so what it says is told in any case
                 message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
@@ -76,6 +77,15 @@ def kept_detection(path: str) -> emo.Json:
     picture = member(member(record, "request"), "input").get("image_url")
     is_whole = isinstance(picture, str) and isinstance(output.get("check_pass"), bool)
     return record if is_whole and "sent" in record else {}
+
+
+def keep_first(temporary: str, path: str) -> None:
+    """Put a record in its place, unless another run was first: all go on with the same boxes."""
+    try:
+        os.link(temporary, path)
+    except OSError:  # something is there, or the file system has no links
+        if not kept_detection(path):
+            os.replace(temporary, path)
 
 
 def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:

@@ -46,9 +46,7 @@ def make_ready(
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += links.errors
-    files = settings.files
-    if files is None:
-        files = look_again(request, settings.values["file"], report)
+    files = settings.files or look_again(request, settings.values.get("file", ""), report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
@@ -65,14 +63,14 @@ def make_ready(
     warn_of_others(os.path.dirname(folder), request, report)
     body = service.body_to_send(request)
     price = emo.price_words(report.facts.get("estimate"), ratio)
-    if settings.has("dry_run"):
+    agreed = settings.agreed(settings, found)
+    if agreed and settings.has("dry_run"):
         keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
         report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
         report.facts.update(already_submitted=False, would_send=True, request=body)
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    agreed = settings.agreed(settings, found)
     return Ready(agreed, with_uploads(agreed, body, files), price) if agreed else None
 
 

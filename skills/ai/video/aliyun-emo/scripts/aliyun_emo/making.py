@@ -91,7 +91,9 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         files = {field: file for field, file in media.local.items() if field in picture}
         model, asked = emo.DETECTION_MODEL, {"ratio": media.ratio}
         request = emo.request_with(model, picture, dict(files), asked) or {}
-        record = detection.detect(settings.with_key(), request, files, path, report)
+        settings, first = settings.with_key(), detection.keep_first
+        told = detection.detect(settings, request, files, path, report, first)
+        record = detection.kept_detection(path) or told
     if record and not report.errors:
         report.facts["detection_path"] = path
         go_on(settings, media, record, path, report)

@@ -1,9 +1,7 @@
-"""Frames of MP3, layer III of MPEG audio, and the tags that stand before and between them.
-
-A frame begins with the bits 11111111 111vv01c iiiirrpx: version, layer, no checksum; index of the
-bit rate, sampling rate, padding, private (ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3). They tell
-its length, and there the next one begins: noise has such bits as well, but no chain of them.
-"""
+"""Frames of MP3, layer III of MPEG audio, and the tags that stand before and between them."""
+# A frame begins with the bits 11111111 111vv01c iiiirrpx: version, layer, no checksum; index of the
+# bit rate, sampling rate, padding, private (ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3), which
+# tell its length. There the next one begins: noise has such bits as well, but no chain of them.
 
 import re
 from collections import namedtuple

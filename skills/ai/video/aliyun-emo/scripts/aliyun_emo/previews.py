@@ -42,7 +42,9 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
     page = page_of(subject, place, report.warnings, clock.time()).encode()
     if is_request:
         emo.check_other_file(page_path, [request_path])
-        emo.write_json(request_path, subject.request)
+        price = report.facts.get("estimate")  # where it is known, a run holds to it
+        beside = {"estimate": price} if price else {}
+        emo.write_json(request_path, {**subject.request, **beside})
         report.facts.update(request_path=request_path)
         report.next = [(RUN, request_path)]
     emo.replace_file(page_path, [page])

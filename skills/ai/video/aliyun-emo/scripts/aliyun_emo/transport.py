@@ -1,8 +1,5 @@
-"""One HTTP exchange within its time, and whether the request left this machine.
-
-What goes wrong while it is being connected never left; whatever goes wrong later may have.
-Redirects are not followed here.
-"""
+"""One HTTP exchange within its time, without redirects, and whether the request left."""
+# What goes wrong while it is being connected never left; whatever goes wrong later may have.
 
 from __future__ import annotations
 
