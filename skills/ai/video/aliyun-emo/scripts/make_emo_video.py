@@ -31,7 +31,7 @@ OPTIONS = {  # field: commands, metavar ("" for a flag, in brackets for a place)
     "attempt": ("", "N", "the N-th video of the same request, once the one before has ended"),
     "output": ("", "FILE", "put the video there, too"),
     "dry_run": ("", "", "only check, offline: send nothing, pay nothing"),
-    "no_wait": ("", "", "end when the task is made; run again for its video"),
+    "no_wait": ("", "", "end when the task is made; run again without it for its video"),
     "no_look": ("", "", "do not look at the links before a video is paid for"),
     "timeout": ("", "SECONDS", "until it gives up (default: 1800); 0 asks once"),
     "interval": ("", "SECONDS", "between two polls (default: 5)"),

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 OPTIONS = {  # field: commands, metavar ("" for a flag), help
     "file": ("", "[FILE]", "the prepared request; - is stdin; without it, the list of all tasks"),
     "dry_run": ("", "", "check everything, tell what would be sent, send nothing"),
-    "no_wait": ("", "", "end when the task is made; run again for its video"),
+    "no_wait": ("", "", "end when the task is made; run again without it for its video"),
     "attempt": ("", "N", "pay for the N-th task of the request, once the one before has ended"),
     "again": ("", "", ""),  # of earlier versions: it is told what to use instead
     "no_look": ("", "", "do not look at the links before a video is paid for"),

@@ -18,7 +18,7 @@ from aliyun_emo.requests import is_generation, read_request, request_name, reque
 from aliyun_emo.settings import Settings, find_key, settings_of
 
 CODES = {  # exit codes, beside those of prepare
-    2: "the input is wrong; nothing was sent",
+    2: "the input is wrong; no video was paid for",
     3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
     4: "the service could not be reached, or what happened is not known",
     5: "the task has not ended within --timeout: run the same command again",
