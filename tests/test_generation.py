@@ -11,7 +11,9 @@ from support.service import (
     KEY,
     created,
     fixture,
+    refuses,
     status_of,
+    succeeded,
     video_of,
 )
 from support.service_case import EVIDENCE, KEYS, TASKS, GenerationCase, other
@@ -160,6 +162,49 @@ class Sending(GenerationCase):
                 self.assertEqual(line["state"], "made")
                 self.assertEqual(list(line), ["ok", "errors", *KEYS, "warnings"])
         self.assertEqual((len(service.posts), len(service.polls)), (2, 2))
+
+
+class Others(GenerationCase):
+    """A run that pays warns of what is open of the same picture and recording."""
+
+    def test_a_warning_names_other_tasks_before_it_is_paid(self):
+        service = self.serve()
+        path = self.write("calm.json", other(style_level="calm"))
+        self.ends(self.go("--no-wait", file=path), 0)
+        (first,) = self.folders()
+        result = self.ends(self.go("--no-wait"), 0)
+        (warning,) = [w for w in result.line["warnings"] if w["field"] == "service"]
+        self.assertIn(first, warning["message"])
+        self.assertIn(f"--task {first}", warning["hint"])
+        lines = result.stderr.splitlines()
+        (at,) = [n for n, line in enumerate(lines) if first in line]
+        (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
+        self.assertLess(at, paid)
+        self.assertEqual(len(service.posts), 2)
+
+    def test_of_other_media_and_of_what_has_ended_there_is_none(self):
+        self.serve()
+        path = self.write("b.json", other(audio_url="https://example.com/other.mp3"))
+        self.ends(self.go("--no-wait", file=path), 0)
+        self.write("c.json", {**REQUEST, "parameters": {"style_level": "calm"}})
+        self.ends_with_video(self.go(file=str(EVIDENCE / "c.json")))
+        result = self.ends(self.go("--no-wait"), 0)
+        self.assertEqual(result.line["warnings"], [])
+        self.assertTrue(json.dumps(result.line))
+
+    def test_one_that_was_refused_is_none(self):
+        self.serve(video_synthesis=[refuses(400, "InvalidParameter", "no"), created])
+        path = self.write("calm.json", other(style_level="calm"))
+        self.ends(self.go(file=path), 3)
+        self.assertEqual(self.ends(self.go("--no-wait"), 0).line["warnings"], [])
+
+    def test_a_status_that_is_not_known_is_told_beside_it(self):
+        self.serve(tasks=[status_of("QUEUED"), succeeded()])
+        path = self.write("calm.json", other(style_level="calm"))
+        self.ends(self.go("--no-wait", file=path), 0)
+        first, second = self.ends(self.go(), 0).line["warnings"]
+        self.assertIn("there is a task of this picture and recording", first["message"])
+        self.assertIn("QUEUED", second["message"])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """What tasks there are: told to programs and to people, one named, all gone on with."""
 
-import json
 import os
 import shutil
 import unittest
 from pathlib import Path
 
-from support import REQUEST
 from support.service import fails, status_of, video_of
 from support.service_case import DAY, EVIDENCE, TASKS, GenerationCase, other
 
@@ -197,33 +195,6 @@ class Named(ListingCase):
         record = str(TASKS / name / "task.json")
         self.ends(self.call_run("--task", name, "-o", record), 2, "output")
         self.assertEqual(self.kept(folder=name)["state"], "made")
-
-
-class Others(ListingCase):
-    """A run that pays warns of what is open of the same picture and recording."""
-
-    def test_a_warning_names_other_tasks_before_it_is_paid(self):
-        service = self.serve()
-        (first,) = self.send("calm")
-        result = self.ends(self.go("--no-wait"), 0)
-        (warning,) = [w for w in result.line["warnings"] if w["field"] == "service"]
-        self.assertIn(first, warning["message"])
-        self.assertIn(f"--task {first}", warning["hint"])
-        lines = result.stderr.splitlines()
-        (at,) = [n for n, line in enumerate(lines) if first in line]
-        (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]
-        self.assertLess(at, paid)
-        self.assertEqual(len(service.posts), 2)
-
-    def test_of_other_media_and_of_what_has_ended_there_is_none(self):
-        self.serve()
-        path = self.write("b.json", other(audio_url="https://example.com/other.mp3"))
-        self.ends(self.go("--no-wait", file=path), 0)
-        self.write("c.json", {**REQUEST, "parameters": {"style_level": "calm"}})
-        self.ends_with_video(self.go(file=str(EVIDENCE / "c.json")))
-        result = self.ends(self.go("--no-wait"), 0)
-        self.assertEqual(result.line["warnings"], [])
-        self.assertTrue(json.dumps(result.line))
 
 
 if __name__ == "__main__":

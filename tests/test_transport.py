@@ -562,7 +562,7 @@ class Time(TransportCase):
                 server = self.server(dripping(start))
                 reply = exchange(server.url, None, {}, TIMES)
                 self.addCleanup(reply.close)
-                reply.limit(0.1)
+                reply.connection.limit(0.1)
                 start_time = time.monotonic()
                 with self.assertRaises(NoAnswer) as caught:
                     list(iter(reply.read, b""))
@@ -594,7 +594,7 @@ class Time(TransportCase):
         reply = exchange(self.server(talk).url, None, {}, TIMES)
         self.addCleanup(reply.close)
         self.assertEqual(reply.read(), b"o")
-        reply.limit(0.05)
+        reply.connection.limit(0.05)
         self.lasts(reply.read)
         go_on.set()
 

@@ -52,8 +52,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
-        if sys.stderr:  # without one, print() would take stdout
-            print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
+        print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
     return run_program((make, WHAT, EXAMPLE), OPTIONS, CODES, argv, came, KEYS)
 

@@ -13,10 +13,9 @@ What the service would refuse is refused here, all of it at once, and nothing is
     error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
     {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
 
-The boxes come from a detection, which "detect" prepares in the same way. Local files in the place
-of links need the package aliyun_emo, beside this file. Nothing here opens a socket:
-run_emo_request.py, beside this file too, runs what was prepared. Stdout is one line of JSON, stderr
-the same for people; --help lists the exit codes.
+The boxes come from a detection, which "detect" prepares in the same way. --image, --audio and
+--detection need the package aliyun_emo, beside this file. Nothing here opens a socket:
+run_emo_request.py runs what was prepared. Stdout is one line of JSON, stderr the same for people.
 """
 
 if __name__ == "__main__":
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     Text = Optional[str]  # None where it was not given, or is wrong
     Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
     Values = dict[str, str]  # what was given, by field
+    Boxes = Optional[tuple[Box, Box]]  # face_bbox and ext_bbox, or None where they are wrong
     Command = tuple[Callable[[Values, "Report"], None], str, str]
     Options = dict[str, tuple[str, str, str]]
     Program = tuple[Mapping[str, Command], Options, dict[int, str]]
@@ -135,17 +135,15 @@ class Signer:
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
 AT = "x-oss-date x-oss-expires"
+V4 = ("v-algorithm v-credential v-date v-expires", "v-signature", "v-date v-expires")
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(f"{OSS} x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
-    Signer(f"{OSS} x-oss-credential x-oss-date", OSS_SIGNS, AT, "OSS4-"),
+    Signer(OSS + " x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
+    Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, AT, "OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
-    *(
-        Signer(f"{v}-algorithm {v}-credential {v}-date {v}-expires", f"{v}-signature", ends)
-        for v, ends in ((v, f"{v}-date {v}-expires") for v in ("x-amz", "x-goog", "x-tos"))
-    ),
+    *(Signer(*(words.replace("v-", v) for words in V4)) for v in ("x-amz-", "x-goog-", "x-tos-")),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
     Signer("sv", "sig se|si", "se", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
     Signer("", "token e", "e", ".*:"),  # Qiniu
@@ -201,7 +199,7 @@ class Problem(Exception):
         super().__init__(message)
         hint = without_keys(hint)
         if "..." in message and re.search(KEY, message, re.IGNORECASE):
-            hint += f" {KEY_HINT}"
+            hint += " " + KEY_HINT
         self.field, self.message, self.hint, self.code = field, message, hint, code
 
 
@@ -244,13 +242,13 @@ def shown_link(value: str) -> str:
     cut = "?..." if head != start else ""
     if "@" in value:
         host = head.rpartition("@")[2] if "@" in head else ""
-        head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + f"...@{host}"
-    return f"'{printable(head, 120)}{cut}'"
+        head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + "...@" + host
+    return "'" + printable(head, 120) + cut + "'"
 
 
 def shown_path(path: str) -> str:
     """Return a `path` of this machine in quotes as a message may show it."""
-    return f"'{printable(path, 200)}'"
+    return "'" + printable(path, 200) + "'"
 
 
 def printable(text: str, limit: int) -> str:
@@ -273,39 +271,39 @@ def option(field: str) -> str:
 # --- 3. Choices and boxes: text in, value or problems out -----------------------------------------
 
 
-def check_given(field: str, text: "Text", wanted: str) -> str:
+def check_given(field: str, text: "Text", hint: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
-        raise Problem(field, "is missing" if text is None else "has no value", f"Give {wanted}.")
+        raise Problem(field, "is missing" if text is None else "has no value", hint)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise text_problem(field, text, "is not valid UTF-8", f"Give {wanted}.") from None
+        raise text_problem(field, text, "is not valid UTF-8", hint) from None
     return text
 
 
 def text_problem(field: str, text: str, fault: str, hint: str) -> Problem:
     """Return the problem that `text`, given for `field`, has a `fault`: "is not known"."""
-    return Problem(field, f"{shown_link(text)} {fault}", hint)
+    return Problem(field, shown_link(text) + " " + fault, hint)
 
 
 def check_choice(field: str, values: "Values", choices: "Collection[str]") -> str:
     """Return the `field` of `values`, by default the first of `choices`; raises `Problem`."""
-    wanted = f"one of {', '.join(choices)}"
-    text = check_given(field, values.get(field, next(iter(choices))), wanted)
+    hint = "Give one of " + ", ".join(choices) + "."
+    text = check_given(field, values.get(field, next(iter(choices))), hint)
     if text in choices:
         return text
-    raise text_problem(field, text, "is not known", f"Give {wanted}.")
+    raise text_problem(field, text, "is not known", hint)
 
 
 def check_model(values: "Values", stage: str, default: str, others: "Sequence[str]") -> str:
-    wanted = f"a model for {stage}, or leave --model out"
-    text = check_given("model", values.get("model", default), wanted)
+    hint = "Give a model for " + stage + ", or leave --model out."
+    text = check_given("model", values.get("model", default), hint)
     if text in others:
-        raise text_problem("model", text, f"is not for {stage}", f"Give {wanted}.")
+        raise text_problem("model", text, "is not for " + stage, hint)
     if not MODEL_CHARACTERS.issuperset(text) or without_keys(text) != text:
         fault = "is not a model name: letters, digits and . _ - / :"
-        raise text_problem("model", text, fault, f"Give {wanted}.")
+        raise text_problem("model", text, fault, hint)
     return text
 
 
@@ -315,7 +313,7 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
 def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
-    text = check_given(field, text, f"{option(field)} x1,y1,x2,y2, or --detection FILE")
+    text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
     inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
     parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
@@ -354,7 +352,11 @@ def ratio_of(box: "Sequence[int]") -> "str | None":
     return next((ratio for ratio in VIDEO_SIZES if has_ratio(box, ratio)), None)
 
 
-def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] | None":
+APART = "the face box and ext_bbox are apart; in every answer it lies inside"
+AROUND = "the face box contains ext_bbox; in every answer it lies inside: swapped?"
+
+
+def check_boxes(face: "Text", ext: "Text", report: Report) -> "Boxes":
     """Return `face_bbox` and `ext_bbox`, or None when something is wrong with them."""
     before = len(report.errors)
     face_bbox = report.check(parse_box, "face_bbox", face)
@@ -370,11 +372,10 @@ def check_boxes(face: "Text", ext: "Text", report: Report) -> "tuple[Box, Box] |
         return None
     hint = "Copy both boxes from one detection answer unchanged."
     shared = [*map(max, face_bbox[:2], ext_bbox[:2]), *map(min, face_bbox[2:], ext_bbox[2:])]
-    rule = "in every answer it lies inside"
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
-        report.error("face_bbox", f"the face box and ext_bbox are apart; {rule}", hint)
+        report.error("face_bbox", APART, hint)
     elif shared == ext_bbox:
-        report.error("face_bbox", f"the face box contains ext_bbox; {rule}: swapped?", hint)
+        report.error("face_bbox", AROUND, hint)
     elif shared != face_bbox:
         report.warn("face_bbox", "the face box sticks out of ext_bbox", hint)
     return (face_bbox, ext_bbox) if len(report.errors) == before else None
@@ -504,15 +505,17 @@ def check_host(field: str, host: str) -> str:
     for label in labels:
         inner = label.strip("-") == label and LABEL_CHARACTERS.issuperset(label)
         if not inner or not 0 < len(label) < 64:
-            fault = f"has the label {shown_link(label)}; one has 1 to 63 letters, digits and _"
-            raise host_problem(field, host, f"{fault}, - between them", "Correct the host.")
+            fault = "; one has 1 to 63 letters, digits and _, - between them"
+            fault = "has the label " + shown_link(label) + fault
+            raise host_problem(field, host, fault, "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
+    dotted = "." + name
     for suffix in PRIVATE_NAMES:
-        if f".{name}".endswith(f".{suffix}"):
+        if dotted.endswith("." + suffix):
             raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
     for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, name) if f".{name}".endswith(end) else name
+        public = re.sub(inside, outside, name) if dotted.endswith(end) else name
         if public != name:
             fault = "is an internal endpoint: only its own cloud reaches it"
             raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
@@ -530,7 +533,7 @@ def ascii_hint(field: str, host: str) -> str:
         form = check_host(field, host.encode("idna").decode())
     except (Problem, UnicodeError):
         return "Give the host in its xn-- form."
-    return f"Write it as {form}, if that is the host you mean."
+    return "Write it as " + form + ", if that is the host you mean."
 
 
 def check_address(field: str, host: str) -> str:
@@ -602,9 +605,9 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if second := re.search(rf"([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
         tail = text[second.start() :]
     if tail:
-        hint = f"Give {shown_link(text[: -len(tail)])}."
+        hint = "Give " + shown_link(text[: -len(tail)]) + "."
         if query or not text.endswith(tail):
-            hint = f"Take its end away, from that {tail[0]} on."
+            hint = "Take its end away, from that " + tail[0] + " on."
         raise text_problem(field, text, f"ends with the {tail[0]} of a sentence", hint)
 
 
@@ -660,8 +663,8 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
     # RFC 3986, appendix B. The optional ones are empty or have their punctuation, and what no link
     # may hold is left out.
-    wanted = f"{option(field)} URL, a public link, or {option(LOCAL[field])} FILE"
-    text = check_given(field, text, wanted)
+    hint = f"Give {option(field)} URL, a public link, or {option(LOCAL[field])} FILE."
+    text = check_given(field, text, hint)
     slashed = text.replace("\\/", "/").replace("\\", "/")
     link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
     given, colon, rest = link.partition(":")
@@ -697,10 +700,11 @@ def no_link(field: str, text: str, link: str) -> Problem:
         rest = link[almost.end() :].replace("[.]", ".")
         rest = unescaped(rest) if "%" in almost[0] else rest
         fault = f"it begins with {shown_link(almost[0])}, not with https://"
-        return Problem(field, fault, f"Give {shown_link(f'http{almost[1].lower()}://{rest}')}.")
+        meant = shown_link("http" + almost[1].lower() + "://" + rest)
+        return Problem(field, fault, "Give " + meant + ".")
     within = re.search(LINK_WITHIN, text, re.IGNORECASE)
     if within and not link.strip(QUOTES).startswith(within[0]) and scheme not in ("blob", "data"):
-        hint = f"Give {shown_link(without_marks(within[0][:1000]))}."
+        hint = "Give " + shown_link(without_marks(within[0][:1000])) + "."
         return text_problem(field, text, "has more than a link around it", hint)
     if text[0] in QUOTES:
         hint = 'Take them off; in cmd.exe only " quotes.'
@@ -796,7 +800,7 @@ def part(name: str, field: str) -> "Any":
     from importlib import import_module
 
     try:
-        return import_module(f"aliyun_emo.{name}")
+        return import_module("aliyun_emo." + name)
     except ImportError:
         message = "the folder aliyun_emo, which this option needs, is not beside this program"
         hint = "Copy the whole folder scripts, and start the program without -I."
@@ -883,7 +887,7 @@ def output_path(values: "Values", default: str) -> str:
     path = values.get("output", default)
     if path == "-":
         raise Problem("output", "'-' is not a file", "--dry-run prints the request on stdout.")
-    return check_given("output", path, "the file to write, or leave --output out")
+    return check_given("output", path, "Give the file to write, or leave --output out.")
 
 
 def check_other_file(path: str, given: "Iterable[str]") -> None:
@@ -919,11 +923,11 @@ def write_request(
         report.done = "all is well; nothing was written"
         return
     write_json(path, request)
-    report.done = f"{printable(path, 200)} is written"
+    report.done = printable(path, 200) + " is written"
     report.next = [("run_emo_request", path)]
     if "audio_url" in request["input"]:
         price = price_words(report.facts.get("estimate"), report.facts["ratio"])
-        report.done += f"; to run it costs {price}"
+        report.done += "; to run it costs " + price
         report.next = [("preview_emo_request", path), *report.next]
 
 
@@ -977,10 +981,10 @@ OPTIONS = {
 }
 PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by an option
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
-BESIDE = "the program beside this one"
+BESIDE = "the program beside this one."
 MEANT = {  # words of other tools and versions: what to use here
-    **dict.fromkeys(("submit", "wait", "run"), f"Use run_emo_request.py FILE, {BESIDE}."),
-    **dict.fromkeys(("list", "status"), f"Use run_emo_request.py without FILE, {BESIDE}."),
+    **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE, " + BESIDE),
+    **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE, " + BESIDE),
     "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
     **dict.fromkeys(("--api-key", "--key"), KEY_HINT),
 }
@@ -1037,9 +1041,9 @@ def plain_words(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            words.append(f"{option(field)}={value}")
+            words.append(option(field) + "=" + value)
         elif equals:
-            report.error(field, "takes no value", f"Write {name} alone.")
+            report.error(field, "takes no value", "Write " + name + " alone.")
         else:
             words.append(name)
     return [*words, *(["--", *places] if places else [])], others
@@ -1053,8 +1057,8 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
     """Report `words` that no option takes: options, without their values, which may be secrets."""
     commands, options, _ = program
     names = [option(field) for field in report.options if options[field][2]]
-    hints = {option(f): f"It is an option of {c}." for f, (c, _, _) in options.items() if c}
-    hints |= {command: f"Put {command} first." for command in commands if command}
+    hints = {option(f): "It is an option of " + c + "." for f, (c, _, _) in options.items() if c}
+    hints |= {command: "Put " + command + " first." for command in commands if command}
     told = [word for word in words if word[:1] == "-" or word in hints] or words
     for name in [word.partition("=")[0] for word in told[:20]]:
         name = name if name[:1] != "-" or name[:2] == "--" else name[:2]  # "-kVALUE" has a value
@@ -1103,7 +1107,7 @@ def parser_of(program: "Program", command: str, fields: "Sequence[str]") -> argp
         names = [field] if field in places else [option(field)]
         names += ["-o"] if field == "output" else []
         parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    parser.add_argument("--version", action="version", version="%(prog)s " + VERSION)
     return parser
 
 

@@ -5,9 +5,8 @@
     {"ok": true, "request_path": "output/aliyun-emo/requests/6872062bccf0.json",
      "preview_path": "output/aliyun-emo/previews/6872062bccf0.html", "warnings": []}
 
-FILE may be a request.json, a detection.json, or the task.json of a task. A request is held to all
-of prepare's rules, and kept as it is shown: the page's command runs that file. The page needs no
-server: the browser fetches the media from where they are. Nothing here opens a socket.
+A request is held to all of prepare's rules, and kept as it is shown: the page's command runs that
+file. The browser fetches the media from where they are. Nothing here opens a socket.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
-        if sys.stderr:  # without one, print() would take stdout
-            print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
+        print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
     return run_program((preview, WHAT, EXAMPLE), OPTIONS, {0: "done"}, argv, came)
 

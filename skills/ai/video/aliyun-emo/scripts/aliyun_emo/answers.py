@@ -89,7 +89,11 @@ def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
 
 def member(document: object, name: str) -> emo.Json:
     """Return the object that `document` has by this name, {} where there is none."""
-    value = document.get(name) if isinstance(document, dict) else None
+    return as_object(as_object(document).get(name))
+
+
+def as_object(value: object) -> emo.Json:
+    """Return the JSON object that a `value` is, {} where it is none."""
     return value if isinstance(value, dict) else {}
 
 

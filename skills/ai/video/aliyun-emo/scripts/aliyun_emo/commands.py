@@ -13,7 +13,7 @@ PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_reque
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
 
 
-FLAGS = ("dry_run", "no_wait", "no_look", "no_download")  # options without a value
+FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
 
 
 def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:

@@ -47,7 +47,7 @@ def detect(
     report: emo.Report,
     place: emo.Place = os.replace,
 ) -> emo.Json:
-    """Send a detection with its `files`; return its record, kept at `path`; raises `Problem`."""
+    """Send a detection with its `files`; return its record, to be kept at `path`; or `Problem`."""
     body = with_uploads(settings, body_to_send(request), files)
     with settings.interrupts.held():
         state, answer = deliver(settings, DETECTION_PATH, body)
@@ -88,8 +88,8 @@ def keep_first(temporary: str, path: str) -> None:
             os.replace(temporary, path)
 
 
-def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
-    """Tell the boxes of a detection that was kept at `path`; raises `Problem` if it failed."""
+def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes:
+    """Tell the boxes of a detection kept at `path`, and return them; raises `Problem`."""
     request, response = record["request"], understood(record["response"])
     output = member(response, "output")
     if not output["check_pass"]:
@@ -110,3 +110,4 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> None:
         link = request["input"]["image_url"]
         words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown
         report.next = [(PREPARE, *words, "--detection", path)]
+    return boxes

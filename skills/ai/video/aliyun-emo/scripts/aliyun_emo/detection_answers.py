@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import member, understood
+from aliyun_emo.answers import as_object, member, understood
 from aliyun_emo.files import read_json
 from aliyun_emo.links import link_identity
 from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
@@ -16,7 +17,7 @@ wrong = partial(emo.Problem, "detection")
 
 def saved_boxes(
     values: emo.Values, image_url: str | None, files: emo.Files, report: emo.Report
-) -> tuple[emo.Box, emo.Box] | None:
+) -> emo.Boxes:
     """Return the boxes of the answer in the file that `detection` of `values` names, or None."""
     if "face_bbox" in values or "ext_bbox" in values:
         message = "it gives both boxes, and a box option is there as well"
@@ -29,7 +30,7 @@ def saved_boxes(
 
 def check_detection(
     saved: emo.Json, image_url: str | None, digest: str | None, report: emo.Report
-) -> tuple[emo.Box, emo.Box] | None:
+) -> emo.Boxes:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them."""
     # `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer};
     # then its picture must be `image_url`, None where that is wrong, or a file with this `digest`.
@@ -54,8 +55,8 @@ def check_detection(
     return boxes
 
 
-def passed_output(answer: object) -> emo.Json:
-    answer = answer if isinstance(answer, dict) else {}
+def passed_output(answer: Any) -> emo.Json:
+    answer = as_object(answer)
     output = answer if "check_pass" in answer else member(answer, "output")
     passed = output.get("check_pass")
     if passed is True:

@@ -55,7 +55,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     while True:
         if boxes.size > timely:  # what a minute should bring has to come within the next one
             timely = boxes.size + SLOWEST * SLOW_TIME
-            reply.limit(SLOW_TIME)
+            reply.connection.limit(SLOW_TIME)
         try:
             piece = reply.read()
         except NoAnswer as error:
@@ -101,7 +101,7 @@ class Boxes:
 
     @property
     def are_whole(self) -> bool:
-        """Whether the last box ends here; one without a length goes on to the end, wherever."""
+        """Whether the last box ends here; one without a length never does."""
         return self.next == self.size > 0 and not self.box
 
 

@@ -27,7 +27,7 @@ def evidence_of(path: str) -> str:
 
 
 def folder_above(path: str) -> str:
-    """Return the folder of a file, or the one above where it lies among what is kept by name."""
+    """Return the folder of a file, or the one of evidence where it lies in a folder of that."""
     folder = os.path.dirname(path)
     above = os.path.dirname(folder)
     home = os.path.dirname(above)

@@ -12,7 +12,7 @@ MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 
 def read_json(field: str, path: str) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
-    path = emo.check_given(field, path, "FILE, or - for stdin")
+    path = emo.check_given(field, path, "Give FILE, or - for stdin.")
     name = "stdin" if path == "-" else emo.shown_link(path)
     hint = "Give a file that was written or saved for this, or - for stdin."
     try:

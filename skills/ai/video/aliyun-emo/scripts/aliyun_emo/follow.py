@@ -118,7 +118,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
-    """Keep the normalized `answer` about `task`; return the status that is known now."""
+    """Keep the normalized `answer` about `task`; return its status, or that it is gone."""
     # An end that another run has heard of sooner stays, also where the service has forgotten it.
     word = str(answer["task_status"])
     earlier = Task(task.folder).answer
@@ -131,10 +131,10 @@ def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
         answer = {**earlier, "task_id": task.task_id, "task_status": GONE}
     task.write_answer(answer)
     report.facts.update(task.facts())
-    is_told = any(warning.field == "service" for warning in report.warnings)
+    fault = "is a status that is not known; taken as not finished"
+    is_told = any(warning.message.endswith(fault) for warning in report.warnings)
     if word not in (*UNFINISHED, *ENDS) and not is_told:
-        message = f"{emo.shown_link(word)} is a status that is not known; taken as not finished"
-        report.warn("service", message, "Look at references/api.md.")
+        report.warn("service", f"{emo.shown_link(word)} {fault}", "Look at references/api.md.")
     return GONE if word == GONE else task.status
 
 

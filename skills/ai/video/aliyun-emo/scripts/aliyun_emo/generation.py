@@ -15,7 +15,7 @@ from aliyun_emo.local_files import look_again
 from aliyun_emo.looks import look
 from aliyun_emo.media import estimate
 from aliyun_emo.requests import identity_of, request_name
-from aliyun_emo.sending import Ready, decided, sent
+from aliyun_emo.sending import Ready, decide_now, send_or_follow
 from aliyun_emo.settings import Settings
 from aliyun_emo.store import with_uploads
 from aliyun_emo.tasks import Task, all_tasks
@@ -27,13 +27,13 @@ def run_generation(
     """Go on with the task of a generation, or send it where there is none that stands."""
     # `links` has what is wrong with the links by now, which counts only for what is sent.
     name = request_name(request, settings.base)
-    decision = decided(settings, folder, name)
+    decision = decide_now(settings, folder, name)
     if isinstance(decision, attempts.Send):
         ready = make_ready(settings, request, links, os.path.join(folder, name), report)
         if not ready:
             return
         settings = ready.settings
-        decision = sent(ready, request, folder, name, report)
+        decision = send_or_follow(ready, request, folder, name, report)
     further = attempts.next_attempt(folder, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
@@ -78,7 +78,7 @@ def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
     mine = [identity_of(field, request) for field in emo.FORMATS]
     for task in all_tasks(folder):
         theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
-        if theirs == mine and task.is_open and task.state != "refused":
+        if theirs == mine and task.is_open:
             name = os.path.basename(task.folder)
             what = "its video was not fetched" if task.video_url else "it is not at its end"
             message = f"there is a task of this picture and recording, {name}: {what}"

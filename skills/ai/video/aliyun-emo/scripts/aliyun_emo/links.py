@@ -1,4 +1,4 @@
-"""Links: what makes one lead to its file, apart from it the signature, and whose host it is."""
+"""What makes links lead to the same file, and whose hosts are (signers: prepare, chapter 1)."""
 
 import re
 from urllib.parse import SplitResult

@@ -41,8 +41,6 @@ def look(
             fault.hint += " --no-look goes on without looking."
         report.errors += judged.errors
         report.warnings += judged.warnings
-    if not report.errors:
-        settings.check_time()
     return found
 
 

@@ -73,7 +73,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         report.errors += links.errors
-        report.check(find_key)
+        report.check(find_key)  # for what is wrong with it alone
         return
     name = requests.detection_name(draft, settings.base)
     path = kept_path(emo.evidence_path(""), DETECTIONS, name)
@@ -82,8 +82,8 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day, place = text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
-    elif settings.attempt and not tasks.all_tasks(emo.evidence_path("tasks")):
-        sending.decided(settings, emo.evidence_path("tasks"), "")  # before a detection is paid for
+    elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
+        sending.decide_now(settings, "", name)  # told before a detection is paid for
     if not record and is_ready_to_send(settings, links, report):
         emo.check_writable(path)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
@@ -111,7 +111,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
             given[name] = values[name]
         else:
             missing.append(field)
-            report.error(name, "is missing", "Give a picture and a recording, files or links.")
+            report.error(name, "is missing", f"Give the {emo.KINDS[field]}, a file or a link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
     return Media(given, files, ratio)
@@ -122,7 +122,7 @@ def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json 
 
 
 def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
-    """Whether something may be sent now: links and the key count, and --dry-run sends nothing."""
+    """Whether something may be sent now; report what is wrong with links or key, or a dry run."""
     report.errors += links.errors
     report.check(settings.with_key)
     if report.errors or not settings.has("dry_run"):
@@ -134,24 +134,21 @@ def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) 
 
 
 def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
-    told, links = emo.Report(), emo.Report()
-    detection.tell_detection(kept, path, told)
+    told, links = emo.Report(), emo.Report()  # what is told of the boxes is told by with_boxes, too
+    boxes = detection.tell_detection(kept, path, told)
     for problem in told.errors:
         problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
-    report.errors += told.errors
-    if report.errors:
-        return
-    detected = {n: ",".join(map(str, told.facts.get(n, ()))) for n in emo.BOX_FIELDS}
-    request = with_boxes(media, detected, links)
-    if not request or report.errors:
-        report.errors += links.errors
+    texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
+    request = with_boxes(media, texts, links)
+    if told.errors or not request:
+        report.errors += told.errors or links.errors
         return
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
     subject.attempt = settings.attempt or 0
-    if isinstance(sending.decided(settings, folder, subject.name), attempts.Send):
+    if isinstance(sending.decide_now(settings, folder, subject.name), attempts.Send):
         if not is_ready_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
@@ -175,7 +172,8 @@ def shown_and_agreed(
 ) -> Settings | None:
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
-    report.facts.update({**media, **{n: f for n, f in report.facts.items() if f and n in media}})
+    known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
+    report.facts.update({**media, **known})
     show_request(subject, report)
     settings.tell_warnings(report)
     price = report.facts["estimate"]
@@ -187,14 +185,18 @@ def shown_and_agreed(
     asked_at = clock.monotonic()
     if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
         since = emo.Report()
-        look_again(subject.request, "", since)  # it may have been changed meanwhile
+        look_again(
+            subject.request, report.facts["request_path"], since
+        )  # it may have been changed meanwhile
         report.errors += since.errors
         paid_until = settings.deadline + clock.monotonic() - asked_at
         return None if report.errors else settings._replace(deadline=paid_until)
     report.facts.update(state="ready", would_send=True)
     options = option_words(settings.values, ("attempt", "no_look", "output"))
     words = [report.facts["request_path"], *options]
-    settings.progress.say(f"the video is not paid for yet\nnext: {command(RUN, *words)}")
+    settings.progress.say(
+        f"not paid for yet: this command pays for it\nnext: {command(RUN, *words)}"
+    )
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is taken of pictures and recordings, here or behind a link: rules, words, and the price."""
+"""What is taken of pictures and recordings: rules, conversions, price (rates: prepare, 1)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def look_at(field: str, data: bytes, size: int) -> Medium:
 
 
 def link_field(field: str) -> str:
+    """Return the field of the link: "image_url" for that, and for "image", of a local file."""
     return field if field in emo.LOCAL else f"{field}_url"
 
 

@@ -1,4 +1,4 @@
-"""The page that shows a request, a detection or a task; what is not our own passes `escape`."""
+"""The page of a request, a detection or a task (colours: page.css); what is not ours is escaped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from aliyun_emo.evidence import folder_above
 from aliyun_emo.local_files import file_url, media_words
 from aliyun_emo.media import estimate
 from aliyun_emo.subjects import Subject
-
-# --- 1. Contract: what the page is made of --------------------------------------------------------
 
 
 def part(name: str) -> str:
@@ -45,8 +43,6 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
     "task": ("A task", "What the video shows", "What it says"),
     "made": ("A request whose video was made", "What the video shows", "What it says"),
 }
-
-# --- 2. The page: from a subject to markup -------------------------------------------------------
 
 
 def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: float) -> str:
@@ -153,9 +149,6 @@ def costs_of(subject: Subject) -> emo.Values:
         "prices_of": emo.PRICES_OF,
         "rate": rate,
     }
-
-
-# --- 3. What comes next: a command that is pasted in any folder -----------------------------------
 
 
 def next_section(subject: Subject, place: str) -> str:

@@ -1,11 +1,11 @@
-"""What a person sees meanwhile: at a terminal a line that changes, elsewhere one a minute."""
+"""What a person sees meanwhile: at a terminal a line that changes, elsewhere one for each step."""
 
 import contextlib
 import sys
 
 from aliyun_emo import clock
 
-HEARTBEAT = 60  # seconds between two lines at most
+HEARTBEAT = 60  # seconds of one step after which another line says that it still goes on
 
 
 class Progress:

@@ -1,4 +1,4 @@
-"""The length of a recording, WAV or MP3, as a decoder makes it."""
+"""The length of a recording, WAV or MP3, as a decoder makes it (VBR headers: mpeg)."""
 # An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
 # with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
 

@@ -1,4 +1,4 @@
-"""A prepared request, as it was written to a file: read and checked again, its name, its words."""
+"""A prepared request: read and checked again, and its name; that of a kept detection, too."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
 
 def prepared_file(field: str, url: str, digest: object) -> LocalFile:
     hint = f"Prepare the request again, with {emo.option(emo.LOCAL[field])} FILE."
-    emo.check_given(field, url, "the URL of a file")
+    emo.check_given(field, url, "Give the URL of a file.")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise emo.text_problem(field, url, "is a local file without its SHA-256 in files", hint)
     if not is_file_url(url):

@@ -16,7 +16,7 @@ from aliyun_emo.store import with_store_hint
 Ready = namedtuple("Ready", "settings body price")
 
 
-def decided(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
+def decide_now(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
     """Return what is done about the request `name`; raises `Problem`."""
     decision = attempts.decide(attempts.folders_of(folder, name), settings.attempt)
     if isinstance(decision, emo.Problem):
@@ -24,11 +24,11 @@ def decided(settings: Settings, folder: str, name: str) -> attempts.Follow | att
     return decision
 
 
-def sent(
+def send_or_follow(
     ready: Ready, request: emo.Json, folder: str, name: str, report: emo.Report
 ) -> attempts.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
-    decision = decided(ready.settings, folder, name)
+    decision = decide_now(ready.settings, folder, name)
     while isinstance(decision, attempts.Send):
         task = outcome = None
         try:
@@ -45,7 +45,7 @@ def sent(
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
-        decision = decided(ready.settings, folder, name)
+        decision = decide_now(ready.settings, folder, name)
     return decision
 
 
@@ -53,6 +53,7 @@ def send_once(
     ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
 ) -> tuple[str, service.Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
+    # What certainly never left, as an exception of an exchange says, leaves no folder behind.
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, service.Answer(0)
     try:

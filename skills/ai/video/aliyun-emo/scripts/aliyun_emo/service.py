@@ -144,14 +144,15 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer."""
     # What was certainly not taken is sent again for a while; so is a detection, which makes
-    # nothing, without an answer or after a momentary one.
+    # no task, without an answer or after a momentary one.
 
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)
         state = state_of(path, answer)
-        again = answer.again if not answer.status else state == NOT_TAKEN
-        if path == DETECTION_PATH and state in ("unclear", NOT_TAKEN):
-            again = not 200 <= answer.status < 300
+        if path == DETECTION_PATH:
+            again = state in ("unclear", NOT_TAKEN) and not 200 <= answer.status < 300
+        else:
+            again = state == NOT_TAKEN if answer.status else answer.again
         return state, answer._replace(again=again)
 
     return repeated(settings, "sending", once)

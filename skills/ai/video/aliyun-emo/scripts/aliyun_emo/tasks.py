@@ -14,7 +14,7 @@ from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
-from aliyun_emo.answers import id_in, member, text_in, understood
+from aliyun_emo.answers import as_object, id_in, member, text_in, understood
 
 # --- 1. States ------------------------------------------------------------------------------------
 
@@ -30,6 +30,8 @@ STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 class Task:
     """A task's folder: its `record` is task.json, and its `answer` response.json, as last seen."""
+
+    # The record has the `response` to its request; the answer is what the last poll said of it.
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -61,7 +63,7 @@ class Task:
     @property
     def response(self) -> emo.Json:
         """The answer to its request, {} where there is none."""
-        return member({"it": understood(self.record.get("response"))}, "it")
+        return as_object(understood(self.record.get("response")))
 
     @property
     def task_id(self) -> str:
@@ -87,7 +89,8 @@ class Task:
     @property
     def is_open(self) -> bool:
         """Whether its end is not known yet, or its video is made and not here."""
-        return self.status not in (*FAILED, GONE) and not self.video_path
+        is_over = self.state == "refused" or self.status in (*FAILED, GONE)
+        return not is_over and not self.video_path
 
     @property
     def saved_at(self) -> str:
@@ -102,7 +105,7 @@ class Task:
 
     @property
     def age(self) -> float:
-        """Seconds since its record was written."""
+        """Seconds since `saved_at`: that it was sent, or the answer to that was kept."""
         return clock.time() - (emo.instant(self.saved_at) or 0)
 
     def facts(self) -> emo.Json:
@@ -169,7 +172,7 @@ def read_evidence(path: str) -> emo.Json:
             document = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return as_object(document)
 
 
 def timestamp() -> str:

@@ -96,9 +96,6 @@ class Reply:
         whole = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
         return bool(self.response.length) or not whole
 
-    def limit(self, seconds: float) -> None:
-        self.connection.limit(seconds)
-
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
         if not self.unpacker:
