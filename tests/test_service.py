@@ -224,9 +224,9 @@ class Messages(GenerationCase):
             "a " * 2**19,
         ):
             with self.subTest(text[:12]):
-                start = time.monotonic()
+                start = time.process_time()
                 self.assertLess(len(shown_words(text)), 2000)
-                self.assertLess(time.monotonic() - start, 2)
+                self.assertLess(time.process_time() - start, 2)
         for body in (b"a" * 2**20, b" " * 2**20, json.dumps({"code": "a" * 2**19}).encode()):
             for status in (200, 400):
                 with self.subTest(f"{status} {body[:9]}"):

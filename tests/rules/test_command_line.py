@@ -318,9 +318,9 @@ class Arguments(Case):
         for word in ("--seed", "stray", "-x", "-5", "--"):
             for count, told in ((20, 20), (21, 21), (30_000, 21)):
                 with self.subTest(f"{count} {word}"):
-                    start = time.monotonic()
+                    start = time.process_time()
                     result = self.call(*arguments(), *[word] * count)
-                    self.assertLess(time.monotonic() - start, 1)
+                    self.assertLess(time.process_time() - start, 2)
                     count -= word == "--"  # the first of them is what it is
                     self.refuse(result, *["arguments"] * min(told, count))
                     if count > 20:

@@ -338,9 +338,9 @@ class Detections(Case):
                 },
             }.items():
                 with self.subTest(f"{name} {unit!r}"):
-                    start = time.perf_counter()
+                    start = time.process_time()
                     result = self.prepare(content)
-                    self.assertLess(time.perf_counter() - start, 0.5)
+                    self.assertLess(time.process_time() - start, 2)
                     self.refuse(result, "detection")
                     self.assertLess(len(str(result)), 5000)
 
