@@ -661,8 +661,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
 
 def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
-    # RFC 3986, appendix B. The optional ones are empty or have their punctuation, and what no link
-    # may hold is left out.
+    # RFC 3986, appendix B. Optional ones have their punctuation; what no link may hold is left out.
     hint = f"Give {option(field)} URL, a public link, or {option(LOCAL[field])} FILE."
     text = check_given(field, text, hint)
     slashed = text.replace("\\/", "/").replace("\\", "/")

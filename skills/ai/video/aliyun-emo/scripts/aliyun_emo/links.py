@@ -8,8 +8,7 @@ import prepare_emo_request as emo
 
 def link_identity(link: str) -> tuple[str, str]:
     """Return what makes a normalized `link` lead to its file, and apart from it the signature."""
-    # Left out are the scheme's default port, and how the escapes of characters that need none are
-    # spelled (RFC 3986, 6.2.2 and 6.2.3).
+    # The scheme's port, and escapes of characters that need none, do not count (RFC 3986, 6.2).
     link = re.sub("%([0-9A-Fa-f]{2})", plain_escape, link)
     head, question, query = link.partition("?")
     scheme, _, rest = head.partition("://")

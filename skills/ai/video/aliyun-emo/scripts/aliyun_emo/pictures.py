@@ -7,8 +7,7 @@ from collections import namedtuple
 
 from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, little, refusal
 
-# Pixels as stored, and how EXIF has them turned for display: 1 is not at all, from 5 on it is by a
-# quarter, which swaps width and height.
+# Pixels as stored, and how EXIF has them turned: 1 is not at all, from 5 on the sides are swapped.
 Picture = namedtuple("Picture", "format width height orientation")
 
 # Markers of a JPEG: those without a length, and those of frame headers, which have the size.

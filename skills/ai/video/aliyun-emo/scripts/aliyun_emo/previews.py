@@ -66,8 +66,7 @@ def page_path_of(values: emo.Values, usual: str) -> str:
 
 def is_opened(path: str) -> bool:
     """Open the page at `path` in the browser; return whether there is one."""
-    # In a process of its own, since browsers, and what starts them, print to our stdout. One that
-    # is still at it after a while is the browser itself.
+    # A process of its own, since browsers print to stdout; one that goes on is the browser itself.
     from subprocess import DEVNULL, Popen, TimeoutExpired
 
     code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"

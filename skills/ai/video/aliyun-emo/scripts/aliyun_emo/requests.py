@@ -107,8 +107,7 @@ def prepared_file(field: str, url: str, digest: object) -> LocalFile:
 
 def request_name(request: emo.Json, base_url: str) -> str:
     """Return twelve hexadecimal digits that stand for what a generation's `request` asks for."""
-    # They do not change with signatures of links, the place of a local file with the same content,
-    # or among hosts of the vendor's as `base_url`; what is tried at another service has its own.
+    # Signatures, a file's place, and which of the vendor's hosts is at `base_url`, do not count.
     asked = {"model": request["model"], **request["input"], **request["parameters"]}
     asked.update({field: identity_of(field, request) for field in emo.FORMATS})
     return digits_of(asked, base_url)

@@ -143,8 +143,7 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
 
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer."""
-    # What was certainly not taken is sent again for a while; so is a detection, which makes
-    # no task, without an answer or after a momentary one.
+    # Again goes what was certainly not taken, and a detection, which makes no task, if it may help.
 
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)

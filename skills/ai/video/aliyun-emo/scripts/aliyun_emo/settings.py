@@ -133,8 +133,7 @@ def base_given() -> tuple[str, str]:
 
 def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     """Return the service's base URL without a slash at its end; raises `Problem`, or warns."""
-    # The key goes there, so only https, and plain http where it does not leave this machine. The
-    # vendor's hosts have this service below one path (references/api.md).
+    # The key goes there: by https, or within this machine. Vendor's hosts: references/api.md.
     parts, fault, wanted = plain_url(text), "is not the base of a service", "an https URL"
     host = (parts and parts.hostname) or ""
     if parts:
