@@ -175,7 +175,7 @@ class Others(GenerationCase):
         result = self.ends(self.go("--no-wait"), 0)
         (warning,) = [w for w in result.line["warnings"] if w["field"] == "service"]
         self.assertIn(first, warning["message"])
-        self.assertIn(f"--task {first}", warning["hint"])
+        self.assertIn(f"--task {TASKS / first}", warning["hint"])
         lines = result.stderr.splitlines()
         (at,) = [n for n, line in enumerate(lines) if first in line]
         (paid,) = [n for n, line in enumerate(lines) if line.startswith("paying")]

@@ -11,8 +11,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import AUDIO_URL, IMAGE_URL, MAKE, RUN, make
-from support.service import KEY, fails, mp3, png, raw, status_of, video_of
+from support import AUDIO_URL, IMAGE_URL, MAKE, RUN, make, preview
+from support.service import KEY, fails, mp3, png, raw, status_of, succeeded, video_of
 from support.service_case import EVIDENCE, POSIX
 from support.upload_case import PRICE, UploadCase
 
@@ -29,9 +29,9 @@ class MakingCase(UploadCase):
         shutil.copy(self.image, "portrait.png")
         shutil.copy(self.audio, "speech.mp3")
 
-    def make(self, *words, code=0, fields=(), says=None, media=("portrait.png", "speech.mp3")):
+    def make(self, *words, code=0, fields=(), media=("portrait.png", "speech.mp3"), **options):
         """Return the `Result` of a run with both `media` and `words`, whose line has all keys."""
-        result = self.ends(self.call_make(*media, *words, says=says), code, *fields)
+        result = self.ends(self.call_make(*media, *words, **options), code, *fields)
         told = ["ok", *(["errors"] if code else []), *KEYS, "warnings"]
         self.assertEqual(list(result.line), told)
         return result
@@ -279,6 +279,28 @@ class Showing(MakingCase):
         self.ends_with_video(self.run_next(result))  # what is paid for is told
         self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
 
+    def test_what_was_shown_of_a_link_stays_until_it_is_shown_anew(self):
+        service = self.serve()
+        media = ("portrait.png", AUDIO_URL)
+        for what in ("a page", "a look that fails", "a task that is there"):
+            with self.subTest(what):
+                service.links.clear()
+                shutil.rmtree(EVIDENCE, ignore_errors=True)
+                words = ("--attempt", "2") if what.startswith("a task") else ()
+                if words:
+                    self.make("--pay", media=media)
+                result, paid = self.make(*words, media=media), len(service.tasks)
+                if words:
+                    self.make(media=media)
+                elif what == "a page":
+                    self.ends(self.call(result.line["request_path"], main=preview.main), 0)
+                else:
+                    service.links[AUDIO_URL] = raw(503, b"")
+                    self.make(media=media)
+                service.links[AUDIO_URL] = raw(200, mp3(59))
+                self.ends(self.run_next(result), 2, "audio_url")
+                self.assertEqual(len(service.tasks), paid)
+
     def test_links_are_looked_at_before_anybody_is_asked(self):
         links = {"image_url": IMAGE_URL, "audio_url": AUDIO_URL}
         media = tuple(links.values())
@@ -386,6 +408,16 @@ class Asking(MakingCase):
             self.make(says="", code=2, fields=["audio_url"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
 
+    def test_a_link_that_leads_elsewhere_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+        media = (IMAGE_URL, AUDIO_URL)
+        first = self.make(media=media)
+        looks = iter((mp3(12.4), mp3(59)))
+        service.links[AUDIO_URL] = lambda handler: raw(200, next(looks))(handler)
+        refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
+        self.assertIn("was 12.38 s when it was shown", refused.stderr)
+        self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
+
     def test_a_terminal_that_is_gone_says_no(self):
         self.serve()
         with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
@@ -475,6 +507,30 @@ class Running(MakingCase):
             self.assertEqual(Path(row["video_path"]).read_bytes(), video_of(row["task_id"]))
         self.saw(service, policies=7, uploads=7, detections=1, generations=3)
 
+    def test_the_command_that_fetches_it_later_has_the_words_that_were_given(self):
+        self.serve()
+        result = self.make("--pay", "--no-wait", "-o", "y.mp4", terminal=True)
+        paid = self.ends_with_video(self.run_next(result))
+        self.assertEqual(Path("y.mp4").read_bytes(), video_of(paid["task_id"]))
+        result = self.make("--attempt", "1", "--no-wait", "-o", "z.mp4")
+        self.assertEqual(result.line["task_id"], paid["task_id"])
+
+    def test_the_page_tells_what_became_of_the_attempt_that_is_wanted(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        path = Path(self.make("--pay", "--timeout", "0", code=5).line["request_path"])
+        page = EVIDENCE / "previews" / f"{path.stem}.html"
+        self.make("--timeout", "0", code=5)
+        self.assertIn("A request that was sent: <bdi>made, RUNNING", page.read_text("utf-8"))
+        self.assertNotIn("costs money", page.read_text("utf-8"))
+        service.script["tasks"] = [succeeded()]
+        first = self.make()
+        service.script["tasks"] = [status_of("FAILED", code="c", message="m")]
+        self.make("--attempt", "2", "--pay", code=3)
+        self.make("--attempt", "2", code=3)
+        self.assertIn("A request that was sent: <bdi>made, FAILED", page.read_text("utf-8"))
+        self.make("--attempt", "1")
+        self.assertIn(Path(first.line["video_path"]).absolute().as_uri(), page.read_text("utf-8"))
+
     def test_attempt_pays_for_another_one_once(self):
         service = self.serve()
         self.make("--pay")
@@ -508,6 +564,8 @@ class Running(MakingCase):
             *(("folder", 1), ("portrait.png/x.mp4", 1), ("-", 2), ("", 2)),
             *((tasks, 2), (f"{tasks}/x", 2), (f"{tasks}/0123456789ab/task.json", 2)),
             *((f"{'x' * 300}.mp4", 1), (f"new/{'x' * 300}/x.mp4", 1)),
+            *(("output", 2), ("output/aliyun-emo", 2), ("a.json", 2)),
+            *((f"output/aliyun-emo/{name}.json", 2) for name in ("request", "detection")),
         ):
             with self.subTest(place):
                 self.make("--pay", "-o", place, code=code, fields=["output"])

@@ -263,7 +263,7 @@ class WhatStandsOnIt(PreviewCase):
         self.assertIn("refused, Arrearage, unpaid", page.text)
 
     def test_a_request_whose_video_was_made_has_it(self):
-        made = None
+        made, sent = None, "FAILED"  # of the last attempt, with which its command goes on
         for attempt, (name, video) in enumerate(
             (
                 ("6872062bccf0", b""),
@@ -276,17 +276,23 @@ class WhatStandsOnIt(PreviewCase):
         ):
             answer = {"task_id": ID, "task_status": "SUCCEEDED" if video else "FAILED"}
             self.task(name, answer, video, attempt=attempt)
-            made = name if video and name.startswith("6872") else made
+            if name.startswith("6872"):
+                made, sent = (name if video else None), answer["task_status"]
             for file in ("request.json", "requests/6872062bccf0.json"):
                 with self.subTest(f"{name} {file}"):
                     page = self.page_of(REQUEST, file)
                     path = self.folder / DESK / "tasks" / str(made) / "video.mp4"
                     shown = [element["src"] for element in page.all("video")]
                     self.assertEqual(shown, [path.as_uri()] if made else [])
-                    for text in ("whose video was made", "was made already", "costs nothing"):
+                    self.assertIn("costs nothing", page.text)
+                    for text in ("whose video was made", "was made already"):
                         self.assertEqual(text in page.text, bool(made), text)
-                    for text in ("before it is paid", "costs money", "Until when", "How long"):
+                    for text in ("request that was sent: made, FAILED", "was sent already"):
                         self.assertEqual(text in page.text, not made, text)
+                    for text in ("Until when", "How long"):
+                        self.assertEqual(text in page.text, not made, text)
+                    self.assertIn(f"made, {sent}", page.text)
+                    self.assertNotIn("costs money", page.text)
                     self.assertEqual(self.command(page)[-1], str(self.folder / SHOWN))
 
     def test_what_is_asked_next_is_answered(self):

@@ -787,10 +787,12 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
 def evidence_path(name: str) -> str:
     """Return the path of the file `name` among the evidence; raises `Problem`."""
     folder = os.environ.get("OUTPUT_DIR") or "output"
-    if folder[0] in QUOTES + "~$%":
+    if folder[0] in QUOTES + "~$%- ":
         bare = f"OUTPUT_DIR={printable(folder.strip(QUOTES), 200)}"
         hint = f"Write the whole path, or, for a shell to read, {bare} without quotes."
-        raise Problem("output", f"OUTPUT_DIR is {shown_path(folder)}, as no shell reads it", hint)
+        raise Problem(
+            "output", f"OUTPUT_DIR is {shown_path(folder)}, no path as one writes it", hint
+        )
     return os.path.join(folder, "aliyun-emo", name)
 
 

@@ -59,7 +59,8 @@ def is_kept(path: str) -> bool:
     words = real.split(os.sep)
     is_elsewhere = any(a == "aliyun-emo" and b in kinds for a, b in zip(words, words[1:]))
     folders = [os.path.join(os.path.realpath(emo.evidence_path(kind)), "") for kind in kinds]
-    return is_elsewhere or os.path.join(real, "").startswith(tuple(folders))
+    is_above = folders[0].startswith(os.path.join(real, ""))
+    return is_above or is_elsewhere or os.path.join(real, "").startswith(tuple(folders))
 
 
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
@@ -68,7 +69,7 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         path = emo.output_path(values, "")
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
-        if is_kept(path):
-            message = f"{emo.shown_path(path)} is a place of what is kept of requests and tasks"
+        if is_kept(path) or path.lower().endswith(".json"):
+            message = f"{emo.shown_path(path)} is a place of what is kept, not of a video"
             raise emo.Problem("output", message, "Name a file elsewhere.")
         emo.check_writable(path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, media
+from aliyun_emo.answers import member
 from aliyun_emo.download import follow_redirects
 from aliyun_emo.kinds import NotTaken
 from aliyun_emo.local_files import LocalFile
@@ -96,3 +97,13 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
         message = f"it has more than {media.MAX_RECORDING:,} bytes; the service takes under 15 MB"
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")
     return found, size or len(data)
+
+
+def as_shown(body: object, settings: Settings, found: dict[str, Any]) -> Settings:
+    """Return the settings; raises `Problem` where a recording is not as long as it was shown."""
+    shown, recording = member(body, "estimate").get("seconds"), found.get("audio_url")
+    if recording and isinstance(shown, float) and abs(recording.seconds - shown) > 0.05:
+        message = f"it is {recording.seconds:.2f} s long now, and was {shown:g} s when it was shown"
+        hint = "Run make_emo_video.py again: it shows this one and its price."
+        raise emo.Problem("audio_url", message, hint)
+    return settings

@@ -17,11 +17,12 @@ from aliyun_emo.evidence import DETECTIONS, PREVIEWS, check_copy, kept_path
 from aliyun_emo.generation import run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, facts_of_files, look_again
+from aliyun_emo.looks import as_shown, look
 from aliyun_emo.media import medium_facts
 from aliyun_emo.previews import show
 from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, find_key, settings_of
-from aliyun_emo.subjects import Subject, last_video, name_of
+from aliyun_emo.subjects import Subject, name_of
 
 # --- 1. What goes in, and what comes out ----------------------------------------------------------
 
@@ -85,7 +86,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
         sending.decide_now(settings, "", name)  # told before a detection is paid for
     if not record and is_ready_to_send(settings, links, report):
-        emo.check_writable(path)
+        os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
         picture = {"image_url": draft["input"]["image_url"]}
         files = {field: file for field, file in media.local.items() if field in picture}
@@ -148,20 +149,23 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
     subject.attempt = settings.attempt or 0
-    if isinstance(sending.decide_now(settings, folder, subject.name), attempts.Send):
+    decision = sending.decide_now(settings, folder, subject.name)
+    if isinstance(decision, attempts.Send):
         if not is_ready_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
-        subject.video = last_video(folder, subject.name)
-        show_request(subject, report)
+        subject.tell_task(decision.task)
+        show_request(settings, subject, report)
     agreed = partial(shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, agreed=agreed)
     run_generation(settings, request, links, folder, report)
 
 
-def show_request(subject: Subject, report: emo.Report) -> None:
+def show_request(settings: Settings, subject: Subject, report: emo.Report) -> None:
     evidence = emo.evidence_path("")
     show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
+    options = option_words(settings.values, ("attempt", "no_look", "output"))
+    report.next = [(RUN, report.facts["request_path"], *options)]
 
 
 # --- 3. Asking ------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ def shown_and_agreed(
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
     known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
     report.facts.update({**media, **known})
-    show_request(subject, report)
+    show_request(settings, subject, report)
     settings.tell_warnings(report)
     price = report.facts["estimate"]
     for line in facts_in_words(subject, media, report.facts["preview_path"]):
@@ -184,19 +188,16 @@ def shown_and_agreed(
         return settings
     asked_at = clock.monotonic()
     if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
-        since = emo.Report()
-        look_again(
-            subject.request, report.facts["request_path"], since
-        )  # it may have been changed meanwhile
+        settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
+        since = emo.Report()  # what was changed meanwhile
+        look_again(subject.request, report.facts["request_path"], since)
+        again = look(settings, subject.request, subject.files, since)
+        since.check(as_shown, report.facts, settings, again)
         report.errors += since.errors
-        paid_until = settings.deadline + clock.monotonic() - asked_at
-        return None if report.errors else settings._replace(deadline=paid_until)
+        return None if report.errors else settings
     report.facts.update(state="ready", would_send=True)
-    options = option_words(settings.values, ("attempt", "no_look", "output"))
-    words = [report.facts["request_path"], *options]
-    settings.progress.say(
-        f"not paid for yet: this command pays for it\nnext: {command(RUN, *words)}"
-    )
+    payer = command(*report.next[0])
+    settings.progress.say(f"not paid for yet: this command pays for it\nnext: {payer}")
     return None
 
 

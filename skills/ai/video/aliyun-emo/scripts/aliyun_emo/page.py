@@ -41,14 +41,15 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
     "request": ("A request, before it is paid for", "What the video will show", "What it will say"),
     "detection": ("A detection that passed", "What a video will show", ""),
     "task": ("A task", "What the video shows", "What it says"),
+    "sent": ("A request that was sent", "What the video will show", "What it will say"),
     "made": ("A request whose video was made", "What the video shows", "What it says"),
 }
 
 
 def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: float) -> str:
     """Return the page of a subject, which is run from `place`; `now` is in seconds since 1970."""
-    is_made = subject.kind == "request" and subject.video != ""
-    kind, shows, says = TITLES["made" if is_made else subject.kind]
+    known = ("made" if subject.video else "sent") if subject.state else "request"
+    kind, shows, says = TITLES[known if subject.kind == "request" else subject.kind]
     state = ", ".join(filter(None, (subject.state, subject.said)))
     details = details_of(subject, now)
     names = subject.names.values()
@@ -154,6 +155,8 @@ def costs_of(subject: Subject) -> emo.Values:
 def next_section(subject: Subject, place: str) -> str:
     if subject.kind == "request":
         what = "This command sends the request, which costs money. Then it fetches the video."
+        if subject.state:
+            what = "It was sent already. This command goes on with its task, and costs nothing."
         if subject.video:
             what = "The video was made already. This command tells where it is, and costs nothing."
         words = [*starting(RUN, anywhere=True), place]

@@ -13,6 +13,7 @@ from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import file_url
 from aliyun_emo.page import PAGE_BEGINS, page_of
 from aliyun_emo.subjects import Subject, subject_of
+from aliyun_emo.tasks import read_evidence
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 
@@ -42,7 +43,8 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
     page = page_of(subject, place, report.warnings, clock.time()).encode()
     if is_request:
         emo.check_other_file(page_path, [request_path])
-        price = report.facts.get("estimate")  # where it is known, a run holds to it
+        # What was shown last is kept: a run holds to it.
+        price = report.facts.get("estimate") or read_evidence(request_path).get("estimate")
         beside = {"estimate": price} if price else {}
         emo.write_json(request_path, {**subject.request, **beside})
         report.facts.update(request_path=request_path)

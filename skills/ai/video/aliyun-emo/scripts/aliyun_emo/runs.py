@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, tasks
-from aliyun_emo.answers import member
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.evidence import check_copy, check_shown, evidence_of
 from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.looks import as_shown
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, find_key, settings_of
@@ -95,16 +94,6 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         from aliyun_emo.detection import run_detection
 
         run_detection(settings, request, links, folder, report)
-
-
-def as_shown(body: object, settings: Settings, found: dict[str, Any]) -> Settings:
-    """Return the settings; raises `Problem` where a recording is not as long as it was shown."""
-    shown, recording = member(body, "estimate").get("seconds"), found.get("audio_url")
-    if recording and isinstance(shown, float) and abs(recording.seconds - shown) > 0.05:
-        message = f"it is {recording.seconds:.2f} s long now, and was {shown:g} s when it was shown"
-        hint = "Run make_emo_video.py again: it shows this one and its price."
-        raise emo.Problem("audio_url", message, hint)
-    return settings
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:

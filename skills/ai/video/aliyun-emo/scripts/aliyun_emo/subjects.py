@@ -33,6 +33,12 @@ class Subject:
         self.state = self.said = self.task_id = ""  # of a task, what the service `said` of it
         self.attempt = 0  # which task of a request is wanted, where that was given
 
+    def tell_task(self, task: Task) -> None:
+        """Let the page tell of the `task` that was made of this, or on the way to it."""
+        words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
+        self.said = ", ".join(shown_words(word) for word in words if word)
+        self.state, self.video, self.task_id = task.state, task.video_path or "", task.task_id
+
 
 def subject_of(path: str, report: emo.Report) -> Subject | None:
     """Return what the file `path` shows, or None when something is wrong with it."""
@@ -40,14 +46,11 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     if subject:
         subject.name = name_of(subject, path)
         if subject.kind == "request":
-            subject.video = last_video(os.path.join(evidence_of(path), "tasks"), subject.name)
+            folder = os.path.join(evidence_of(path), "tasks")
+            decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
+            if isinstance(decision, attempts.Follow):
+                subject.tell_task(decision.task)
     return subject
-
-
-def last_video(folder: str, name: str) -> str:
-    """Return the path of the last video of the request `name`, "" where there is none."""
-    found = attempts.folders_of(folder, name)[::-1]
-    return next((task.video_path for _, task in found if task.video_path), "")
 
 
 def found_in(path: str, report: emo.Report) -> Subject | None:
@@ -104,10 +107,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     subject = Subject("task", request, files_since(request, path, report))
     task = Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
-    words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
-    subject.said = ", ".join(shown_words(word) for word in words if word)
-    subject.state, subject.video = task.state, task.video_path or ""
-    subject.task_id = task.task_id
+    subject.tell_task(task)
     return subject
 
 
