@@ -19,6 +19,7 @@ from support.upload_case import PRICE, UploadCase
 from aliyun_emo import clock
 from aliyun_emo.making import KEYS
 
+LINKS = ("image_url", "audio_url")
 SIGNED = "?Expires=9999999999&OSSAccessKeyId=k&Signature="
 
 
@@ -88,6 +89,9 @@ class Check(MakingCase):
             ((old, "long.mp3"), ("--timeout", "x"), {"image_url", "audio", "timeout"}),
             (("oss://b/p.png", "speech.mp3"), (), {"image"}),
             (("http://10.0.0.1/p.png", AUDIO_URL), ("--model", "a b"), {"image_url", "model"}),
+            (("https：//example.com/p.png", AUDIO_URL), (), {"image_url"}),
+            (("hxxps://example.com/p.png", "https%3A%2F%2Fb.cn%2Fa.mp3"), (), set(LINKS)),
+            (("portrait.png", "speech.mp3"), ("-o", "~/a.mp4"), {"output"}),
             ((AUDIO_URL, IMAGE_URL), (), {"image_url", "audio_url"}),
             (("speech.mp3", "portrait.png"), (), {"image", "audio"}),
             (("portrait.png", "speech.mp3"), ("-o", "portrait.png"), {"output"}),

@@ -210,6 +210,15 @@ class Places(Case):
 
 
 class Reading(GenerationCase):
+    def test_a_path_that_no_shell_has_read_is_guessed(self):
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        for main, words in ((run.main, ()), (preview.main, ()), (emo.main, ("--detection",))):
+            for given in (f"~/{FILE}", f"$HOME/{FILE}", f"'{FILE}'"):
+                with self.subTest(f"{main.__module__} {given}"):
+                    result = self.call(*words, given, main=main)
+                    self.assertIn("Did you mean '", result.stderr)
+                    self.assertIn(f"{FILE}'?", result.stderr)
+
     def test_a_key_in_the_wrong_place_ends_a_run_and_a_dry_run_with_2(self):
         service = self.serve()
         for path in ("input.style_level", "input.model", "audio_url"):

@@ -89,6 +89,7 @@ class BaseUrl(GenerationCase):
                 "dashscope-finance.aliyuncs.com",
                 "aliyuncs.com",
             ),
+            *("cn-beijing-ws.ap-southeast-1.maas.aliyuncs.com", "ws.us-1.maas.aliyuncs.com"),
             *("ws.cn-shanghai.maas.aliyuncs.com", "dashscope.aliyuncs.com.aliyuncs.com"),
         ):
             for path in ("", "/api/v1", "/compatible-mode/v1"):
@@ -259,15 +260,20 @@ class Key(GenerationCase):
             "has more than visible ASCII characters": (f"\u200bsk-{secret}", f"sk-{secret}\x01"),
             "has more in it than one key": (
                 *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
-                f"DASHSCOPE_API_KEY=sk-{secret}",
+                *(f"DASHSCOPE_API_KEY=sk-{secret}", f"BAILIAN_KEY=sk-{secret}"),
+                "https://dashscope.aliyuncs.com/api/v1",
             ),
-            "is an AccessKey ID": (f"LTAI5t{secret}", f"STS.NT{secret}"),
-            "is that of a Coding or Token Plan": (f"sk-sp-{secret}", "sk-sp-xxx"),
+            "is an AccessKey ID": (f"LTAI5t{secret}", f"ltai5t{secret}", f"STS.NT{secret}"),
+            "is that of a Coding or Token Plan": (
+                f"sk-sp-{secret}",
+                f"SK-SP-{secret}",
+                "sk-sp-xxx",
+            ),
             "is a placeholder": (
                 *(
                     "your-api-key",
                     "YOUR_API_KEY",
-                    *("None", "null", "undefined"),
+                    *("None", "null", "undefined", "EMPTY", "changeme", "change-me", "sk-"),
                     "your_dashscope_api_key",
                     "sk-your-key",
                     "yourkey",

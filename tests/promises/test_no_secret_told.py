@@ -36,7 +36,10 @@ class Keys(GenerationCase):
             (run.main, []),
             (preview.main, []),
         )
-        for key in ("sk-0123456789s3cret", "SK-s3cret", "sk\u2013s3cret", "LTAI5tS3crets3cret"):
+        for key in (
+            *("sk-0123456789s3cret", "SK-s3cret", "sk\u2013s3cret", "LTAI5tS3crets3cret"),
+            *("sk-\u200b0123456789s3cret", "KEY%3Dsk-0123456789abs3cret"),
+        ):
             for words in (
                 *([key], ["--api-key", key], [f"--api-key={key}"], ["--task", key], [f"--{key}"]),
                 *(["--output", "x", "y", key], ["--image-url", key], ["--image", key], ["-k", key]),

@@ -341,6 +341,10 @@ class Arguments(Case):
                     self.assertEqual(os.listdir(), [])
             self.assertEqual(self.call(*arguments(output="request.json")).code, 0)
             os.unlink("request.json")
+            os.environ.pop("OUTPUT_DIR")
+            result = self.call(*arguments(output=folder), "--dry-run")
+            self.refuse(result, "output")
+            self.assertIn(f"--output {bare}", result.line["errors"][0]["hint"])
 
     def test_an_option_without_its_value_is_a_problem_of_its_field(self):
         for field in ("image_url", "face_bbox", "style_level", "model", "output", "detection"):

@@ -251,9 +251,12 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://github.com/octocat/portraits/blob/main/a.png#L1
         https://gitee.com/someone/repo/blob/master/a.png
         https://huggingface.co/someone/model/blob/main/a.png
+        https://huggingface.co/datasets/someone/data/blob/main/a.png
+        https://gitlab.com/someone/repo/-/blob/main/a.png
     """.split(),
     ("page", "dl=1"): """
         https://www.dropbox.com/s/abc123/a.png https://www.dropbox.com/s/abc123/a.png?dl=0
+        https://dropbox.com/s/abc123/a.png?dl=0
         https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=0
         https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&dl=10
     """.split(),
@@ -264,6 +267,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview
         https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view
         https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view
+        https://youtube.com/watch?v=a https://alipan.com/s/a https://kdocs.cn/l/a
         https://pan.baidu.com/s/1aBcDeFg?pwd=abcd https://pan.baidu.com/share/init?surl=aBcDeFg
         https://www.alipan.com/s/aBcDeFg https://www.aliyundrive.com/s/aBcDeFg/folder/61
         https://1drv.ms/i/s!AaBbCc https://1drv.ms/u/c/abc/EaBc?e=xyz
@@ -295,6 +299,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
     f"{IMAGE_URL}%E3%80%82": ("。", "from that 。 on"),
+    f"{IMAGE_URL}%E2%80%8B": ("\\u200b", "from that \\u200b on"),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
     "https://example.com/a_(1).png)": (")", "/a_(1).png'."),
     "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
@@ -308,6 +313,7 @@ portrait_(1).png a(b) a.png(1) (a.png) a.jpg!small a.jpg,w_100 a.jpg:large a.b. 
 AROUND = """
 <{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
 《{}》 |{}| **{}** ({}). @{} 1.~{} >~{} >>{} image_url={} <img~src="{}">
+<{}|portrait>
 <a~href='{}'>x</a> curl~-O~{} view-source:{} &lt;{}&gt; [{}](x) [img]{}[/img] ＜{}＞
 复制打开抖音，看看【作品】~{}~01/08 _{}
 """.split()

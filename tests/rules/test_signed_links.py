@@ -337,6 +337,13 @@ class Signed(Case):
                     self.assertIn(f"?...' ends with the {mark} of a sentence", error.message)
                     self.assertEqual(error.hint, f"Take its end away, from that {mark} on.")
 
+    def test_what_moves_a_cursor_is_told_as_an_escape(self):
+        for end, mark in (("%3D%1B[2J", "\\x1b"), ("%C2%9B2J", "\\x9b"), ("%0Ax", "\\n")):
+            with self.subTest(end):
+                _, (error,), _ = check(f"{IMAGE_URL}?{signed('Alibaba OSS V1', 86400)}{end}")
+                self.assertIn(f"ends with the {mark} of a sentence", error.message)
+                self.assertTrue((error.message + error.hint).isprintable())
+
     def test_a_mark_in_a_signed_link_that_belongs_to_no_signature_is_taken(self):
         for end in ("&v=hi!", '&response-content-disposition=inline;filename="a"', "&x=a)", "&y=."):
             self.accept(signed("Alibaba OSS V1", 86400) + end)

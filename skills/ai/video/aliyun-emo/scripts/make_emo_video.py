@@ -3,8 +3,7 @@
 
     $ python3 make_emo_video.py portrait.png speech.mp3
     from: portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s
-    what moves: 769x769 pixels of the picture; a video of 512x512, normal
-    page: output/aliyun-emo/previews/3f9a12c07b1e.html
+    ...
     price: 12.38 s, about CNY 0.99 (prices of 2026-05-30)
     Pay about CNY 0.99? [y/N] y
     {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...

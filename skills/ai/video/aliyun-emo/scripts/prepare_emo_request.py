@@ -7,11 +7,7 @@
         --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active
     {"ok": true, "request_path": "output/aliyun-emo/request.json", "model": "emo-v1", ...}
 
-What the service would refuse is refused here, all of it at once, and nothing is written:
-
-    $ python3 prepare_emo_request.py --image-url oss://bucket/portrait.png ...
-    error: --image-url: 'oss://bucket/portrait.png' is not an http or https link but oss:. ...
-    {"ok": false, "errors": [{"field": "image_url", "message": "...", "hint": "..."}]}
+What the service would refuse is refused here, all of it at once, and nothing is written.
 
 The boxes come from a detection, which "detect" prepares in the same way. --image, --audio and
 --detection need the package aliyun_emo, beside this file. Nothing here opens a socket:
@@ -86,7 +82,11 @@ CONVERSION = (
     "|image(Mogr2|View2)/([^&]*/)?format/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 )
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
-FORGE = ("/[^/]+/[^/]+/blob/", "raw=true", "Give the raw link, behind Raw or Download there.")
+FORGE = (
+    "(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/",
+    "raw=true",
+    "Give the raw link, behind Raw or Download there.",
+)
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
@@ -95,7 +95,7 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
     www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
     .lanzoup.com .lanzoui.com weibo.com""".split()
 PAGES = {  # a dot before a host: those below it as well
-    **dict.fromkeys(("github.com", "gitee.com", "huggingface.co"), FORGE),
+    **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
     "download.wetransfer.com": ("$.", *DRIVE[1:]),
     **dict.fromkeys((".feishu.cn", ".larksuite.com"), ("/(?!space/api/)", *DRIVE[1:])),
@@ -174,17 +174,18 @@ LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 # What an API key and an AccessKey ID look like, though a writing program made a dash of the hyphen.
-KEY = "(?<![A-Za-z0-9])(sk[-\u2010-\u2015\u2212\uff0d]|LTAI)[\\w.-]+"
+KEY = "((?<![A-Za-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=\\w{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 # Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
 WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
 WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
+WIDE_MARKS += "\u200b\u200e\u200f\u2060\ufeff"  # and what nobody sees
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|&quot;|"
 BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
-LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s{QUOTES}<>{WIDE_MARKS}])+"
+LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{QUOTES}{WIDE_MARKS}])+"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
@@ -505,8 +506,7 @@ def check_host(field: str, host: str) -> str:
     for label in labels:
         inner = label.strip("-") == label and LABEL_CHARACTERS.issuperset(label)
         if not inner or not 0 < len(label) < 64:
-            fault = "; one has 1 to 63 letters, digits and _, - between them"
-            fault = "has the label " + shown_link(label) + fault
+            fault = f"has the label {shown_link(label)}; one has 1 to 63 letters, digits, _ and -"
             raise host_problem(field, host, fault, "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
@@ -556,7 +556,8 @@ def check_address(field: str, host: str) -> str:
 
 
 def check_page(field: str, host: str, path: str, query: str) -> None:
-    page = PAGES.get(host) or PAGES.get("." + ".".join(host.split(".")[-2:]))
+    names = host, "www." + host, "." + ".".join(host.split(".")[-2:])
+    page = next(filter(None, map(PAGES.get, names)), None)
     pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
     direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
@@ -607,8 +608,10 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if tail:
         hint = "Give " + shown_link(text[: -len(tail)]) + "."
         if query or not text.endswith(tail):
-            hint = "Take its end away, from that " + tail[0] + " on."
-        raise text_problem(field, text, f"ends with the {tail[0]} of a sentence", hint)
+            hint = f"Take its end away, from that {printable(tail[0], 1)} on."
+        raise text_problem(
+            field, text, f"ends with the {printable(tail[0], 1)} of a sentence", hint
+        )
 
 
 def escaped(text: str) -> str:
@@ -760,16 +763,12 @@ def link_of(field: str, values: "Values", files: "Files", now: float, report: Re
     return check_link(field, values.get(field), now, report)
 
 
-def check_files(
-    values: "Values", files: "Files", boxes: "Iterable[Box] | None", report: Report
-) -> None:
+def check_files(values: "Values", files: "Files", boxes: "Boxes", report: Report) -> None:
     """Report what is wrong with local `files`, in which all boxes that can be read must lie."""
-    if boxes is None:
-        read = [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
-        boxes = [box for box in read if box]
+    read = boxes or [Report().check(parse_box, name, values.get(name)) for name in BOX_FIELDS]
     for field, file in files.items():
         if file:
-            file.check(LOCAL[field], boxes, report)
+            file.check(LOCAL[field], [box for box in read if box], report)
 
 
 def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json") -> "Request":
@@ -786,14 +785,17 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
 
 def evidence_path(name: str) -> str:
     """Return the path of the file `name` among the evidence; raises `Problem`."""
-    folder = os.environ.get("OUTPUT_DIR") or "output"
-    if folder[0] in QUOTES + "~$%- ":
-        bare = f"OUTPUT_DIR={printable(folder.strip(QUOTES), 200)}"
-        hint = f"Write the whole path, or, for a shell to read, {bare} without quotes."
-        raise Problem(
-            "output", f"OUTPUT_DIR is {shown_path(folder)}, no path as one writes it", hint
-        )
+    folder = check_path("OUTPUT_DIR=", os.environ.get("OUTPUT_DIR") or "output")
     return os.path.join(folder, "aliyun-emo", name)
+
+
+def check_path(name: str, path: str) -> str:
+    """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
+    if path[:1] in (*QUOTES, *"~$% ") or "://" in path:
+        bare = name + printable(path.strip(QUOTES), 200)
+        hint = f"Write the whole path, or, for a shell to read, {bare} without quotes."
+        raise Problem("output", name + shown_path(path) + " is no path", hint)
+    return path
 
 
 def part(name: str, field: str) -> "Any":
@@ -885,7 +887,7 @@ def detect(values: "Values", report: Report) -> None:
 
 def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
-    path = values.get("output", default)
+    path = check_path("--output ", values.get("output", default))
     if path == "-":
         raise Problem("output", "'-' is not a file", "--dry-run prints the request on stdout.")
     return check_given("output", path, "Give the file to write, or leave --output out.")

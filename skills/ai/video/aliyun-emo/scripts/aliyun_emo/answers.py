@@ -29,8 +29,7 @@ def document_of(data: bytes, key: str) -> object:
     text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)
     beginnings = [key[:length] for length in range(len(key), 3, -1)]
     cut = next((start for start in beginnings if text.endswith(start)), "")
-    text = text[: len(text) - len(cut)] + "***" if cut else text
-    return text[:MAX_JSON] or None
+    return (text[: len(text) - len(cut)] + "***" if cut else text)[:MAX_JSON] or None
 
 
 def finite(text: str) -> float:

@@ -62,12 +62,7 @@ def detect(
                 report.facts.update(detection_path=path)
             except OSError as error:  # it is billed, so what it says is told in any case
                 message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
-                report.error(
-                    "output",
-                    message,
-                    "Make room: as long as it is not kept, each run is billed anew.",
-                    1,
-                )
+                report.error("output", message, "Make room: until then each run is billed.", 1)
     if not 200 <= answer.status < 300:
         raise with_store_hint(answer_problem(answer), answer.document, body)
     if state != "made":

@@ -17,8 +17,7 @@ def evidence_of(path: str) -> str:
     """Return the folder of evidence of a prepared file, the same one however that is reached."""
     pwd = os.environ.get("PWD", "")  # how a shell came here, which the system does not tell
     pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
-    places = os.path.realpath(path), path, os.path.join(pwd, path)
-    real, typed, walked = map(folder_above, places)
+    real, typed, walked = map(folder_above, (os.path.realpath(path), path, os.path.join(pwd, path)))
     for folder in (real, typed, walked):
         if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
             found = os.path.realpath(folder)
@@ -33,8 +32,7 @@ def folder_above(path: str) -> str:
     home = os.path.dirname(above)
     if os.path.basename(above) == "tasks" and os.path.basename(home) == "aliyun-emo":
         return home
-    is_inside = os.path.basename(os.path.abspath(folder)) in (REQUESTS, DETECTIONS)
-    return above if is_inside else folder
+    return above if os.path.basename(os.path.abspath(folder)) in (REQUESTS, DETECTIONS) else folder
 
 
 def kept_path(folder: str, kind: str, name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from urllib.parse import unquote
 
 import prepare_emo_request as emo
 
@@ -19,6 +21,7 @@ def read_json(field: str, path: str) -> emo.Json:
         data = read_bytes(path, MAX_JSON + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
+        hint = file_meant(path) or hint
         raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
     try:
         if len(data) > MAX_JSON:
@@ -53,3 +56,13 @@ def open_at_once(path: str, flags: int) -> int:
     if os.name == "posix":
         os.set_blocking(descriptor, True)
     return descriptor
+
+
+def file_meant(path: str) -> str:
+    """Return as a hint which file a shell or a browser would have made of `path`, "" for none."""
+    bare = path.strip(emo.QUOTES + " \t\r\n")
+    named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
+    ways = unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
+    guesses = [os.path.expanduser(os.path.expandvars(way)) for way in ways]
+    there = [g for g in guesses if g != path and g.isprintable() and os.path.isfile(g)]
+    return f"Did you mean {emo.shown_path(there[-1])}?" if there else ""

@@ -46,24 +46,22 @@ def is_complete(settings: Settings, task: Task) -> bool:
     return bool(task.status in FAILED or task.video_path or is_enough)
 
 
-def conclude(
-    settings: Settings, task: Task, is_gone: bool, next_attempt: int, report: emo.Report
-) -> None:
+def conclude(settings: Settings, task: Task, gone: bool, further: int, report: emo.Report) -> None:
     if task.status in FAILED:
         problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
         problem = with_store_hint(problem, task.answer, task.record.get("sent"))
-        problem.hint += f" --attempt {next_attempt} pays for another task." if next_attempt else ""
+        problem.hint += f" --attempt {further} pays for another task." if further else ""
         raise problem
-    if is_gone and not task.video_url:
-        raise gone_problem("the service knows no such task", next_attempt)
+    if gone and not task.video_url:
+        raise gone_problem("the service knows no such task", further)
     if not is_complete(settings, task):
         try:
-            download(settings, task, 1 if is_gone else TRIES)
+            download(settings, task, 1 if gone else TRIES)
         except NoAnswer as error:
             what = f"could not be downloaded: {error}"
-            if is_gone and not error.again:
+            if gone and not error.again:
                 what = f"the service knows no such task, and its video {what}"
-                raise gone_problem(what, next_attempt) from None
+                raise gone_problem(what, further) from None
             hint = "Run again; until then response.json has the link, for 24 hours."
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
         report.facts.update(task.facts())

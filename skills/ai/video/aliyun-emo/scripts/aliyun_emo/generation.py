@@ -82,9 +82,7 @@ def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
             name = os.path.basename(task.folder)
             what = "its video was not fetched" if task.video_url else "it is not at its end"
             message = f"there is a task of this picture and recording, {name}: {what}"
-            report.warn(
-                "service", message, f"To go on with it: {command(RUN, '--task', task.folder)}"
-            )
+            report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
 
 
 def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: emo.Report) -> None:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import prepare_emo_request as emo
 from aliyun_emo import media
-from aliyun_emo.files import open_at_once
+from aliyun_emo.files import file_meant, open_at_once
 from aliyun_emo.kinds import NotTaken
 
 
@@ -148,10 +148,7 @@ def read_file(field: str, path: str) -> LocalFile:
             size = os.fstat(opened.fileno()).st_size
             content = opened.read(limit if size <= limit else media.MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        hint = f"Give the path of the {emo.KINDS[media.link_field(field)]}."
-        for guess in paths_meant(path):
-            if guess != path and guess.isprintable() and os.path.isfile(guess):
-                hint = f"Did you mean {emo.shown_path(guess)}?"
+        hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
         # A path that is not there may be a signed link.
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
@@ -159,14 +156,6 @@ def read_file(field: str, path: str) -> LocalFile:
         raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
     digest = hashlib.sha256(content).hexdigest()
     return LocalFile(file_url(path), digest, content, size if size > limit else len(content))
-
-
-def paths_meant(path: str) -> tuple[str, ...]:
-    """Return what a shell or a browser might have made of `path`, which is not there."""
-    bare = path.strip(emo.QUOTES + " \t\r\n")
-    named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
-    ways = unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
-    return tuple(os.path.expanduser(os.path.expandvars(way)) for way in ways)
 
 
 def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:

@@ -104,6 +104,5 @@ def as_shown(body: object, settings: Settings, found: dict[str, Any]) -> Setting
     shown, recording = member(body, "estimate").get("seconds"), found.get("audio_url")
     if recording and isinstance(shown, float) and abs(recording.seconds - shown) > 0.05:
         message = f"it is {recording.seconds:.2f} s long now, and was {shown:g} s when it was shown"
-        hint = "Run make_emo_video.py again: it shows this one and its price."
-        raise emo.Problem("audio_url", message, hint)
+        raise emo.Problem("audio_url", message, "Run make_emo_video.py again, to see its price.")
     return settings

@@ -24,8 +24,6 @@ from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, find_key, settings_of
 from aliyun_emo.subjects import Subject, name_of
 
-# --- 1. What goes in, and what comes out ----------------------------------------------------------
-
 # What the line on stdout always has, null where it is not known.
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
     detection_path request_path preview_path would_send state task_path task_id task_status
@@ -58,9 +56,6 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
         report.facts = {key: report.facts.get(key) for key in KEYS}
         if report.facts["task_path"]:
             report.facts["would_send"] = False
-
-
-# --- 2. The way: checked, detected, gone on with -------------------------------------------------
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
@@ -106,7 +101,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
     given: emo.Values = {name: values[name] for name in options if name in values}
     for field, name in emo.LOCAL.items():
         text = values.get(name, "").strip()
-        if re.search("https?://", text, re.IGNORECASE) and not os.path.exists(text):
+        if re.search(f"https?://|^{emo.ALMOST_HTTP}", text, re.I) and not os.path.exists(text):
             given[field] = text
         elif text:
             given[name] = values[name]
@@ -166,9 +161,6 @@ def show_request(settings: Settings, subject: Subject, report: emo.Report) -> No
     show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
     options = option_words(settings.values, ("attempt", "no_look", "output"))
     report.next = [(RUN, report.facts["request_path"], *options)]
-
-
-# --- 3. Asking ------------------------------------------------------------------------------------
 
 
 def shown_and_agreed(

@@ -17,8 +17,6 @@ from aliyun_emo.refusals import refusal_problem, shown_words
 from aliyun_emo.settings import BASE_URL, BASE_VARIABLES, Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
-# --- 1. Contract: where, and which words ----------------------------------------------------------
-
 DETECTION_PATH = "/services/aigc/image2video/face-detect"
 GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
@@ -42,9 +40,6 @@ def body_to_send(request: emo.Json) -> emo.Json:
 def uses_store(body: object) -> bool:
     """Whether a `body` that is sent has links of the service's temporary store."""
     return any(str(value).startswith("oss://") for value in member(body, "input").values())
-
-
-# --- 2. Answers -----------------------------------------------------------------------------------
 
 
 class Answer(NamedTuple):
@@ -124,9 +119,6 @@ def retry_after(text: str) -> float | None:
     return None
 
 
-# --- 3. Sending until it is taken or refused ------------------------------------------------------
-
-
 def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) -> Try[Result]:
     """Return what comes of the last try: there is another after a pause where one says `again`."""
     last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
@@ -170,9 +162,6 @@ def state_of(path: str, answer: Answer) -> str:
             is_made = bool(id_in(output))
         return "made" if is_made else "unclear"
     return "unclear" if answer.status >= 500 or answer.status == 408 else "refused"
-
-
-# --- 4. What an answer means for people -----------------------------------------------------------
 
 
 def answer_problem(answer: Answer) -> emo.Problem:

@@ -30,10 +30,11 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*[,;\\].*|.*(?i:api_key=).*", "has more in it than one key", "Put one alone into"),
-    (r"LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
-    ("sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
+    (r".*[,;\\].*|.*(=.|://).*", "has more in it than one key", "Put one alone into"),
+    (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
+    ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (PLACEHOLDER, "is a placeholder", OWN_KEY),
+    ("(?i)empty|change.?me|sk-?", "is a placeholder", OWN_KEY),
 )
 
 
@@ -138,7 +139,7 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     host = (parts and parts.hostname) or ""
     if parts:
         fault = "" if is_safe(parts) else "would send the API key unprotected"
-    if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing" not in host:
+    if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing." not in host:
         fault, wanted = "is of another region: EMO is in Beijing only", "one of Beijing"
     if not parts or fault:
         hint = f"Set {variable} to {wanted}, or unset it for {BASE_URL}."
@@ -158,7 +159,7 @@ def plain_url(text: str) -> SplitResult | None:
         usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
     except ValueError:
         return None
-    return parts if usable and not set("@?#") & set(text) else None
+    return parts if usable and not set("@?#<>") & set(text) else None
 
 
 def is_safe(parts: SplitResult) -> bool:

@@ -16,9 +16,6 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import as_object, id_in, member, text_in, understood
 
-# --- 1. States ------------------------------------------------------------------------------------
-
-STATES = ("sending", "unclear", "made", "refused")
 UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
 FAILED = ("FAILED", "CANCELED")
 SUCCEEDED = "SUCCEEDED"
@@ -52,7 +49,7 @@ class Task:
     def state(self) -> str:
         state = text_in(self.record, "state")
         state = "unclear" if state == "made" and not self.task_id else state
-        return state if state in STATES else "sending"
+        return state if state in ("unclear", "made", "refused") else "sending"
 
     @property
     def attempt(self) -> int | None:
@@ -182,9 +179,6 @@ def timestamp() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-# --- 2. All folders -------------------------------------------------------------------------------
-
-
 def folder_of_id(tasks: str, task_id: str) -> str:
     """Return the folder of a task that was made elsewhere; its id cannot lead anywhere else."""
     if not re.fullmatch("[a-z0-9][a-z0-9-]{0,99}", task_id):  # in some folders capitals are none
@@ -212,8 +206,6 @@ def sweep(folder: str) -> None:
                     if clock.time() - os.lstat(path).st_mtime > STALE:
                         (shutil.rmtree if name in folders else os.unlink)(path)
 
-
-# --- 3. Writing what must not be lost -------------------------------------------------------------
 
 NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
