@@ -313,7 +313,7 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
 
 def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
-    hint = f"Copy {field} from the detection answer unchanged: x1,y1,x2,y2."
+    hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
     inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
@@ -425,7 +425,7 @@ def check_signature(field: str, query: str) -> None:
     for signer in SIGNERS:
         missing = signer.missing_in(values)
         if missing:
-            message = f"the link has lost its end: its query has no {' and no '.join(missing)}"
+            message = "the link has lost its end: its query has no " + " and no ".join(missing)
             raise Problem(field, message, CUT_HINT)
         length = seconds(values.get(signer.length, "")) if missing == [] else None
         if signer.length and length and length > LONGEST:
@@ -436,9 +436,11 @@ def check_signature(field: str, query: str) -> None:
 def check_age(field: str, query: str, now: float, report: Report) -> None:
     expiry = expiry_of(query)
     if expiry is not None and expiry <= now:
-        report.error(field, f"the link expired at {utc(expiry)}", "Sign it anew.")
+        report.error(field, "the link expired at " + utc(expiry), "Sign it anew.")
     elif expiry is not None and expiry <= now + SOON:
-        message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
+        message = (
+            "the link expires at " + utc(expiry) + "; the service may fetch it later than that"
+        )
         report.warn(field, message, "Sign it anew, for a day.")
     if query.startswith("?Expires=") and is_number(query[9:]) and len(query) == 19:
         report.warn(field, "the link may have lost its end: its query is Expires alone", CUT_HINT)
@@ -513,19 +515,21 @@ def check_host(field: str, host: str) -> str:
     dotted = "." + name
     for suffix in PRIVATE_NAMES:
         if dotted.endswith("." + suffix):
-            raise host_problem(field, host, f"is private: .{suffix} is not on the internet")
+            raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
     for end, inside, outside in INTERNAL_NAMES:
         public = re.sub(inside, outside, name) if dotted.endswith(end) else name
         if public != name:
             fault = "is an internal endpoint: only its own cloud reaches it"
-            raise host_problem(field, host, fault, f"Give the link with {public} for the host.")
+            raise host_problem(
+                field, host, fault, "Give the link with " + public + " for the host."
+            )
     return host.lower()
 
 
 def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
     """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
     public = "Give a link that works from the public internet: the service downloads it from there."
-    return Problem(field, f"the host {shown_link(host)} {fault}", hint or public)
+    return Problem(field, "the host " + shown_link(host) + " " + fault, hint or public)
 
 
 def ascii_hint(field: str, host: str) -> str:
@@ -579,8 +583,8 @@ def check_format(field: str, path: str, query: str) -> None:
             message = f"the link is of a {kind} (.{extension}), not of a {KINDS[field]}: swapped?"
             raise Problem(field, message, "Exchange the two links.")
     if extension in OTHER_FORMATS[field] + OTHER_FORMATS[""]:
-        message = f".{extension} is not taken; the service takes {', '.join(FORMATS[field])}"
-        raise Problem(field, message, f"Convert the {KINDS[field]} and upload it anew.")
+        message = "." + extension + " is not taken; the service takes " + ", ".join(FORMATS[field])
+        raise Problem(field, message, "Convert the " + KINDS[field] + " and upload it anew.")
 
 
 def without_marks(text: str) -> str:
@@ -606,12 +610,10 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if second := re.search(rf"([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
         tail = text[second.start() :]
     if tail:
-        hint = "Give " + shown_link(text[: -len(tail)]) + "."
+        mark, hint = printable(tail[0], 1), "Give " + shown_link(text[: -len(tail)]) + "."
         if query or not text.endswith(tail):
-            hint = f"Take its end away, from that {printable(tail[0], 1)} on."
-        raise text_problem(
-            field, text, f"ends with the {printable(tail[0], 1)} of a sentence", hint
-        )
+            hint = "Take its end away, from that " + mark + " on."
+        raise text_problem(field, text, "ends with the " + mark + " of a sentence", hint)
 
 
 def escaped(text: str) -> str:
@@ -638,14 +640,14 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
         report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
     if userinfo:
-        message = f"{shown_link(text)} has a user name or password before the host"
+        message = shown_link(text) + " has a user name or password before the host"
         report.error(field, message, "Give a link that works without, for example a signed one.")
     public_host = report.check(check_host, field, host)
     if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
         message = "the port is not a number from 1 to 65535"
         report.error(field, message, "Correct it, or leave it out with its colon.")
     if "%" in path and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", path)):
-        message = f"the path has a bad percent escape, {shown_link(bad[0])}"
+        message = "the path has a bad percent escape, " + shown_link(bad[0])
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
@@ -701,7 +703,7 @@ def no_link(field: str, text: str, link: str) -> Problem:
     if almost := re.match(ALMOST_HTTP, link, re.IGNORECASE):
         rest = link[almost.end() :].replace("[.]", ".")
         rest = unescaped(rest) if "%" in almost[0] else rest
-        fault = f"it begins with {shown_link(almost[0])}, not with https://"
+        fault = "it begins with " + shown_link(almost[0]) + ", not with https://"
         meant = shown_link("http" + almost[1].lower() + "://" + rest)
         return Problem(field, fault, "Give " + meant + ".")
     within = re.search(LINK_WITHIN, text, re.IGNORECASE)
@@ -714,7 +716,7 @@ def no_link(field: str, text: str, link: str) -> Problem:
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
         return text_problem(field, text, "is a local path, or lacks https:// in front", local)
     hint = local if scheme == "file" else upload
-    return text_problem(field, text, f"is not an http or https link but {scheme}:", hint)
+    return text_problem(field, text, "is not an http or https link but " + scheme + ":", hint)
 
 
 def is_visible_ascii(text: str) -> bool:
@@ -793,7 +795,7 @@ def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
     if path[:1] in (*QUOTES, *"~$% ") or "://" in path:
         bare = name + printable(path.strip(QUOTES), 200)
-        hint = f"Write the whole path, or, for a shell to read, {bare} without quotes."
+        hint = "Write the whole path, or, for a shell to read, " + bare + " without quotes."
         raise Problem("output", name + shown_path(path) + " is no path", hint)
     return path
 
@@ -896,7 +898,7 @@ def output_path(values: "Values", default: str) -> str:
 def check_other_file(path: str, given: "Iterable[str]") -> None:
     """Raise `Problem` where `path`, which is to be written, is one of the files `given`."""
     if os.path.realpath(path) in map(os.path.realpath, given):
-        message = f"{shown_path(path)} is one of the files that are given"
+        message = shown_path(path) + " is one of the files that are given"
         raise Problem("output", message, "Name another file.")
 
 
@@ -1000,9 +1002,9 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     if command and arguments and not arguments[0].startswith("-"):
         command, *arguments = arguments
     if command not in commands:
-        first = f"The first word is {' or '.join(commands)}, or an option: see --help."
+        first = "The first word is " + " or ".join(commands) + ", or an option: see --help."
         hint = hint_for(command, commands, first)
-        raise Problem("arguments", f"{shown_link(command)} is not a command", hint)
+        raise Problem("arguments", shown_link(command) + " is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
@@ -1065,8 +1067,8 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
     told = [word for word in words if word[:1] == "-" or word in hints] or words
     for name in [word.partition("=")[0] for word in told[:20]]:
         name = name if name[:1] != "-" or name[:2] == "--" else name[:2]  # "-kVALUE" has a value
-        hint = hints.get(name) or hint_for(name, names, f"The options are {', '.join(names)}.")
-        report.error("arguments", f"{shown_link(name)} is not an option here", hint)
+        hint = hints.get(name) or hint_for(name, names, "The options are " + ", ".join(names) + ".")
+        report.error("arguments", shown_link(name) + " is not an option here", hint)
     if more := len(told[20:]):
         report.error("arguments", f"{more} more words are not options here", "See --help.")
 
@@ -1077,7 +1079,7 @@ def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
 
     word = word[:100].lower().replace("_", "-")
     bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    close = [f"Did you mean {bare[name]}?" for name in get_close_matches(word.strip("-"), bare, 1)]
+    close = ["Did you mean " + bare[n] + "?" for n in get_close_matches(word.strip("-"), bare, 1)]
     return MEANT.get(word, *(close or [otherwise]))
 
 
@@ -1133,7 +1135,7 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
         hint = "Everything so far is on disk: run the same command again to go on."
         report.error("arguments", "interrupted", hint, code)
     except Exception as error:
-        message = f"a fault of this program: {type(error).__name__}"
+        message = "a fault of this program: " + type(error).__name__
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
         report.error("internal", message, hint, 1)
     warnings = {"warnings": as_json(report.warnings)}
@@ -1178,7 +1180,7 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
-        message = f"stdout cannot be written: {error.strerror}"
+        message = "stdout cannot be written: " + str(error.strerror)
         report.error("arguments", message, "Give it a reader, or room.")
         code = 1
     if sys.stderr:  # without one, print() would take stdout
