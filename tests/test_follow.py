@@ -119,7 +119,7 @@ class Polls(GenerationCase):
         self.assertNotIn("video_url", kept)
 
     def test_what_another_run_has_found_meanwhile_is_not_overwritten(self):
-        for word in ("UNKNOWN", "RUNNING", "PENDING"):
+        for word in ("UNKNOWN", "RUNNING", "PENDING", "QUEUED"):
             with self.subTest(word):
                 self.clear()
                 service = self.serve(tasks=[status_of("RUNNING")])

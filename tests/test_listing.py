@@ -179,6 +179,15 @@ class Named(ListingCase):
             self.ends(self.call_run("--task", name), 2, "task")
         self.assertEqual((service.seen, self.folders()), ([], []))
 
+    def test_of_one_without_a_request_no_attempt_is_named(self):
+        folder = TASKS / "id-abc"
+        folder.mkdir(parents=True)
+        folder.joinpath("task.json").write_text("{}")
+        self.age(300)
+        result = self.ends(self.call_run("--task", str(folder)), 4, "service")
+        self.assertNotIn("--attempt", result.stderr)
+        self.assertIn("Look at the account's tasks", result.stderr)
+
     def test_of_what_was_refused_there_is_no_task(self):
         service = self.serve(video_synthesis=[fails("error-401", 401)])
         self.go()

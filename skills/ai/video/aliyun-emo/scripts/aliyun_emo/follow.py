@@ -21,14 +21,14 @@ INTERVAL = 5  # seconds between two polls, where none are given
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
 
 
-def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report) -> None:
+def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> None:
     """Go on with `task` until its end is known and its video is here; raises `Problem`."""
-    # `next_attempt` is the number of what would be paid for next, 0 where no request is known.
+    # `further` is the number of the attempt that comes next, 0 where no request is known.
     report.facts.update(task.facts())
     if settings.has("dry_run"):
         report.facts["would_send"] = False
     if task.state != "made":
-        raise may_exist_problem(task, next_attempt)
+        raise may_exist_problem(task, further)
     is_gone = False
     if not is_complete(settings, task):
         report.done = "the task is made; the next command fetches its video"
@@ -38,7 +38,7 @@ def follow(settings: Settings, task: Task, next_attempt: int, report: emo.Report
         if settings.has("dry_run"):
             return
         is_gone = poll_to_the_end(settings, task, report) == GONE
-    conclude(settings, task, is_gone, next_attempt, report)
+    conclude(settings, task, is_gone, further, report)
 
 
 def is_complete(settings: Settings, task: Task) -> bool:
@@ -117,11 +117,11 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
     """Keep the normalized `answer` about `task`; return its status, or that it is gone."""
-    # An end that another run has heard of sooner stays, also where the service has forgotten it.
+    # An end that was heard of sooner stays, whatever else but an end is said later.
     word = str(answer["task_status"])
     earlier = Task(task.folder).answer
     has_ended = earlier.get("task_status") in (SUCCEEDED, *FAILED)
-    if has_ended and word in (*UNFINISHED, GONE):
+    if has_ended and word not in (SUCCEEDED, *FAILED):
         answer = earlier
     elif word == SUCCEEDED and "video_url" in earlier:  # an answer without a link takes none away
         answer = {"video_url": earlier["video_url"], **answer}
@@ -170,15 +170,15 @@ def download(settings: Settings, task: Task, tries: int) -> None:
     task.write_answer(task.answer)
 
 
-def look_first(next_attempt: int) -> str:
+def look_first(further: int) -> str:
     """Return what to do where it is not known whether there is a task."""
     look = "Look at the account's tasks in the console: --task ID goes on with one that is there"
-    return f"{look}, --attempt {next_attempt} pays for one."
+    return look + (f", --attempt {further} pays for one." if further else ".")
 
 
-def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
+def may_exist_problem(task: Task, further: int) -> emo.Problem:
     sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
-    words, hint = shown_words(task.record.get("response")), look_first(next_attempt)
+    words, hint = shown_words(task.record.get("response")), look_first(further)
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
@@ -187,9 +187,9 @@ def may_exist_problem(task: Task, next_attempt: int) -> emo.Problem:
     return emo.Problem("service", message, hint, 4)
 
 
-def gone_problem(what: str, next_attempt: int) -> emo.Problem:
+def gone_problem(what: str, further: int) -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
-    hint += f" --attempt {next_attempt} pays for another." if next_attempt else ""
+    hint += f" --attempt {further} pays for another." if further else ""
     return emo.Problem("service", f"the task is gone: {what}", hint, 3)
 
 

@@ -63,7 +63,7 @@ def make_ready(
     warn_of_others(os.path.dirname(folder), request, report)
     body = service.body_to_send(request)
     price = emo.price_words(report.facts.get("estimate"), ratio)
-    agreed = settings.agreed(settings, found)
+    agreed = settings.before_pay(settings, found)
     if agreed and settings.has("dry_run"):
         keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
         report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))

@@ -80,7 +80,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         settings.progress.say(f"{words} {place}")
     elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
         sending.decide_now(settings, "", name)  # told before a detection is paid for
-    if not record and is_ready_to_send(settings, links, report):
+    if not record and clear_to_send(settings, links, report):
         os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
         picture = {"image_url": draft["input"]["image_url"]}
@@ -117,7 +117,7 @@ def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json 
     return emo.generation_request({**media.given, **boxes}, media.files, clock.time(), report)
 
 
-def is_ready_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
+def clear_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
     """Whether something may be sent now; report what is wrong with links or key, or a dry run."""
     report.errors += links.errors
     report.check(settings.with_key)
@@ -146,13 +146,13 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     subject.attempt = settings.attempt or 0
     decision = sending.decide_now(settings, folder, subject.name)
     if isinstance(decision, attempts.Send):
-        if not is_ready_to_send(settings, links, report):
+        if not clear_to_send(settings, links, report):
             return
     elif not settings.has("dry_run"):
         subject.tell_task(decision.task)
         show_request(settings, subject, report)
-    agreed = partial(shown_and_agreed, subject, report)
-    settings = settings._replace(files=media.local, agreed=agreed)
+    ask = partial(shown_and_agreed, subject, report)
+    settings = settings._replace(files=media.local, before_pay=ask)
     run_generation(settings, request, links, folder, report)
 
 

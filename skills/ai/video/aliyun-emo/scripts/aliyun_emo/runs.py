@@ -86,7 +86,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
 
         check_shown(path, request_name(request, settings.base))
         check_copy(settings.values, request, [path])
-        settings = settings._replace(agreed=partial(as_shown, body))
+        settings = settings._replace(before_pay=partial(as_shown, body))
         run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")

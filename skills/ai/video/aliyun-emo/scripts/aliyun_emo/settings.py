@@ -51,8 +51,8 @@ class Settings(NamedTuple):
     progress: Progress
     interrupts: Interrupts
     files: dict[str, Any] | None = None  # local ones of a request, where they were looked at
-    # Who is shown what was found, and returns the settings to pay with, or None; here nobody is.
-    agreed: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
+    # Shows what was found; returns the settings to pay with, or None for no. Here nobody is asked.
+    before_pay: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 
     def has(self, field: str) -> bool:
