@@ -156,6 +156,16 @@ class Named(ListingCase):
                 self.assertTrue(os.path.samefile(Path(line["task_path"]).parent, folder))
         self.assertEqual((self.folders(), len(service.posts)), ([name], 1))
 
+    def test_the_folder_of_a_task_that_was_made_elsewhere_names_it(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (task_id,) = service.tasks
+        shutil.rmtree(TASKS)
+        self.ends(self.call_run("--task", task_id, "--timeout", "0"), 5)
+        (name,) = self.folders()
+        self.assertEqual(name, f"id-{task_id}")
+        self.ends_with_video(self.call_run("--task", name))
+
     def test_the_digits_of_another_attempt_are_its_own(self):
         self.serve()
         self.ends(self.go(), 0)

@@ -273,8 +273,8 @@ class Showing(MakingCase):
                 with self.subTest(seconds=seconds, words=words):
                     service.links[AUDIO_URL] = raw(200, mp3(seconds))
                     refused = self.ends(self.run_next(result, *words), 2, "audio_url")
-                    self.assertIn(f"it is {seconds - 1}.97 s long now", refused.stderr)
-                    self.assertIn("was 12.38 s when it was shown", refused.stderr)
+                    self.assertIn(f"seconds {seconds - 1}.97, not format mp3", refused.stderr)
+                    self.assertIn("not format mp3, seconds 12.38", refused.stderr)
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
         again = self.make(media=media)
         self.assertEqual(again.line["estimate"]["cny"], 0.4)
@@ -282,6 +282,15 @@ class Showing(MakingCase):
         service.links[AUDIO_URL] = raw(200, mp3(59))
         self.ends_with_video(self.run_next(result))  # what is paid for is told
         self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+
+    def test_a_link_behind_which_the_picture_has_another_size_is_not_paid_for(self):
+        service = self.serve()
+        media = (IMAGE_URL, "speech.mp3")
+        result = self.make(media=media)
+        service.links[IMAGE_URL] = raw(200, png(3000, 3000))
+        refused = self.ends(self.run_next(result), 2, "image_url")
+        self.assertIn("width 3000, height 3000, not format png, width 1000", refused.stderr)
+        self.assertEqual(len(service.tasks), 0)
 
     def test_what_was_shown_of_a_link_stays_until_it_is_shown_anew(self):
         service = self.serve()
@@ -419,7 +428,7 @@ class Asking(MakingCase):
         looks = iter((mp3(12.4), mp3(59)))
         service.links[AUDIO_URL] = lambda handler: raw(200, next(looks))(handler)
         refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
-        self.assertIn("was 12.38 s when it was shown", refused.stderr)
+        self.assertIn("not format mp3, seconds 12.38", refused.stderr)
         self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
 
     def test_a_terminal_that_is_gone_says_no(self):
@@ -472,6 +481,13 @@ class Running(MakingCase):
         self.assertEqual(Path("other.mp4").read_bytes(), video_of(first["task_id"]))
         self.assertEqual(service.seen, [])
 
+    def test_the_page_of_a_video_that_was_just_made_has_it(self):
+        self.serve()
+        line = self.ends_with_video(self.make("--pay", "--timeout", "60"))
+        page = Path(line["preview_path"]).read_text("utf-8")
+        self.assertIn("A request whose video was made", page)
+        self.assertIn(Path(line["video_path"]).absolute().as_uri(), page)
+
     def test_a_dry_run_copies_no_video(self):
         self.serve()
         self.make("--pay")
@@ -518,6 +534,15 @@ class Running(MakingCase):
         self.assertEqual(Path("y.mp4").read_bytes(), video_of(paid["task_id"]))
         result = self.make("--attempt", "1", "--no-wait", "-o", "z.mp4")
         self.assertEqual(result.line["task_id"], paid["task_id"])
+
+    def test_the_page_of_what_nobody_knows_says_so(self):
+        self.serve(video_synthesis=[fails("error-429", 500)])
+        path = Path(self.make("--pay", code=4).line["request_path"])
+        self.make(code=4)
+        page = (EVIDENCE / "previews" / f"{path.stem}.html").read_text("utf-8")
+        self.assertIn("A request that was sent: <bdi>unclear", page)
+        self.assertIn("It is not known whether there is a task.", page)
+        self.assertNotIn('id="command"', page)
 
     def test_the_page_tells_what_became_of_the_attempt_that_is_wanted(self):
         service = self.serve(tasks=[status_of("RUNNING")])

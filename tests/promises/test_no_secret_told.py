@@ -38,7 +38,7 @@ class Keys(GenerationCase):
         )
         for key in (
             *("sk-0123456789s3cret", "SK-s3cret", "sk\u2013s3cret", "LTAI5tS3crets3cret"),
-            *("sk-\u200b0123456789s3cret", "KEY%3Dsk-0123456789abs3cret"),
+            *("sk-\u200b0123456789s3cret", "KEY%3Dsk-0123456789abcdefs3cret"),
         ):
             for words in (
                 *([key], ["--api-key", key], [f"--api-key={key}"], ["--task", key], [f"--{key}"]),
@@ -58,6 +58,7 @@ class Keys(GenerationCase):
     def test_what_only_resembles_a_key_is_shown(self):
         for name in (
             "desk-lamp.png",
+            "task-recording_of_monday.mp3",
             "task-1.png",
             "risk-.png",
             "MALTAI.png",

@@ -46,6 +46,15 @@ class Where(Case):
                 self.assertEqual(Path(name).read_bytes(), BYTES)
         self.assertFalse(Path("output").exists())
 
+    def test_what_is_kept_of_tasks_is_not_replaced(self):
+        for name in ("tasks/3f9a12c07b1e/task.json", "tasks/x.json", "requests/a", "detections/b"):
+            with self.subTest(name):
+                path = Path("output/aliyun-emo", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("{}")
+                self.refuse(self.call(*arguments(output=str(path))), "output")
+                self.assertEqual(path.read_text(), "{}")
+
     def test_stdout_is_no_file(self):
         result = self.call(*arguments(output="-"))
         self.refuse(result, "output")

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]  # a JSON object
     Request = Optional[Json]  # None where something is wrong with it
     Text = Optional[str]  # None where it was not given, or is wrong
-    Box = list[int]  # [x1, y1, x2, y2], whole pixels of the original image
+    Box = list[int]  # [x1, y1, x2, y2], its top-left and bottom-right corner in whole pixels
     Values = dict[str, str]  # what was given, by field
     Boxes = Optional[tuple[Box, Box]]  # face_bbox and ext_bbox, or None where they are wrong
     Command = tuple[Callable[[Values, "Report"], None], str, str]
@@ -174,7 +174,7 @@ LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 # What an API key and an AccessKey ID look like, though a writing program made a dash of the hyphen.
-KEY = "((?<![A-Za-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=\\w{16}|\\.{3}))[^\\s/'\"]+"
+KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 # Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
 WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
@@ -306,9 +306,6 @@ def check_model(values: "Values", stage: str, default: str, others: "Sequence[st
         fault = "is not a model name: letters, digits and . _ - / :"
         raise text_problem("model", text, fault, hint)
     return text
-
-
-# Boxes: [x1, y1, x2, y2], the top-left and the bottom-right corner.
 
 
 def parse_box(field: str, text: "Text") -> "Box":
@@ -887,11 +884,18 @@ def detect(values: "Values", report: Report) -> None:
     write_request("detect_request.json", detection_request, values, report)
 
 
+KEPT_BY_NAME = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
+
+
 def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = check_path("--output ", values.get("output", default))
     if path == "-":
         raise Problem("output", "'-' is not a file", "--dry-run prints the request on stdout.")
+    if "output" in values and re.search(KEPT_BY_NAME, os.path.realpath(path)):
+        raise Problem(
+            "output", shown_path(path) + " is a place of what is kept", "Name another file."
+        )
     return check_given("output", path, "Give the file to write, or leave --output out.")
 
 

@@ -52,13 +52,11 @@ def check_shown(path: str, name: str) -> None:
 
 
 def is_kept(path: str) -> bool:
-    """Whether `path` lies where evidence is kept by name, here or of another folder."""
-    real, kinds = os.path.realpath(path), ("tasks", REQUESTS, DETECTIONS, PREVIEWS)
-    words = real.split(os.sep)
-    is_elsewhere = any(a == "aliyun-emo" and b in kinds for a, b in zip(words, words[1:]))
-    folders = [os.path.join(os.path.realpath(emo.evidence_path(kind)), "") for kind in kinds]
-    is_above = folders[0].startswith(os.path.join(real, ""))
-    return is_above or is_elsewhere or os.path.join(real, "").startswith(tuple(folders))
+    """Whether `path` lies where evidence is kept by name, or above that, or is of its JSON."""
+    places = [path, *map(emo.evidence_path, ("tasks", REQUESTS, DETECTIONS, PREVIEWS))]
+    real, *folders = (os.path.join(os.path.realpath(place), "") for place in places)
+    is_json = real.lower().endswith(".json" + os.sep)
+    return is_json or folders[0].startswith(real) or real.startswith(tuple(folders))
 
 
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
@@ -67,7 +65,7 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         path = emo.output_path(values, "")
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
-        if is_kept(path) or path.lower().endswith(".json"):
+        if is_kept(path):
             message = f"{emo.shown_path(path)} is a place of what is kept, not of a video"
-            raise emo.Problem("output", message, "Name a file elsewhere.")
+            raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

@@ -136,7 +136,7 @@ def task_named(name: str) -> tasks.Task | None:
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    if re.fullmatch(DIGITS, name):
+    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}", name):
         folder = os.path.join(tasks_folder(), name)
         return tasks.Task(folder) if os.path.isdir(folder) else None
     return next((t for t in tasks.all_tasks(tasks_folder()) if t.task_id == name), None)

@@ -99,10 +99,12 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     return found, size or len(data)
 
 
-def as_shown(body: object, settings: Settings, found: dict[str, Any]) -> Settings:
-    """Return the settings; raises `Problem` where a recording is not as long as it was shown."""
-    shown, recording = member(body, "estimate").get("seconds"), found.get("audio_url")
-    if recording and isinstance(shown, float) and abs(recording.seconds - shown) > 0.05:
-        message = f"it is {recording.seconds:.2f} s long now, and was {shown:g} s when it was shown"
-        raise emo.Problem("audio_url", message, "Run make_emo_video.py again, to see its price.")
+def as_shown(shown: object, settings: Settings, found: dict[str, Any]) -> Settings:
+    """Return the settings; raises `Problem` where a medium that was `found` is not as `shown`."""
+    for field, medium in found.items():
+        then, now = member(shown, emo.LOCAL[field]), media.medium_facts(medium)
+        if then and {**then, **now} != then:
+            its, was = (", ".join(f"{n} {f}" for n, f in facts.items()) for facts in (now, then))
+            message = f"it is another one than was shown: {its}, not {was}"
+            raise emo.Problem(field, message, "Run make_emo_video.py again: it shows this one.")
     return settings

@@ -154,6 +154,9 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     ask = partial(shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     run_generation(settings, request, links, folder, report)
+    if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
+        subject.tell_task(tasks.Task(os.path.dirname(report.facts["video_path"])))
+        show_request(settings, subject, emo.Report())
 
 
 def show_request(settings: Settings, subject: Subject, report: emo.Report) -> None:
@@ -173,8 +176,7 @@ def shown_and_agreed(
     show_request(settings, subject, report)
     settings.tell_warnings(report)
     price = report.facts["estimate"]
-    for line in facts_in_words(subject, media, report.facts["preview_path"]):
-        settings.progress.say(line)
+    settings.progress.say(facts_in_words(subject, media, report.facts["preview_path"]))
     settings.progress.say(f"price: {emo.price_words(price, subject.ratio)}")
     if settings.has("pay"):
         return settings
@@ -186,6 +188,7 @@ def shown_and_agreed(
         again = look(settings, subject.request, subject.files, since)
         since.check(as_shown, report.facts, settings, again)
         report.errors += since.errors
+        report.warnings += since.warnings
         return None if report.errors else settings
     report.facts.update(state="ready", would_send=True)
     payer = command(*report.next[0])
@@ -193,7 +196,7 @@ def shown_and_agreed(
     return None
 
 
-def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> list[str]:
+def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> str:
     image, audio = media.get("image"), media.get("audio")
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""
@@ -201,11 +204,11 @@ def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> list[st
     style = subject.request["parameters"]["style_level"]
     video = f"a video of {emo.VIDEO_SIZES[subject.ratio]}, {style}"
     names = subject.names
-    return [
-        f"from: {names['image_url']}{size}; {names['audio_url']}{length}",
-        f"what moves: {width}x{height} pixels of the picture; {video}",
-        f"page: {emo.printable(page_path, 200)}",
-    ]
+    return (
+        f"from: {names['image_url']}{size}; {names['audio_url']}{length}\n"
+        f"what moves: {width}x{height} pixels of the picture; {video}\n"
+        f"page: {emo.printable(page_path, 200)}"
+    )
 
 
 def says_yes(price: str) -> bool:

@@ -153,10 +153,10 @@ def costs_of(subject: Subject) -> emo.Values:
 
 
 def next_section(subject: Subject, place: str) -> str:
-    if subject.kind == "request":
+    if subject.kind == "request" and (subject.task_id or not subject.state):
         what = "This command sends the request, which costs money. Then it fetches the video."
         if subject.state:
-            what = "It was sent already. This command goes on with its task, and costs nothing."
+            what = "It was sent already. This command tells what became of it, and costs nothing."
         if subject.video:
             what = "The video was made already. This command tells where it is, and costs nothing."
         words = [*starting(RUN, anywhere=True), place]

@@ -43,10 +43,9 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
     page = page_of(subject, place, report.warnings, clock.time()).encode()
     if is_request:
         emo.check_other_file(page_path, [request_path])
-        # What was shown last is kept: a run holds to it.
-        price = report.facts.get("estimate") or read_evidence(request_path).get("estimate")
-        beside = {"estimate": price} if price else {}
-        emo.write_json(request_path, {**subject.request, **beside})
+        known = {**read_evidence(request_path), **{n: f for n, f in report.facts.items() if f}}
+        media = {name: known[name] for name in emo.LOCAL.values() if name in known}
+        emo.write_json(request_path, {**subject.request, **media})
         report.facts.update(request_path=request_path)
         report.next = [(RUN, request_path)]
     emo.replace_file(page_path, [page])

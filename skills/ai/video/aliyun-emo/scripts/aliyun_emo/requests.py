@@ -91,7 +91,7 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
-            elif place or name not in ("input", "files", "parameters", "estimate"):
+            elif place or name not in ("input", "files", "parameters", "image", "audio"):
                 foreign.append(f"{place}.{name}" if place and name in fields else name)
     return given, foreign
 

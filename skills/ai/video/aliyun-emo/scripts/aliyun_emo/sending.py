@@ -53,7 +53,6 @@ def send_once(
     ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
 ) -> tuple[str, service.Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
-    # What certainly never left, as an exception of an exchange says, leaves no folder behind.
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, service.Answer(0)
     try:
@@ -65,7 +64,7 @@ def send_once(
         state = "unclear"  # from here on it may have left
         state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)
     except BaseException as error:
-        state = state if getattr(error, "left", True) else service.NOT_TAKEN
+        state = state if getattr(error, "left", True) else service.NOT_TAKEN  # see transport
         raise
     finally:
         settle(task, state, answer, report)

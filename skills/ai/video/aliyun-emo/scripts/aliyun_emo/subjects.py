@@ -17,7 +17,6 @@ from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
 ANY_TIME = float("-inf")  # a moment at which no link has expired
-SAID = ("code", "message")  # of an answer that is no video
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
 
@@ -35,8 +34,8 @@ class Subject:
 
     def tell_task(self, task: Task) -> None:
         """Let the page tell of the `task` that was made of this, or on the way to it."""
-        words = [task.status, *(d.get(n) for d in (task.answer, task.response) for n in SAID)]
-        self.said = ", ".join(shown_words(word) for word in words if word)
+        said = [of.get(n) for of in (task.answer, task.response) for n in ("code", "message")]
+        self.said = ", ".join(shown_words(word) for word in (task.status, *said) if word)
         self.state, self.video, self.task_id = task.state, task.video_path or "", task.task_id
 
 

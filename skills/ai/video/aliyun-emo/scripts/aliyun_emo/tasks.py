@@ -26,9 +26,7 @@ STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 
 class Task:
-    """A task's folder: its `record` is task.json, and its `answer` response.json, as last seen."""
-
-    # The record has the `response` to its request; the answer is what the last poll said of it.
+    """A task's folder: task.json is its `record`, response.json what was said later, `answer`."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
