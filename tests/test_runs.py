@@ -41,7 +41,7 @@ class Options(GenerationCase):
             (["--agian"], "The options are"),  # it is no more
             (["x", "y"], ""),
             (["--no"], "--no"),
-            (["--file", "x"], "The options are"),
+            (["--file", "x"], "Give its value alone."),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):

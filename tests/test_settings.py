@@ -273,7 +273,8 @@ class Key(GenerationCase):
                 *(
                     "your-api-key",
                     "YOUR_API_KEY",
-                    *("None", "null", "undefined", "EMPTY", "changeme", "change-me", "sk-"),
+                    *("None", "null", "undefined", "EMPTY", "changeme", "sk-change-me", "sk-"),
+                    *("REPLACE_ME", "sk-placeholder", "TODO"),
                     "your_dashscope_api_key",
                     "sk-your-key",
                     "yourkey",

@@ -214,7 +214,7 @@ class Alone(Case):
         text = SCRIPT.read_text("utf-8")
         for word in ("DASHSCOPE_BASE", "http.client", "import socket", "urlopen"):
             self.assertNotIn(word, text)
-        self.assertEqual(re.findall(r"environ\S*", text), ['environ.get("OUTPUT_DIR")'])
+        self.assertEqual(re.findall(r"environ\S*", text), ['environ.get("OUTPUT_DIR",'])
 
 
 class Help(Case):
@@ -329,7 +329,13 @@ class Arguments(Case):
 
     def test_an_output_dir_that_no_shell_has_read_is_a_problem(self):
         for folder, bare in (
-            *(("~/x", "~/x"), ("~", "~"), ("$HOME/x", "$HOME/x"), ("%APPDATA%\\x", "%APPDATA%")),
+            *(
+                ("~/x", "~/x"),
+                ("~", "~"),
+                ("$HOME/x", "$HOME/x"),
+                ("out/$USER", "out/$USER"),
+                ("%APPDATA%\\x", "%APPDATA%"),
+            ),
             *(("'x'", "x"), ('"/tmp/x y"', "/tmp/x y"), ("“x”", "x"), ("'~/x'", "~/x")),
         ):
             os.environ["OUTPUT_DIR"] = folder

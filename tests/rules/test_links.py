@@ -299,6 +299,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
     f"{IMAGE_URL}%E3%80%82": ("。", "from that 。 on"),
+    f"{IMAGE_URL}%20": (" ", "from that   on"),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", "from that \\u200b on"),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
     "https://example.com/a_(1).png)": (")", "/a_(1).png'."),

@@ -183,7 +183,7 @@ WIDE_MARKS += "\u200b\u200e\u200f\u2060\ufeff"  # and what nobody sees
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}]+$|&quot;|"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
 BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{QUOTES}{WIDE_MARKS}])+"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
@@ -418,6 +418,8 @@ def check_signature(field: str, query: str) -> None:
     if "&amp;" in query and re.search(r"&amp;[\w.-]+=", query):
         message = "the link has &amp; in it, which is how a web page writes &"
         raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
+    if "..." in query:
+        raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
         missing = signer.missing_in(values)
@@ -604,7 +606,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         before = shown[: found.start(1)]
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
-    if second := re.search(rf"([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
+    if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
         tail = text[second.start() :]
     if tail:
         mark, hint = printable(tail[0], 1), "Give " + shown_link(text[: -len(tail)]) + "."
@@ -784,13 +786,13 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
 
 def evidence_path(name: str) -> str:
     """Return the path of the file `name` among the evidence; raises `Problem`."""
-    folder = check_path("OUTPUT_DIR=", os.environ.get("OUTPUT_DIR") or "output")
+    folder = check_path("OUTPUT_DIR=", os.environ.get("OUTPUT_DIR", "").strip() or "output")
     return os.path.join(folder, "aliyun-emo", name)
 
 
 def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
-    if path[:1] in (*QUOTES, *"~$% ") or "://" in path:
+    if path[:1] in (*QUOTES, "~") or "://" in path or "$" in path or path.count("%") > 1:
         bare = name + printable(path.strip(QUOTES), 200)
         hint = "Write the whole path, or, for a shell to read, " + bare + " without quotes."
         raise Problem("output", name + shown_path(path) + " is no path", hint)
@@ -1067,6 +1069,7 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
     commands, options, _ = program
     names = [option(field) for field in report.options if options[field][2]]
     hints = {option(f): "It is an option of " + c + "." for f, (c, _, _) in options.items() if c}
+    hints |= {option(f): "Give its value alone." for f in options if options[f][1][:1] in PLACES}
     hints |= {command: "Put " + command + " first." for command in commands if command}
     told = [word for word in words if word[:1] == "-" or word in hints] or words
     for name in [word.partition("=")[0] for word in told[:20]]:

@@ -23,7 +23,6 @@ CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
-TIMEOUT = "1800"  # seconds, as an option gives them
 OWN_KEY = "Put a Beijing key into"
 PLACEHOLDER = r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
@@ -34,7 +33,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (PLACEHOLDER, "is a placeholder", OWN_KEY),
-    ("(?i)empty|change.?me|sk-?", "is a placeholder", OWN_KEY),
+    ("(?i)empty|(sk-)?(change.?me|replace.?me|placeholder|todo)?", "is a placeholder", OWN_KEY),
 )
 
 
@@ -102,7 +101,7 @@ def settings_of(
     """Return the settings of a command line; what is wrong with them is reported."""
     pause, least = values.get("interval"), SHORTEST_INTERVAL
     interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
-    timeout = report.check(check_seconds, "timeout", values.get("timeout", TIMEOUT), 0)
+    timeout = report.check(check_seconds, "timeout", values.get("timeout", "1800"), 0)
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
     url, name = base_given()
     base = report.check(check_base_url, url, name, report) or ""
@@ -159,7 +158,7 @@ def plain_url(text: str) -> SplitResult | None:
         usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
     except ValueError:
         return None
-    return parts if usable and not set("@?#<>") & set(text) else None
+    return parts if usable and not set("@?#<>{}$") & set(text) else None
 
 
 def is_safe(parts: SplitResult) -> bool:
@@ -170,7 +169,7 @@ def is_safe(parts: SplitResult) -> bool:
 def find_key() -> str:
     """Return the API key; raises `Problem`, which never shows it."""
     text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file()
-    both = f"DASHSCOPE_API_KEY, or dashscope_api_key in {CREDENTIALS}"
+    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below [default] in {CREDENTIALS}"
     where = f" {KEY_PAGE} says where to get one."
     if not text:
         raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
@@ -191,7 +190,7 @@ def key_in_file() -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, configparser.Error):  # its message may show the key
-        hint = "Mend the file, or set DASHSCOPE_API_KEY."
+        hint = "It begins with a line [default], or set DASHSCOPE_API_KEY."
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
     profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import prepare_emo_request as emo
@@ -21,7 +20,6 @@ FAILED = ("FAILED", "CANCELED")
 SUCCEEDED = "SUCCEEDED"
 GONE = "UNKNOWN"  # no such task, or not any more
 ENDS = (*FAILED, SUCCEEDED, GONE)
-PIECE = 1024 * 1024  # bytes that are copied at once
 STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 
@@ -150,7 +148,7 @@ class Task:
         source = self.path("video.mp4")
         if os.path.realpath(path) != os.path.realpath(source):
             with open(source, "rb") as video:
-                emo.replace_file(path, iter(partial(video.read, PIECE), b""))
+                emo.replace_file(path, video)
         return path
 
     def remove(self) -> None:
