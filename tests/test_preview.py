@@ -60,6 +60,14 @@ class CommandLine(PreviewCase):
         self.assertIn(f"{PAGE} is written", written)
         self.assertRegex(command, f"^next: .*{re.escape(str(SHOWN))}'?$")
 
+    def test_a_page_lies_beside_its_request_whatever_its_folder_is_called(self):
+        file = Path("a$b", "aliyun-emo", "request.json")
+        file.parent.mkdir(parents=True)
+        shutil.copy(self.write(REQUEST), file)
+        result = self.call(str(file), main=preview.main)
+        self.assertEqual(result.code, 0, result)
+        self.assertTrue(Path(result.line["preview_path"]).is_relative_to(file.parent), result)
+
     def test_copied_alone_it_says_so_in_one_line(self):
         Path("alone").mkdir()
         copy = shutil.copy(PREVIEW, "alone")

@@ -886,18 +886,17 @@ def detect(values: "Values", report: Report) -> None:
     write_request("detect_request.json", detection_request, values, report)
 
 
-KEPT_BY_NAME = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
+KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
 
 
 def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
-    path = check_path("--output ", values.get("output", default))
+    path = values.get("output", default)
     if path == "-":
         raise Problem("output", "'-' is not a file", "--dry-run prints the request on stdout.")
-    if "output" in values and re.search(KEPT_BY_NAME, os.path.realpath(path)):
-        raise Problem(
-            "output", shown_path(path) + " is a place of what is kept", "Name another file."
-        )
+    if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
+        message = shown_path(path) + " is a place of what is kept"
+        raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")
 
 

@@ -11,8 +11,6 @@ import prepare_emo_request as emo
 
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
-
-
 FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
 
 
