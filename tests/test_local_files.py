@@ -16,8 +16,8 @@ from support import (
     AUDIO_URL,
     EXT_BBOX,
     FACE_BBOX,
-    FIXTURES,
     IMAGE_URL,
+    POSIX,
     REQUEST,
     SCRIPT,
     SCRIPTS,
@@ -34,7 +34,6 @@ from support.local_case import (
     MIB,
     PASSED,
     PORTRAIT,
-    POSIX,
     LocalCase,
     bytes_read,
     local,
@@ -61,7 +60,7 @@ from support.media import (
     webp,
 )
 from support.service import PORTRAIT as PICTURE
-from support.service import SPEECH, policy
+from support.service import SPEECH, fixture, policy
 from support.service_case import FILE
 from support.upload_case import DETECT, UploadCase, digest_of
 
@@ -731,7 +730,7 @@ class Detected(LocalCase):
         self.take(self.with_detection())
 
     def test_a_portrait_that_did_not_pass_and_another_picture_are_told_together(self):
-        failed = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
+        failed = fixture("detection-fail")
         self.record(response=failed)
         write("other.png", png(width=900, height=801))
         self.refuse(self.with_detection(image="other.png"), "detection", "detection")

@@ -8,13 +8,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from support import POSIX
 from support.local_case import (
     GB,
     HEIC,
     M4A,
     MIB,
     PORTRAIT,
-    POSIX,
     SMALL_BOXES,
     TOOL,
     LocalCase,

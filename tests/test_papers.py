@@ -24,7 +24,17 @@ from support import (
     preview,
     run,
 )
-from support.service import KEY, PORTRAIT, SPEECH, Service, mp3, png, raw, video_of
+from support.service import (
+    KEY,
+    PORTRAIT,
+    SPEECH,
+    Service,
+    fixture,
+    mp3,
+    png,
+    raw,
+    video_of,
+)
 
 import make_emo_video as make
 from aliyun_emo import refusals, requests
@@ -138,7 +148,7 @@ class Papers(Case):
         "a misspelt option": [*arguments(), "--face_box", "1,2,3,4"],
         "an old command": ["submit"],
     }
-    ANSWER = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+    ANSWER = fixture("detection-pass")
     OTHER = {
         "request": {"input": {"image_url": IMAGE_URL}, "parameters": {"ratio": "3:4"}},
         "response": ANSWER,

@@ -7,7 +7,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from support import FIXTURES, IMAGE_URL, REQUEST, arguments
+from support import IMAGE_URL, REQUEST, arguments
 from support.page import (
     ANSWER,
     DESK,
@@ -22,6 +22,7 @@ from support.page import (
     four_colours,
     request_with,
 )
+from support.service import fixture
 from support.upload_case import UploadCase
 
 from aliyun_emo import requests
@@ -42,8 +43,8 @@ class WhatItTakes(PreviewCase):
                 self.assertNotIn("stdin", error["message"] + error["hint"])
 
     def test_a_file_without_a_picture_is_refused_and_the_right_one_named(self):
-        failed = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
-        output = json.loads((FIXTURES / "task-succeeded.json").read_text("utf-8"))
+        failed = fixture("detection-fail")
+        output = fixture("task-succeeded")
         for what, document, field, hint in (
             ("an answer", ANSWER, "file", "detection.json"),
             ("its output", ANSWER["output"], "file", "detection.json"),

@@ -14,6 +14,7 @@ from support import (
     EXT_BBOX,
     FACE_BBOX,
     IMAGE_URL,
+    POSIX,
     REQUEST,
     SCRIPT,
     Case,
@@ -24,7 +25,6 @@ from support import (
 )
 from support.links import WITH_A_SECRET
 
-POSIX = os.name == "posix"
 # A box as it is written: the words that bash, PowerShell and cmd.exe make of it.
 BOX_WORDS = {
     "quoted": ["{},{},{},{}"],

@@ -13,18 +13,19 @@ from support import (
     FACE_BBOX,
     FIXTURES,
     IMAGE_URL,
+    POSIX,
     REQUEST,
     SCRIPT,
     Case,
     arguments,
 )
 from support.links import signed
+from support.service import fixture
 
 from aliyun_emo.refusals import REMEDIES
 
-POSIX = os.name == "posix"
-PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
-FAILED = json.loads((FIXTURES / "detection-fail.json").read_text("utf-8"))
+PASSED = fixture("detection-pass")
+FAILED = fixture("detection-fail")
 
 
 class Detections(Case):
@@ -98,7 +99,7 @@ class Detections(Case):
             ({"response": [PASSED]}, "no output.check_pass"),
             ({"response": {"response": PASSED}}, "no output.check_pass"),
             (REQUEST, "no output.check_pass"),
-            (json.loads((FIXTURES / "task-failed.json").read_text("utf-8")), "check_pass"),
+            (fixture("task-failed"), "check_pass"),
             (self.boxes(check_pass="true"), "check_pass"),
             (self.boxes(check_pass=1), "check_pass"),
             (self.boxes(check_pass=None), "check_pass"),
@@ -147,7 +148,7 @@ class Detections(Case):
                     self.assertEqual(set(self.prepare(content).fields), {"detection"})
 
     def test_an_answer_that_did_not_pass_shows_code_message_and_remedy(self):
-        error = json.loads((FIXTURES / "error-401.json").read_text("utf-8"))
+        error = fixture("error-401")
         secret = "cannot fetch https://me:s3cret@example.com/a.png?Signature=s3cret now \x1b[2J"
         long = 240 * "x\n" + "https://me:s3crets3crets3cret@example.com/a.png"
         for answer, words, hint in (

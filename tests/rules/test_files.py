@@ -8,9 +8,18 @@ import sys
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, NAME, REQUEST, SCRIPT, Case, arguments, without_root
+from support import (
+    AUDIO_URL,
+    IMAGE_URL,
+    NAME,
+    POSIX,
+    REQUEST,
+    SCRIPT,
+    Case,
+    arguments,
+    without_root,
+)
 
-POSIX = os.name == "posix"
 BYTES = json.dumps(REQUEST, indent=2).encode() + b"\n"
 OLD = b'{"old": true}\n'
 

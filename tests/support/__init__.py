@@ -37,6 +37,7 @@ GOOD = {
     "--ext-bbox": "71,9,840,778",
     "--style-level": "active",
 }
+POSIX = os.name == "posix"
 REQUEST = json.loads((FIXTURES / "request.json").read_text("utf-8"))
 
 

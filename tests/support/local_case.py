@@ -1,7 +1,6 @@
 """A folder with a portrait and a recording of this machine."""
 
 import hashlib
-import json
 import os
 import re
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_plus, unquote_to_bytes, urlparse
 
 from support import (
-    FIXTURES,
     Case,
     arguments,
 )
@@ -19,9 +17,9 @@ from support.media import (
     png,
     wav,
 )
+from support.service import fixture
 
-POSIX = os.name == "posix"
-PASSED = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+PASSED = fixture("detection-pass")
 GB = 1_000_000_000
 MIB = 1024 * 1024
 PORTRAIT = png(width=900, height=800)  # the boxes of the quick start reach to 840,778

@@ -9,8 +9,11 @@ import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-from support import FIXTURES, IMAGE_URL, REQUEST, SCRIPTS, Case, arguments, preview
-from support.service import wav
+from support import IMAGE_URL, REQUEST, SCRIPTS, Case, arguments, preview
+from support.service import (
+    fixture,
+    wav,
+)
 
 from aliyun_emo.page import PAGE_BEGINS  # noqa: F401
 from aliyun_emo.page import SCRIPT as PAGE_SCRIPT  # noqa: F401
@@ -21,7 +24,7 @@ DESK = Path("output/aliyun-emo")
 PAGE = DESK / "previews/6872062bccf0.html"  # of REQUEST
 SHOWN = DESK / "requests/6872062bccf0.json"
 FILE = os.path.join("output", "aliyun-emo", "request.json")
-ANSWER = json.loads((FIXTURES / "detection-pass.json").read_text("utf-8"))
+ANSWER = fixture("detection-pass")
 DETECT = {
     "model": "emo-v1-detect",
     "input": {"image_url": IMAGE_URL},

@@ -11,7 +11,16 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from support import IMAGE_URL, REQUEST, RUN, SCRIPTS, Case, Result, emo
+from support import (
+    IMAGE_URL,
+    POSIX,
+    REQUEST,
+    RUN,
+    SCRIPTS,
+    Case,
+    Result,
+    emo,
+)
 from support.service import KEY, Service, video_of
 
 from aliyun_emo import clock, connections, settings
@@ -31,7 +40,6 @@ KEYS = [
     *("state", "task_path", "task_id", "task_status", "already_submitted"),
     *("video_url", "video_path", "response_path", "estimate"),
 ]
-POSIX = os.name == "posix"
 
 
 def other(**values):
