@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import attempts, follow, generation, runs, sending, tasks
+from aliyun_emo import attempts, generation, polls, runs, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -242,7 +242,7 @@ class Runs(GenerationCase):
             (attempts, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
-            (follow, "ask", 1),
+            (polls, "ask", 1),
         ):
             for where, swallowing in SWALLOWING.items():
                 with self.subTest(f"{name}, {where}"):

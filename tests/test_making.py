@@ -1,56 +1,25 @@
-"""From a picture and a recording to the video: what is sent, shown, asked, paid for, and when."""
+"""From a picture and a recording to the video: what is sent, shown, paid for, and when."""
 
 import contextlib
 import io
 import json
 import os
-import shlex
 import shutil
 import time
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import AUDIO_URL, IMAGE_URL, MAKE, RUN, make, preview
+from support import AUDIO_URL, IMAGE_URL, MAKE, make, preview
+from support.making_case import MakingCase
 from support.service import KEY, fails, mp3, png, raw, status_of, succeeded, video_of
 from support.service_case import EVIDENCE, POSIX
-from support.upload_case import PRICE, UploadCase
+from support.upload_case import PRICE
 
-from aliyun_emo import clock
 from aliyun_emo.making import KEYS
 
 LINKS = ("image_url", "audio_url")
 SIGNED = "?Expires=9999999999&OSSAccessKeyId=k&Signature="
-
-
-class MakingCase(UploadCase):
-    def setUp(self):
-        super().setUp()
-        shutil.rmtree(EVIDENCE)
-        shutil.copy(self.image, "portrait.png")
-        shutil.copy(self.audio, "speech.mp3")
-
-    def make(self, *words, code=0, fields=(), media=("portrait.png", "speech.mp3"), **options):
-        """Return the `Result` of a run with both `media` and `words`, whose line has all keys."""
-        result = self.ends(self.call_make(*media, *words, **options), code, *fields)
-        told = ["ok", *(["errors"] if code else []), *KEYS, "warnings"]
-        self.assertEqual(list(result.line), told)
-        return result
-
-    def next_of(self, result):
-        """Return the words of the command that a result names as the next one."""
-        (line,) = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
-        return shlex.split(line[6:])
-
-    def run_next(self, result, *more):
-        """Return the `Result` of the command that a result names as the next one."""
-        words = self.next_of(result)
-        self.assertEqual(Path(words[1]).name, RUN.name)
-        return self.call_run(*words[2:], *more)
-
-    def kept_in(self, folder):
-        place = EVIDENCE / folder
-        return sorted(os.listdir(place)) if place.is_dir() else []
 
 
 class Check(MakingCase):
@@ -365,97 +334,6 @@ class Showing(MakingCase):
         page = Path(line["preview_path"]).read_text("utf-8")
         self.assertIn("was made", page)
         self.assertIn("video.mp4", page)
-
-
-class Asking(MakingCase):
-    def test_yes_pays_and_anything_else_is_no(self):
-        for said, pays in (
-            *(("y\n", True), ("yes\n", True), ("Y\n", True), (" YES \n", True)),
-            *(("\n", False), ("", False), ("n\n", False), ("yep\n", False), ("yy\n", False)),
-            *(("ja\n", False), ("1\n", False), ("y y\n", False), ("--pay\n", False)),
-        ):
-            with self.subTest(said):
-                shutil.rmtree(EVIDENCE, ignore_errors=True)
-                service = self.serve()
-                result = self.make(says=said)
-                self.assertIn("Pay about CNY 0.99? [y/N] ", result.stderr)
-                self.assertEqual(len(service.of("POST", "video-synthesis")), int(pays))
-                self.assertEqual(result.line["state"], "made" if pays else "ready")
-                if not pays:
-                    self.ends_with_video(self.run_next(result))
-
-    def test_nobody_is_asked_about_what_was_paid_for(self):
-        service = self.serve(tasks=[status_of("RUNNING")])
-        self.make("--pay", "--no-wait")
-        result = self.make("--timeout", "0", says="", code=5)
-        self.assertNotIn("Pay", result.stderr)
-        self.assertIs(result.line["would_send"], False)
-        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
-
-    def test_where_no_length_is_known_the_question_has_the_price_of_a_second(self):
-        self.serve()
-        result = self.make("--no-look", says="n\n", media=("portrait.png", AUDIO_URL))
-        self.assertIn("Pay about CNY 0.08 a second? [y/N] ", result.stderr)
-
-    def test_the_time_of_the_answer_does_not_count(self):
-        self.serve()
-
-        class Slow(str):
-            pass
-
-        def pondered():
-            clock.sleep(3600)
-            return "y\n"
-
-        with mock.patch("support.Terminal.readline", lambda _: pondered()):
-            self.ends_with_video(self.make("--timeout", "60", says=""))
-
-    def test_a_file_that_is_changed_while_the_question_stands_is_not_paid_for(self):
-        service = self.serve()
-
-        def changed(_):
-            Path("speech.mp3").write_bytes(mp3(5))
-            return "y\n"
-
-        with mock.patch("support.Terminal.readline", changed):
-            self.make(says="", code=2, fields=["audio_url"])
-        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
-
-    def test_a_link_that_leads_elsewhere_while_the_question_stands_is_not_paid_for(self):
-        service = self.serve()
-        media = (IMAGE_URL, AUDIO_URL)
-        first = self.make(media=media)
-        looks = iter((mp3(12.4), mp3(59)))
-        service.links[AUDIO_URL] = lambda handler: raw(200, next(looks))(handler)
-        refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
-        self.assertIn("not format mp3, seconds 12.38", refused.stderr)
-        self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
-
-    def test_a_terminal_that_is_gone_says_no(self):
-        self.serve()
-        with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
-            self.assertEqual(self.make(says="").line["state"], "ready")
-
-    def test_an_interrupt_at_the_question_pays_for_nothing(self):
-        service = self.serve()
-
-        def interrupted(_):
-            raise KeyboardInterrupt(130)
-
-        with mock.patch("support.Terminal.readline", interrupted):
-            self.make(says="", code=130)
-        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
-        self.make("--pay")
-        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
-
-    def test_what_is_no_text_is_no_yes(self):
-        self.serve()
-
-        def garbled(_):
-            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")
-
-        with mock.patch("support.Terminal.readline", garbled):
-            self.assertEqual(self.make(says="").line["state"], "ready")
 
 
 class Interrupted(MakingCase):

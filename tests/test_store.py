@@ -29,14 +29,13 @@ from support.service import (
     reset,
     says,
     stall,
-    status_of,
     store_fails,
     stored,
 )
 from support.service_case import DETECTION, FILE, KEYS, POSIX, TASKS
 from support.upload_case import DETECT, KEPT, MIB, PRICE, UploadCase, digest_of
 
-from aliyun_emo import refusals, settings
+from aliyun_emo import settings
 from aliyun_emo import store as room
 
 RESOLVE = "X-DashScope-OssResourceResolve"
@@ -756,65 +755,6 @@ class Times(UploadCase):
             self.call_run(DETECT)
         self.assertGreater(sum(self.clock.slept), settings.READ_TIMEOUT)
         self.saw(service, policies=1, detections=1)
-
-
-class Hints(UploadCase):
-    """Whether an answer is about the link of the store, or about something else."""
-
-    def test_an_answer_that_refuses_the_link_has_the_hint_to_use_a_public_one(self):
-        for name, code, message in (
-            ("no such link", "invalid_parameter_error", "oss://x/y.png is not to be resolved"),
-            ("InvalidURL", "InvalidURL", "The request URL is invalid."),
-            ("time-out", "InvalidURL.Timeout", "Download timed out."),
-            ("refused", "InvalidURL.ConnectionRefused", "Connection refused."),
-        ):
-            refused = refuses(400, code, message)
-            ended = status_of("FAILED", code=code, message=message)
-            ordinary = refusals.REMEDIES.get(code, refusals.UNKNOWN_REMEDY)
-            for kind, script, state in (
-                ("generation", {"video_synthesis": [refused]}, "refused"),
-                ("task", {"tasks": [ended]}, "made"),
-                ("detection", {"face_detect": [refused]}, None),
-            ):
-                with self.subTest(name, kind=kind):
-                    self.clear()
-                    self.prepare()
-                    self.detect()
-                    go = self.go if state else partial(self.call_run, DETECT)
-                    service = self.serve(**script)
-                    result = self.ends(go(), 3, "service")
-                    (error,) = result.line["errors"]
-                    self.assertIn(code, error["message"])
-                    self.assertRegex(error["hint"], r"public (https? )?link")
-                    self.assert_no_rights(service, result)
-                    if state:
-                        self.assertEqual(self.states(), [state])
-                    if state == "made":
-                        told = self.ends(self.go(), 3, "service").line["errors"][0]
-                        self.assertEqual(told, error)
-                        self.assertIn("--attempt 2", error["hint"])
-                    # The same about ordinary links
-                    self.clear()
-                    self.write("request.json", REQUEST)
-                    self.write("detect_request.json", DETECTION)
-                    self.serve(**script)
-                    (error,) = self.ends(go(), 3, "service").line["errors"]
-                    self.assertIn(ordinary, error["hint"])
-                    self.assertNotIn("store", error["hint"])
-
-    def test_an_answer_about_something_else_keeps_its_hint(self):
-        for code, message in (
-            ("Arrearage", "Access denied, please make sure your account is in good standing."),
-            ("InvalidFile.Resolution", "The resolution of the image in image_url is too small."),
-            ("InvalidFile.NoHuman", "No human in the picture of input.image_url."),
-            ("DataInspectionFailed", "Input data of image_url may be inappropriate."),
-            ("Throttling.RateQuota", "Requests rate limit exceeded."),
-        ):
-            with self.subTest(code):
-                self.clear()
-                self.serve(tasks=[status_of("FAILED", code=code, message=message)])
-                (error,) = self.ends(self.go(), 3, "service").line["errors"]
-                self.assertIn(refusals.REMEDIES[code], error["hint"])
 
 
 if __name__ == "__main__":

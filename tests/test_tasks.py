@@ -71,15 +71,6 @@ class Evidence(TaskCase):
         self.assertEqual(caught.exception.filename, task.path("polls.jsonl"))
         self.assertEqual(Path(task.path("polls.jsonl")).read_bytes(), before)
 
-    def test_what_killed_runs_left_goes_after_a_day(self):
-        old, young = Path("tasks/.emo-1-0a.tmp"), Path("tasks/.emo-2-0b.tmp")
-        for path in (old, young):
-            path.mkdir(parents=True)
-            path.joinpath("x").touch()
-        os.utime(old, (time.time() - 25 * 3600,) * 2)
-        tasks.sweep(".")
-        self.assertEqual(os.listdir("tasks"), [young.name])
-
     def test_what_is_about_another_task_does_not_count(self):
         made = {"output": {"task_id": "mine"}}
         folder = self.place(1, "made", response=made, attempt=1)

@@ -185,3 +185,8 @@ def without_root():
         yield
     finally:
         os.setresuid(0, 0, 0)
+
+
+def as_given(text):
+    """Return `text` as a variable has it, also in a locale that has not all its characters."""
+    return os.fsdecode(text.encode())

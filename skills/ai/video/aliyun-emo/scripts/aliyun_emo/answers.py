@@ -5,12 +5,37 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
 from aliyun_emo.files import MAX_JSON
 
 DEEPEST = 100  # levels of an answer
+BUSY = 429  # HTTP: certainly not taken
+TRANSIENT = (408, 425, BUSY)  # HTTP: another time the answer may be another one
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, or with the `status` 0 that there is none."""
+
+    status: int
+    document: object = None  # JSON, else a text, None for nothing
+    retry_after: float | None = None  # seconds
+    words: str = ""  # why there is none
+    again: bool = False  # whether it does no harm to ask again at once
+    left: bool = True  # whether the request may have left
+    is_whole: bool = True  # not cut short
+    base: str = ""  # of the service, if that was asked
+    base_variable: str = "DASHSCOPE_BASE_URL"  # that this is from, or that sets another one
+
+    @property
+    def reason(self) -> str:
+        return self.words or f"HTTP {self.status}"
+
+
+def is_over_soon(status: int) -> bool:
+    """Whether an HTTP `status` may be another one at another time."""
+    return status >= 500 or status in TRANSIENT
 
 
 def document_of(data: bytes, key: str) -> object:

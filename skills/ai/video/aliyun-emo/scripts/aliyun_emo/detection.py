@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
+from aliyun_emo import refusals
 from aliyun_emo.answers import member, understood
 from aliyun_emo.commands import PREPARE
 from aliyun_emo.detection_answers import check_detection
+from aliyun_emo.files import read_evidence
 from aliyun_emo.local_files import LocalFile, local_path, look_again, media_words
-from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
-from aliyun_emo.service import DETECTION_PATH, answer_problem, body_to_send, deliver
+from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
 from aliyun_emo.settings import Settings
-from aliyun_emo.store import with_store_hint, with_uploads
-from aliyun_emo.tasks import read_evidence, timestamp
+from aliyun_emo.store import with_uploads
+from aliyun_emo.tasks import timestamp
 
 PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
 
@@ -64,9 +65,9 @@ def detect(
                 message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
                 report.error("output", message, "Make room: until then each run is billed.", 1)
     if not 200 <= answer.status < 300:
-        raise with_store_hint(answer_problem(answer), answer.document, body)
+        raise refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)
     if state != "made":
-        raise answer_problem(answer)
+        raise refusals.answer_problem(answer)
     return record
 
 
@@ -95,8 +96,8 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
     if not output["check_pass"]:
         request_id = {k: v for k, v in response.items() if k == "request_id"}
         what, said = "the portrait did not pass", {**output, **request_id}
-        problem = refusal_problem("service", what, said, 3, PORTRAIT_REMEDY)
-        raise with_store_hint(problem, said, record["sent"])
+        problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
+        raise refusals.with_store_hint(problem, said, record["sent"])
     found = emo.Report()
     boxes = check_detection(record, None, None, found)
     for problem in found.errors:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
+from aliyun_emo.answers import is_over_soon
 from aliyun_emo.clock import FOREVER
 from aliyun_emo.connections import Patience, forever
 from aliyun_emo.refusals import shown_words
-from aliyun_emo.service import is_over_soon
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
 

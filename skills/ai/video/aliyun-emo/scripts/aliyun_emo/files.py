@@ -1,15 +1,23 @@
-"""JSON from a file or from stdin, in whatever state that is."""
+"""Files: JSON read in whatever state it is, and what must outlast a power cut or a kill written."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
+import shutil
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 import prepare_emo_request as emo
+from aliyun_emo import clock
 
 MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
+STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
+NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def read_json(field: str, path: str) -> emo.Json:
@@ -66,3 +74,65 @@ def file_meant(path: str) -> str:
     guesses = [os.path.expanduser(os.path.expandvars(way)) for way in ways]
     there = [g for g in guesses if g != path and g.isprintable() and os.path.isfile(g)]
     return f"Did you mean {emo.shown_path(there[-1])}?" if there else ""
+
+
+def read_evidence(path: str) -> emo.Json:
+    """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
+    try:
+        with open(path, "rb") as file:
+            document = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def write_durably(path: str, document: object) -> None:
+    """Replace the file `path` whole by `document`, on the disk on return; raises `OSError`."""
+
+    def place(temporary: str, target: str) -> None:
+        with open(temporary, "rb+") as file:
+            if_offered(os.fsync, file.fileno())
+        move(temporary, target)
+        sync_folder(os.path.dirname(target))
+
+    emo.write_json(path, document, place)
+
+
+def move(source: str, target: str) -> None:
+    """Rename a file to `target`, in place of what is there; raises `OSError`."""
+    for _ in range(20 if os.name == "nt" else 0):
+        try:
+            return os.replace(source, target)
+        except PermissionError:  # on Windows, as long as another process has it open
+            clock.sleep(0.05)
+    return os.replace(source, target)
+
+
+def sync_folder(folder: str) -> None:
+    """Bring a folder's names to the disk, where that is offered; Windows cannot open folders."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if_offered(os.fsync, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def if_offered(call: Callable[..., object], *arguments: Any) -> None:
+    """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
+    try:
+        call(*arguments)
+    except OSError as error:
+        if error.errno not in NOT_OFFERED:
+            raise
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed runs left half written below `folder`, when it is older than a day."""
+    for place, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(place, name)
+            if re.fullmatch(emo.TEMPORARY_NAME, name):
+                with contextlib.suppress(OSError):  # another run is at it, or a later one will be
+                    if clock.time() - os.lstat(path).st_mtime > STALE:
+                        (shutil.rmtree if name in folders else os.unlink)(path)

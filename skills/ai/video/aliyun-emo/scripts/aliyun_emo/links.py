@@ -1,9 +1,13 @@
-"""What makes links lead to the same file, and whose hosts are (signers: prepare, chapter 1)."""
+"""What makes links lead to the same file, and what hosts and URLs are (signers: prepare, 1)."""
+
+from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
+
+BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -21,6 +25,21 @@ def link_identity(link: str) -> tuple[str, str]:
     asked, signature = map("&".join, pairs)
     question = question if asked or not signature else ""
     return f"{scheme}://{host}/{path}{question}{asked}", signature
+
+
+def plain_url(text: str) -> SplitResult | None:
+    """Return the parts of a URL that is a host and perhaps a path, and nothing else, or None."""
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
+    except ValueError:
+        return None
+    return parts if usable and not set("@?#<>{}$") & set(text) else None
+
+
+def is_safe(parts: SplitResult) -> bool:
+    """Whether what is sent to a URL is protected, or does not leave this machine."""
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts))
 
 
 def is_loopback(parts: SplitResult) -> bool:

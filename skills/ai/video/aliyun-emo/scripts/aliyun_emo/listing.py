@@ -11,6 +11,7 @@ from aliyun_emo import attempts, tasks
 from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.evidence import check_copy
+from aliyun_emo.files import sweep
 from aliyun_emo.follow import follow
 from aliyun_emo.requests import file_name
 from aliyun_emo.settings import DAY, Settings, settings_of
@@ -118,7 +119,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
         return
     task_id = check_task_id(name)
     settings = settings.with_key()
-    tasks.sweep(emo.evidence_path(""))
+    sweep(emo.evidence_path(""))
     task = tasks.Task(tasks.folder_of_id(tasks_folder(), task_id))
     nothing = ("title", "attempt", "state", "request", "sent", "http_status", "response")
     task.write(**{"saved_at": tasks.timestamp(), **dict.fromkeys(nothing), "state": "made"})

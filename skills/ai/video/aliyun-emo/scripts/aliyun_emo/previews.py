@@ -9,11 +9,11 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.commands import RUN
 from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
+from aliyun_emo.files import read_evidence
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import file_url
 from aliyun_emo.page import PAGE_BEGINS, page_of
 from aliyun_emo.subjects import Subject, subject_of
-from aliyun_emo.tasks import read_evidence
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 

@@ -1,4 +1,4 @@
-"""The codes with which the service says no, and what to do about each (contract, "Errors")."""
+"""What to do about each code with which the service says no (contract, "Errors"), and its words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import re
 
 import prepare_emo_request as emo
+from aliyun_emo.answers import Answer, is_over_soon, member
+from aliyun_emo.links import BASE_URL
 
 REMEDIES = {
     "InvalidApiKey": "Use an API key of the China mainland (Beijing) region.",
@@ -42,6 +44,8 @@ REMEDIES = {
 UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
 SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
+# Codes and messages that are about a link, if not about what is behind it.
+ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.DataInspection)?:)"
 
 
 def shown_words(said: object) -> str:
@@ -67,3 +71,38 @@ def refusal_problem(
     told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids if said.get(one))
     words += f" ({told})" if told else ""
     return emo.Problem(field, words, REMEDIES.get(name, remedy), code)
+
+
+def answer_problem(answer: Answer) -> emo.Problem:
+    """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all."""
+    # Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
+    if not answer.status:
+        hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
+        return emo.Problem("service", answer.reason, hint, 4)
+    status, said, hint = answer.status, answer.document, "Try again later."
+    code = 4 if status < 300 or is_over_soon(status) else 3
+    if 300 <= status < 400:
+        hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
+        return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
+    what = f"HTTP {status}"
+    if status == 404 and answer.base:
+        what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
+        hint = f"Check {answer.base_variable}; without it the service is at {BASE_URL}."
+    if isinstance(said, dict) and ("code" in said or "message" in said):
+        return refusal_problem("service", what, said, code)
+    return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)
+
+
+def uses_store(body: object) -> bool:
+    """Whether a `body` that is sent has links of the service's temporary store."""
+    return any(str(value).startswith("oss://") for value in member(body, "input").values())
+
+
+def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
+    """Return the `problem` of what was `said`, with another hint about a link of the store."""
+    # The service's page on generations does not name its temporary store.
+    words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
+    if uses_store(sent) and re.search(ABOUT_A_LINK, words):
+        problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "
+        problem.hint += "example to OSS, and prepare again with their public links."
+    return problem

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, tasks
+from aliyun_emo import attempts, clock
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.evidence import check_copy, check_shown, evidence_of
+from aliyun_emo.files import sweep
 from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.keys import find_key
 from aliyun_emo.looks import as_shown
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
-from aliyun_emo.settings import Settings, find_key, settings_of
+from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
     2: "the input is wrong; no video was paid for",
@@ -80,7 +82,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         report.check(find_key)
         return
     if not settings.has("dry_run"):
-        tasks.sweep(folder or os.curdir)
+        sweep(folder or os.curdir)
     if generation:
         from aliyun_emo.generation import run_generation
 

@@ -7,10 +7,12 @@ from collections import namedtuple
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, service, tasks
+from aliyun_emo.answers import Answer
+from aliyun_emo.files import sync_folder
 from aliyun_emo.follow import look_first
+from aliyun_emo.refusals import answer_problem, with_store_hint
 from aliyun_emo.requests import file_name
 from aliyun_emo.settings import Settings
-from aliyun_emo.store import with_store_hint
 
 # What is sent: the settings with the key, the body with the uploads' links, what it will cost.
 Ready = namedtuple("Ready", "settings body price")
@@ -51,10 +53,10 @@ def send_or_follow(
 
 def send_once(
     ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
-) -> tuple[str, service.Answer] | None:
+) -> tuple[str, Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
     folder, name = os.path.split(task.folder)
-    state, answer = service.NOT_TAKEN, service.Answer(0)
+    state, answer = service.NOT_TAKEN, Answer(0)
     try:
         what = write_record(task, attempt, request, ready.body)
         if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
@@ -78,12 +80,12 @@ def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Js
     title = " + ".join(name.rpartition(".")[0] or name for name in names)
     record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
     task.write(**record, request=request, sent=body, http_status=None, response=None)
-    tasks.sync_folder(os.path.dirname(task.folder))
+    sync_folder(os.path.dirname(task.folder))
     size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
 
 
-def settle(task: tasks.Task, state: str, answer: service.Answer, report: emo.Report) -> None:
+def settle(task: tasks.Task, state: str, answer: Answer, report: emo.Report) -> None:
     """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
     if state == service.NOT_TAKEN:
         return task.remove()
@@ -106,10 +108,10 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)
 
 
-def check_made(state: str, answer: service.Answer, body: emo.Json, attempt: int) -> None:
+def check_made(state: str, answer: Answer, body: emo.Json, attempt: int) -> None:
     if state == "made":
         return
-    problem = with_store_hint(service.answer_problem(answer), answer.document, body)
+    problem = with_store_hint(answer_problem(answer), answer.document, body)
     problem.code = 3 if state == "refused" else problem.code
     if state == "unclear":
         problem.message += "; a task may have been made"

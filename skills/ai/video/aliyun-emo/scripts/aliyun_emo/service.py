@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo import settings as limits
-from aliyun_emo.answers import document_of, id_in, member, understood
+from aliyun_emo.answers import BUSY, Answer, document_of, id_in, member, understood
 from aliyun_emo.clock import Times
 from aliyun_emo.files import MAX_JSON
-from aliyun_emo.refusals import refusal_problem, shown_words
-from aliyun_emo.settings import BASE_URL, BASE_VARIABLES, Settings, times_until
+from aliyun_emo.refusals import uses_store
+from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
 DETECTION_PATH = "/services/aigc/image2video/face-detect"
 GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
-BUSY = 429  # HTTP: certainly not taken
-TRANSIENT = (408, 425, BUSY)  # HTTP: another time the answer may be another one
 
 PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
 RESEND_TIME = 30  # seconds within which they must start
@@ -35,29 +33,6 @@ def body_to_send(request: emo.Json) -> emo.Json:
     body = {**request, "model": wire.get(request["model"], request["model"])}
     body.pop("files", None)
     return body
-
-
-def uses_store(body: object) -> bool:
-    """Whether a `body` that is sent has links of the service's temporary store."""
-    return any(str(value).startswith("oss://") for value in member(body, "input").values())
-
-
-class Answer(NamedTuple):
-    """An HTTP answer, or with the `status` 0 that there is none."""
-
-    status: int
-    document: object = None  # JSON, else a text, None for nothing
-    retry_after: float | None = None  # seconds
-    words: str = ""  # why there is none
-    again: bool = False  # whether it does no harm to ask again at once
-    left: bool = True  # whether the request may have left
-    is_whole: bool = True  # not cut short
-    base: str = ""  # of the service, if that was asked
-    base_variable: str = BASE_VARIABLES[-1]  # that this is from, or that sets another one
-
-    @property
-    def reason(self) -> str:
-        return self.words or f"HTTP {self.status}"
 
 
 Try = tuple[Result, Answer]  # what came of it, and the last answer
@@ -162,28 +137,3 @@ def state_of(path: str, answer: Answer) -> str:
             is_made = bool(id_in(output))
         return "made" if is_made else "unclear"
     return "unclear" if answer.status >= 500 or answer.status == 408 else "refused"
-
-
-def answer_problem(answer: Answer) -> emo.Problem:
-    """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all."""
-    # Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
-    if not answer.status:
-        hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
-        return emo.Problem("service", answer.reason, hint, 4)
-    status, said, hint = answer.status, answer.document, "Try again later."
-    code = 4 if status < 300 or is_over_soon(status) else 3
-    if 300 <= status < 400:
-        hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
-        return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
-    what = f"HTTP {status}"
-    if status == 404 and answer.base:
-        what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
-        hint = f"Check {answer.base_variable}; without it the service is at {BASE_URL}."
-    if isinstance(said, dict) and ("code" in said or "message" in said):
-        return refusal_problem("service", what, said, code)
-    return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)
-
-
-def is_over_soon(status: int) -> bool:
-    """Whether an HTTP `status` may be another one at another time."""
-    return status >= 500 or status in TRANSIENT

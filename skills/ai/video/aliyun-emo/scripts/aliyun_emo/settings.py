@@ -6,35 +6,20 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.clock import Times
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.links import is_loopback, is_vendor
+from aliyun_emo.keys import find_key
+from aliyun_emo.links import BASE_URL, is_safe, is_vendor, plain_url
 from aliyun_emo.progress import Progress
 
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
-BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
-KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
-CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
-OWN_KEY = "Put a Beijing key into"
-PLACEHOLDER = r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*"
-NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
-    (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
-    (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
-    (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*[,;\\].*|.*(=.|://).*", "has more in it than one key", "Put one alone into"),
-    (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
-    ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
-    (PLACEHOLDER, "is a placeholder", OWN_KEY),
-    ("(?i)empty|(sk-)?(change.?me|replace.?me|placeholder|todo)?", "is a placeholder", OWN_KEY),
-)
 
 
 class Settings(NamedTuple):
@@ -149,48 +134,3 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
         message = f"{emo.shown_link(text)} does not end in {BASE_PATH}, as the service's base does"
         report.warn("base_url", message, f"Correct {variable} if the answer is HTTP 404.")
     return text.rstrip("/")
-
-
-def plain_url(text: str) -> SplitResult | None:
-    """Return the parts of a URL that is a host and perhaps a path, and nothing else, or None."""
-    try:
-        parts = urlsplit(text)
-        usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
-    except ValueError:
-        return None
-    return parts if usable and not set("@?#<>{}$") & set(text) else None
-
-
-def is_safe(parts: SplitResult) -> bool:
-    """Whether what is sent to a URL is protected, or does not leave this machine."""
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts))
-
-
-def find_key() -> str:
-    """Return the API key; raises `Problem`, which never shows it."""
-    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file()
-    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below [default] in {CREDENTIALS}"
-    where = f" {KEY_PAGE} says where to get one."
-    if not text:
-        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
-    for look, fault, advice in NO_KEYS:
-        if re.fullmatch(look, text, re.DOTALL):
-            hint = f"{advice} {both}.{where if advice == OWN_KEY else ''}"
-            raise emo.Problem("api_key", f"the API key {fault}", hint)
-    return text
-
-
-def key_in_file() -> str:
-    import configparser
-
-    parser = configparser.RawConfigParser()
-    try:
-        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
-            parser.read_file(file)
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, configparser.Error):  # its message may show the key
-        hint = "It begins with a line [default], or set DASHSCOPE_API_KEY."
-        raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
-    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
-    return parser.get(profile, "dashscope_api_key", fallback="").strip()

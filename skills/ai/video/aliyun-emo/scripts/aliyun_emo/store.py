@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, service
-from aliyun_emo.answers import member, text_in
-from aliyun_emo.links import is_loopback
+from aliyun_emo.answers import Answer, member, text_in
+from aliyun_emo.links import is_loopback, is_safe, plain_url
 from aliyun_emo.local_files import LocalFile, local_path
+from aliyun_emo.refusals import answer_problem
 from aliyun_emo.requests import file_name
-from aliyun_emo.settings import Settings, is_safe, plain_url, times_until
+from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import PIECE
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
@@ -29,8 +30,6 @@ FORM = {
 POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
 MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
 RIGHTS = "[A-Za-z0-9+/=%_-]{20,}"  # what may be a policy or a signature
-# Codes and messages that are about a link, if not about what is behind it.
-ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.DataInspection)?:)"
 
 
 def with_uploads(settings: Settings, body: emo.Json, files: dict[str, LocalFile]) -> emo.Json:
@@ -76,7 +75,7 @@ def upload_once(
     return problem, answer
 
 
-def whole(answer: service.Answer) -> service.Answer:
+def whole(answer: Answer) -> Answer:
     """Return `answer`, or that there is none where what it grants was cut short."""
     if answer.is_whole or not 200 <= answer.status < 300:
         return answer
@@ -116,7 +115,7 @@ def store_name(file: LocalFile) -> str:
     return f"{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', name)[-80:]}"
 
 
-def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> service.Answer:
+def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> Answer:
     """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer."""
     # multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
     boundary = os.urandom(16).hex()  # no content has it
@@ -143,25 +142,15 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
     return service.answer_of(settings, url, pieces(), headers, times, MAX_ERROR)
 
 
-def failed(answer: service.Answer, is_store: bool = False) -> service.Try[emo.Problem]:
+def failed(answer: Answer, is_store: bool = False) -> service.Try[emo.Problem]:
     """Return what is wrong with an `answer` about an upload, in words that may be told."""
     said, words = answer.document, str(answer.document)
     told = said and "***"  # the store echoes what it was sent: only its code is told
     if isinstance(said, dict) and not is_store:
         told = {**said, "message": re.sub(RIGHTS, "***", text_in(said, "message"))}
-    problem = service.answer_problem(answer._replace(document=told))
+    problem = answer_problem(answer._replace(document=told))
     if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
         problem.message = f"HTTP {answer.status}: {code[1]}"
     if "policy expired" in words.lower():  # with a new one it may go
         problem.code = 4
     return problem, answer._replace(again=problem.code == 4 and not 0 < answer.status < 300)
-
-
-def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
-    """Return the `problem` of what was `said`, with another hint about a link of the store."""
-    # The service's page on generations does not name its temporary store.
-    words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
-    if service.uses_store(sent) and re.search(ABOUT_A_LINK, words):
-        problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "
-        problem.hint += "example to OSS, and prepare again with their public links."
-    return problem

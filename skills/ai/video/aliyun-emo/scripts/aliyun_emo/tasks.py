@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import as_object, id_in, member, text_in, understood
+from aliyun_emo.files import move, read_evidence, write_durably
 
 UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
 FAILED = ("FAILED", "CANCELED")
 SUCCEEDED = "SUCCEEDED"
 GONE = "UNKNOWN"  # no such task, or not any more
 ENDS = (*FAILED, SUCCEEDED, GONE)
-STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 
 
 class Task:
@@ -158,16 +157,6 @@ class Task:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def read_evidence(path: str) -> emo.Json:
-    """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
-    try:
-        with open(path, "rb") as file:
-            document = json.loads(file.read())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return as_object(document)
-
-
 def timestamp() -> str:
     """Return the time now as "2026-01-01T00:00:00.000000Z"."""
     from datetime import datetime, timezone
@@ -190,58 +179,3 @@ def all_tasks(tasks: str) -> list[Task]:
     folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
     found = [Task(folder) for folder in folders if os.path.isdir(folder)]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
-
-
-def sweep(folder: str) -> None:
-    """Remove what killed runs left half written below `folder`, when it is older than a day."""
-    for place, folders, files in os.walk(folder):
-        for name in folders + files:
-            path = os.path.join(place, name)
-            if re.fullmatch(emo.TEMPORARY_NAME, name):
-                with contextlib.suppress(OSError):  # another run is at it, or a later one will be
-                    if clock.time() - os.lstat(path).st_mtime > STALE:
-                        (shutil.rmtree if name in folders else os.unlink)(path)
-
-
-NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-
-
-def write_durably(path: str, document: object) -> None:
-    """Replace the file `path` whole by `document`, on the disk on return; raises `OSError`."""
-
-    def place(temporary: str, target: str) -> None:
-        with open(temporary, "rb+") as file:
-            if_offered(os.fsync, file.fileno())
-        move(temporary, target)
-        sync_folder(os.path.dirname(target))
-
-    emo.write_json(path, document, place)
-
-
-def move(source: str, target: str) -> None:
-    """Rename a file to `target`, in place of what is there; raises `OSError`."""
-    for _ in range(20 if os.name == "nt" else 0):
-        try:
-            return os.replace(source, target)
-        except PermissionError:  # on Windows, as long as another process has it open
-            clock.sleep(0.05)
-    return os.replace(source, target)
-
-
-def sync_folder(folder: str) -> None:
-    """Bring a folder's names to the disk, where that is offered; Windows cannot open folders."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if_offered(os.fsync, descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def if_offered(call: Callable[..., object], *arguments: Any) -> None:
-    """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
-    try:
-        call(*arguments)
-    except OSError as error:
-        if error.errno not in NOT_OFFERED:
-            raise

@@ -1,0 +1,85 @@
+"""Showing what would be paid for, and asking whether to pay for it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+import prepare_emo_request as emo
+from aliyun_emo import clock
+from aliyun_emo.commands import RUN, command, option_words
+from aliyun_emo.evidence import PREVIEWS, kept_path
+from aliyun_emo.local_files import look_again
+from aliyun_emo.looks import as_shown, look
+from aliyun_emo.media import medium_facts
+from aliyun_emo.previews import show
+from aliyun_emo.settings import Settings
+from aliyun_emo.subjects import Subject
+
+
+def show_request(settings: Settings, subject: Subject, report: emo.Report) -> None:
+    evidence = emo.evidence_path("")
+    show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
+    options = option_words(settings.values, ("attempt", "no_look", "output"))
+    report.next = [(RUN, report.facts["request_path"], *options)]
+
+
+def shown_and_agreed(
+    subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
+) -> Settings | None:
+    """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
+    media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
+    known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
+    report.facts.update({**media, **known})
+    show_request(settings, subject, report)
+    settings.tell_warnings(report)
+    price = report.facts["estimate"]
+    settings.progress.say(facts_in_words(subject, media, report.facts["preview_path"]))
+    settings.progress.say(f"price: {emo.price_words(price, subject.ratio)}")
+    if settings.has("pay"):
+        return settings
+    asked_at = clock.monotonic()
+    if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
+        settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
+        since = emo.Report()  # what was changed meanwhile
+        look_again(subject.request, report.facts["request_path"], since)
+        again = look(settings, subject.request, subject.files, since)
+        since.check(as_shown, report.facts, settings, again)
+        report.errors += since.errors
+        report.warnings += since.warnings
+        return None if report.errors else settings
+    report.facts.update(state="ready", would_send=True)
+    payer = command(*report.next[0])
+    settings.progress.say(f"not paid for yet: this command pays for it\nnext: {payer}")
+    return None
+
+
+def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> str:
+    image, audio = media.get("image"), media.get("audio")
+    size = f", {image['width']}x{image['height']} pixels" if image else ""
+    length = f", {audio['seconds']:g} s" if audio else ""
+    width, height = emo.size_of(subject.given["ext_bbox"])
+    style = subject.request["parameters"]["style_level"]
+    video = f"a video of {emo.VIDEO_SIZES[subject.ratio]}, {style}"
+    names = subject.names
+    return (
+        f"from: {names['image_url']}{size}; {names['audio_url']}{length}\n"
+        f"what moves: {width}x{height} pixels of the picture; {video}\n"
+        f"page: {emo.printable(page_path, 200)}"
+    )
+
+
+def says_yes(price: str) -> bool:
+    """Ask at a terminal whether to pay about the `price`; elsewhere nobody says yes."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        return False
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import termios
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed before is no answer
+    try:
+        print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except (OSError, ValueError):  # nobody is there, or what is no text: no yes
+        return False

@@ -1,0 +1,53 @@
+"""The API key: where it is from, and what is no key, in words that never show it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import prepare_emo_request as emo
+
+KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
+CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
+OWN_KEY = "Put a Beijing key into"
+PLACEHOLDER = r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*"
+NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
+    (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
+    (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
+    (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
+    (r".*[,;\\].*|.*(=.|://).*", "has more in it than one key", "Put one alone into"),
+    (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
+    ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
+    (PLACEHOLDER, "is a placeholder", OWN_KEY),
+    ("(?i)empty|(sk-)?(change.?me|replace.?me|placeholder|todo)?", "is a placeholder", OWN_KEY),
+)
+
+
+def find_key() -> str:
+    """Return the API key; raises `Problem`, which never shows it."""
+    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file()
+    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below [default] in {CREDENTIALS}"
+    where = f" {KEY_PAGE} says where to get one."
+    if not text:
+        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
+    for look, fault, advice in NO_KEYS:
+        if re.fullmatch(look, text, re.DOTALL):
+            hint = f"{advice} {both}.{where if advice == OWN_KEY else ''}"
+            raise emo.Problem("api_key", f"the API key {fault}", hint)
+    return text
+
+
+def key_in_file() -> str:
+    import configparser
+
+    parser = configparser.RawConfigParser()
+    try:
+        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, configparser.Error):  # its message may show the key
+        hint = "It begins with a line [default], or set DASHSCOPE_API_KEY."
+        raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    return parser.get(profile, "dashscope_api_key", fallback="").strip()

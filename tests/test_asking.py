@@ -1,0 +1,109 @@
+"""Asking whether to pay: only a yes, and only for what was shown."""
+
+import shutil
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import AUDIO_URL, IMAGE_URL
+from support.making_case import MakingCase
+from support.service import mp3, raw, status_of
+from support.service_case import EVIDENCE
+from support.upload_case import PRICE
+
+from aliyun_emo import clock
+
+
+class Asking(MakingCase):
+    def test_yes_pays_and_anything_else_is_no(self):
+        for said, pays in (
+            *(("y\n", True), ("yes\n", True), ("Y\n", True), (" YES \n", True)),
+            *(("\n", False), ("", False), ("n\n", False), ("yep\n", False), ("yy\n", False)),
+            *(("ja\n", False), ("1\n", False), ("y y\n", False), ("--pay\n", False)),
+        ):
+            with self.subTest(said):
+                shutil.rmtree(EVIDENCE, ignore_errors=True)
+                service = self.serve()
+                result = self.make(says=said)
+                self.assertIn("Pay about CNY 0.99? [y/N] ", result.stderr)
+                self.assertEqual(len(service.of("POST", "video-synthesis")), int(pays))
+                self.assertEqual(result.line["state"], "made" if pays else "ready")
+                if not pays:
+                    self.ends_with_video(self.run_next(result))
+
+    def test_nobody_is_asked_about_what_was_paid_for(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        self.make("--pay", "--no-wait")
+        result = self.make("--timeout", "0", says="", code=5)
+        self.assertNotIn("Pay", result.stderr)
+        self.assertIs(result.line["would_send"], False)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+
+    def test_where_no_length_is_known_the_question_has_the_price_of_a_second(self):
+        self.serve()
+        result = self.make("--no-look", says="n\n", media=("portrait.png", AUDIO_URL))
+        self.assertIn("Pay about CNY 0.08 a second? [y/N] ", result.stderr)
+
+    def test_the_time_of_the_answer_does_not_count(self):
+        self.serve()
+
+        class Slow(str):
+            pass
+
+        def pondered():
+            clock.sleep(3600)
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", lambda _: pondered()):
+            self.ends_with_video(self.make("--timeout", "60", says=""))
+
+    def test_a_file_that_is_changed_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+
+        def changed(_):
+            Path("speech.mp3").write_bytes(mp3(5))
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", changed):
+            self.make(says="", code=2, fields=["audio_url"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
+    def test_a_link_that_leads_elsewhere_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+        media = (IMAGE_URL, AUDIO_URL)
+        first = self.make(media=media)
+        looks = iter((mp3(12.4), mp3(59)))
+        service.links[AUDIO_URL] = lambda handler: raw(200, next(looks))(handler)
+        refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
+        self.assertIn("not format mp3, seconds 12.38", refused.stderr)
+        self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
+
+    def test_a_terminal_that_is_gone_says_no(self):
+        self.serve()
+        with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
+            self.assertEqual(self.make(says="").line["state"], "ready")
+
+    def test_an_interrupt_at_the_question_pays_for_nothing(self):
+        service = self.serve()
+
+        def interrupted(_):
+            raise KeyboardInterrupt(130)
+
+        with mock.patch("support.Terminal.readline", interrupted):
+            self.make(says="", code=130)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        self.make("--pay")
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+
+    def test_what_is_no_text_is_no_yes(self):
+        self.serve()
+
+        def garbled(_):
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")
+
+        with mock.patch("support.Terminal.readline", garbled):
+            self.assertEqual(self.make(says="").line["state"], "ready")
+
+
+if __name__ == "__main__":
+    unittest.main()
