@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import attempts, generation, polls, runs, sending, tasks
+from aliyun_emo import attempts, looks, polls, runs, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -211,7 +211,7 @@ class Runs(GenerationCase):
         service = self.serve()
         for owner, name in (
             (room, "body_to_send"),
-            (sending, "file_name"),
+            (sending, "write_record"),
             (tasks.Task, "write"),
             (attempts, "claim"),
             (attempts, "has_rival"),
@@ -237,12 +237,12 @@ class Runs(GenerationCase):
         for owner, name, posts in (
             (runs, "read_request", 0),
             (room, "body_to_send", 0),
-            (generation, "look", 0),
-            (sending, "file_name", 0),
+            (looks, "look", 0),
+            (sending, "write_record", 0),
             (attempts, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
-            (polls, "ask", 1),
+            (polls, "poll", 1),
         ):
             for where, swallowing in SWALLOWING.items():
                 with self.subTest(f"{name}, {where}"):

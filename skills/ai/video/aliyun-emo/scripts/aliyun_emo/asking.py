@@ -7,26 +7,21 @@ import sys
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
-from aliyun_emo.commands import RUN, command, option_words
+from aliyun_emo import clock, commands, local_files, looks, previews, subjects
 from aliyun_emo.evidence import PREVIEWS, kept_path
-from aliyun_emo.local_files import look_again
-from aliyun_emo.looks import as_shown, look
 from aliyun_emo.media import medium_facts
-from aliyun_emo.previews import show
 from aliyun_emo.settings import Settings
-from aliyun_emo.subjects import Subject
 
 
-def show_request(settings: Settings, subject: Subject, report: emo.Report) -> None:
+def show_request(settings: Settings, subject: subjects.Subject, report: emo.Report) -> None:
     evidence = emo.evidence_path("")
-    show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
-    options = option_words(settings.values, ("attempt", "no_look", "output"))
-    report.next = [(RUN, report.facts["request_path"], *options)]
+    previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
+    options = commands.option_words(settings.values, ("attempt", "no_look", "output"))
+    report.next = [(commands.RUN, report.facts["request_path"], *options)]
 
 
 def shown_and_agreed(
-    subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
+    subject: subjects.Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
 ) -> Settings | None:
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
@@ -43,19 +38,19 @@ def shown_and_agreed(
     if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
         since = emo.Report()  # what was changed meanwhile
-        look_again(subject.request, report.facts["request_path"], since)
-        again = look(settings, subject.request, subject.files, since)
-        since.check(as_shown, report.facts, settings, again)
+        local_files.look_again(subject.request, report.facts["request_path"], since)
+        again = looks.look(settings, subject.request, subject.files, since)
+        since.check(looks.as_shown, report.facts, settings, again)
         report.errors += since.errors
         report.warnings += since.warnings
         return None if report.errors else settings
     report.facts.update(state="ready", would_send=True)
-    payer = command(*report.next[0])
+    payer = commands.command(*report.next[0])
     settings.progress.say(f"not paid for yet: this command pays for it\nnext: {payer}")
     return None
 
 
-def facts_in_words(subject: Subject, media: emo.Json, page_path: str) -> str:
+def facts_in_words(subject: subjects.Subject, media: emo.Json, page_path: str) -> str:
     image, audio = media.get("image"), media.get("audio")
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""

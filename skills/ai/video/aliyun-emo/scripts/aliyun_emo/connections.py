@@ -13,9 +13,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import clock, links
 from aliyun_emo.clock import FOREVER, Times
-from aliyun_emo.links import is_loopback
 
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
 LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
@@ -125,7 +124,7 @@ class Connection(HTTPConnection):
 def proxy_for(parts: SplitResult) -> str:
     """Return the proxy that the environment has for a URL, "" for none."""
     # Plain http to this machine takes no proxy: a key would leave it unprotected.
-    if (parts.scheme == "http" and is_loopback(parts)) or proxy_bypass(parts.netloc):
+    if (parts.scheme == "http" and links.is_loopback(parts)) or proxy_bypass(parts.netloc):
         return ""
     return getproxies().get(parts.scheme, "")
 

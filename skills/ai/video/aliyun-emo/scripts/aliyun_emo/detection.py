@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
-from aliyun_emo import refusals
+from aliyun_emo import commands, detection_answers, refusals, store, tasks
 from aliyun_emo.answers import member, understood
-from aliyun_emo.commands import PREPARE
-from aliyun_emo.detection_answers import check_detection
 from aliyun_emo.files import read_evidence
 from aliyun_emo.local_files import LocalFile, local_path, look_again, media_words
 from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
 from aliyun_emo.settings import Settings
-from aliyun_emo.store import with_uploads
-from aliyun_emo.tasks import timestamp
 
 PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
 
@@ -49,10 +45,10 @@ def detect(
     place: emo.Place = os.replace,
 ) -> emo.Json:
     """Send a detection with its `files`; return its record, to be kept at `path`; or `Problem`."""
-    body = with_uploads(settings, body_to_send(request), files)
+    body = store.with_uploads(settings, body_to_send(request), files)
     with settings.interrupts.held():
         state, answer = deliver(settings, DETECTION_PATH, body)
-        record: emo.Json = {"saved_at": timestamp(), "request": request, "sent": body}
+        record: emo.Json = {"saved_at": tasks.timestamp(), "request": request, "sent": body}
         record["response"] = answer.document
         if 200 <= answer.status < 300:
             output = member(understood(answer.document), "output")
@@ -99,7 +95,7 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
         raise refusals.with_store_hint(problem, said, record["sent"])
     found = emo.Report()
-    boxes = check_detection(record, None, None, found)
+    boxes = detection_answers.check_detection(record, None, None, found)
     for problem in found.errors:
         problem.code = 3
     report.errors += found.errors
@@ -110,5 +106,5 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
         report.done = "the portrait passed; the next command needs the recording"
         link = request["input"]["image_url"]
         words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown
-        report.next = [(PREPARE, *words, "--detection", path)]
+        report.next = [(commands.PREPARE, *words, "--detection", path)]
     return boxes

@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 import prepare_emo_request as emo
+from aliyun_emo import links, refusals
 from aliyun_emo.answers import as_object, member, understood
 from aliyun_emo.files import read_json
-from aliyun_emo.links import link_identity
-from aliyun_emo.refusals import PORTRAIT_REMEDY, refusal_problem
 
 wrong = partial(emo.Problem, "detection")
 
@@ -63,9 +62,9 @@ def passed_output(answer: Any) -> emo.Json:
         return output
     if passed is False:
         what = "the picture did not pass the detection"
-        raise refusal_problem("detection", what, output, remedy=PORTRAIT_REMEDY)
+        raise refusals.refusal_problem("detection", what, output, remedy=refusals.PORTRAIT_REMEDY)
     if "code" in answer:
-        raise refusal_problem("detection", "the detection failed", answer)
+        raise refusals.refusal_problem("detection", "the detection failed", answer)
     message = "it is no detection answer: there is no output.check_pass that is true or false"
     raise wrong(message, "Give the answer of the detection, whole and unchanged.")
 
@@ -96,7 +95,7 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
         raise wrong(message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = emo.check_link("image_url", detected, float("-inf"), emo.Report()) or ""
-    its, mine = link_identity(then), link_identity(link)
+    its, mine = links.link_identity(then), links.link_identity(link)
     if its[0] != mine[0]:
         both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(link)}"
         message = f"it is of another picture: {both}"

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
 
-from aliyun_emo.answers import is_over_soon
-from aliyun_emo.clock import FOREVER
+from aliyun_emo import answers, clock
 from aliyun_emo.connections import Patience, forever
 from aliyun_emo.refusals import shown_words
 from aliyun_emo.settings import Settings, times_until
@@ -40,10 +39,10 @@ def follow_redirects(
 
 def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
     """Yield the video at `url`, following redirects; raises `NoAnswer`."""
-    reply = follow_redirects(url, FOREVER, patience=settings.patience)
+    reply = follow_redirects(url, clock.FOREVER, patience=settings.patience)
     try:
         if reply.status != 200:
-            raise NoAnswer(f"HTTP {reply.status}", is_over_soon(reply.status))
+            raise NoAnswer(f"HTTP {reply.status}", answers.is_over_soon(reply.status))
         yield from checked_pieces(reply, settings)
     finally:
         reply.close()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import prepare_emo_request as emo
-from aliyun_emo.attempts import AT_WORK
+from aliyun_emo import attempts, polls, service, transport
 from aliyun_emo.download import TRIES, video_pieces
-from aliyun_emo.polls import is_link, poll_to_the_end
 from aliyun_emo.refusals import refusal_problem, shown_words, with_store_hint
-from aliyun_emo.service import PAUSES
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import FAILED, GONE, SUCCEEDED, Task
-from aliyun_emo.transport import NoAnswer
 
 
 def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> None:
@@ -29,7 +26,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         settings = settings.with_key()
         if settings.has("dry_run"):
             return
-        is_gone = poll_to_the_end(settings, task, report) == GONE
+        is_gone = polls.poll_to_the_end(settings, task, report) == GONE
     conclude(settings, task, is_gone, further, report)
 
 
@@ -49,7 +46,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
     if not is_complete(settings, task):
         try:
             download(settings, task, 1 if gone else TRIES)
-        except NoAnswer as error:
+        except transport.NoAnswer as error:
             what = f"could not be downloaded: {error}"
             if gone and not error.again:
                 what = f"the service knows no such task, and its video {what}"
@@ -66,15 +63,15 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
 
 def download(settings: Settings, task: Task, tries: int) -> None:
     """Save the video of `task` in its folder, whole or not at all; raises `NoAnswer`."""
-    if not is_link(task.video_url):
+    if not polls.is_link(task.video_url):
         message = "the task has finished, and the answer has no video_url that is a link"
         raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
-    for pause in (*PAUSES[: tries - 1], None):
+    for pause in (*service.PAUSES[: tries - 1], None):
         try:
             settings.interrupts.check()
             task.save_video(video_pieces(task.video_url, settings))
             break
-        except NoAnswer as error:
+        except transport.NoAnswer as error:
             if pause is None or not error.again:
                 raise
             settings.pause(pause)
@@ -93,7 +90,7 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
-        if abs(task.age) < AT_WORK:
+        if abs(task.age) < attempts.AT_WORK:
             hint = "Another run may be at it just now: run the same command again in two minutes."
     return emo.Problem("service", message, hint, 4)
 

@@ -6,18 +6,14 @@ import os
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, service
+from aliyun_emo import attempts, follow, looks, media, service, store
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.follow import follow
 from aliyun_emo.links import link_identity
 from aliyun_emo.local_files import look_again
-from aliyun_emo.looks import look
-from aliyun_emo.media import estimate
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.sending import Ready, decide_now, send_or_follow
 from aliyun_emo.settings import Settings
-from aliyun_emo.store import with_uploads
 from aliyun_emo.tasks import Task, all_tasks
 
 
@@ -38,7 +34,7 @@ def run_generation(
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
     if not report.errors:
-        follow(settings, decision.task, further, report)
+        follow.follow(settings, decision.task, further, report)
 
 
 def make_ready(
@@ -54,9 +50,9 @@ def make_ready(
     report.check(emo.check_other_file, settings.values.get("output", ""), paths)
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
-        found = look(settings, request, files, report)
+        found = looks.look(settings, request, files, report)
         if "audio_url" in found:
-            report.facts["estimate"] = estimate(found["audio_url"].seconds, ratio)
+            report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
         return None
     report.warnings += links.warnings
@@ -71,7 +67,7 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return Ready(agreed, with_uploads(agreed, body, files), price) if agreed else None
+    return Ready(agreed, store.with_uploads(agreed, body, files), price) if agreed else None
 
 
 def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:

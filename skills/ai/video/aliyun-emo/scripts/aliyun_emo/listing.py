@@ -7,12 +7,8 @@ import re
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, tasks
+from aliyun_emo import attempts, commands, evidence, files, follow, tasks
 from aliyun_emo.answers import id_in, member, text_in
-from aliyun_emo.commands import RUN, command
-from aliyun_emo.evidence import check_copy
-from aliyun_emo.files import sweep
-from aliyun_emo.follow import follow
 from aliyun_emo.requests import file_name
 from aliyun_emo.settings import DAY, Settings, settings_of
 
@@ -29,7 +25,7 @@ def list_tasks(report: emo.Report) -> None:
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
     warn_of_unknown(found, report)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
-    report.next = [(RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+    report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
 
 
 def warn_of_unknown(found: list[tasks.Task], report: emo.Report) -> None:
@@ -37,7 +33,7 @@ def warn_of_unknown(found: list[tasks.Task], report: emo.Report) -> None:
     for task in found:
         if task.state in ("sending", "unclear"):
             name = os.path.basename(task.folder)
-            hint = f"Look what became of it: {command(RUN, '--task', name)}"
+            hint = f"Look what became of it: {commands.command(commands.RUN, '--task', name)}"
             report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
 
 
@@ -93,7 +89,7 @@ def run_all(settings: Settings, report: emo.Report) -> None:
             if is_to_follow(task):
                 its = emo.Report()
                 now = settings_of(settings.values, settings.progress, settings.interrupts, its)
-                its.check(follow, now, task, following(task), its)
+                its.check(follow.follow, now, task, following(task), its)
                 name = os.path.basename(task.folder)
                 for problem in its.errors + its.warnings:
                     problem.message = f"{name}: {problem.message}"
@@ -113,19 +109,19 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
-    check_copy(settings.values, member(task.record, "request") if task else {}, [])
+    evidence.check_copy(settings.values, member(task.record, "request") if task else {}, [])
     if task:
-        follow(settings, task, following(task), report)
+        follow.follow(settings, task, following(task), report)
         return
     task_id = check_task_id(name)
     settings = settings.with_key()
-    sweep(emo.evidence_path(""))
+    files.sweep(emo.evidence_path(""))
     task = tasks.Task(tasks.folder_of_id(tasks_folder(), task_id))
     nothing = ("title", "attempt", "state", "request", "sent", "http_status", "response")
     task.write(**{"saved_at": tasks.timestamp(), **dict.fromkeys(nothing), "state": "made"})
     task.write_answer({"task_id": task_id})
     try:
-        follow(settings, task, 0, report)
+        follow.follow(settings, task, 0, report)
     finally:
         if tasks.Task(task.folder).status in ("", tasks.GONE):  # nobody knows this id
             task.remove()

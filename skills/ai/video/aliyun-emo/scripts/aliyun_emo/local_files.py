@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import prepare_emo_request as emo
-from aliyun_emo import media
+from aliyun_emo import kinds, media
 from aliyun_emo.files import file_meant, open_at_once
-from aliyun_emo.kinds import NotTaken
 
 
 class LocalFile:
@@ -162,7 +161,7 @@ def look_at_file(field: str, path: str, file: LocalFile) -> LocalFile:
     try:
         file.path, file.found = path, media.look_at(field, file.content, file.size)
         return file
-    except NotTaken as fault:
+    except kinds.NotTaken as fault:
         if fault.needs_more:  # only what is too large is not read whole
             message = f"{emo.shown_path(path)} has {file.size:,} bytes, which is too large"
             raise emo.Problem(field, message, "Save it smaller.") from None

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, media
-from aliyun_emo.answers import member
-from aliyun_emo.download import follow_redirects
-from aliyun_emo.kinds import NotTaken
+from aliyun_emo import answers, clock, download, kinds, media
 from aliyun_emo.local_files import LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
@@ -55,7 +52,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
             raise NoAnswer("it redirects to what is no public link") from None
 
     deadline = min(clock.monotonic() + LOOK_TIME, settings.deadline)
-    reply = follow_redirects(url, deadline, check, settings.patience)
+    reply = download.follow_redirects(url, deadline, check, settings.patience)
     try:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
@@ -87,7 +84,7 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             whole_size = len(data) if is_whole else size or media.MAX_PICTURE
             found = media.look_at(field, bytes(data), whole_size)
             break
-        except NotTaken as fault:
+        except kinds.NotTaken as fault:
             if not fault.needs_more:
                 raise media.not_taken_problem(field, fault) from None
             if count > media.MAX_RECORDING:
@@ -102,7 +99,7 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
 def as_shown(shown: object, settings: Settings, found: dict[str, Any]) -> Settings:
     """Return the settings; raises `Problem` where a medium that was `found` is not as `shown`."""
     for field, medium in found.items():
-        then, now = member(shown, emo.LOCAL[field]), media.medium_facts(medium)
+        then, now = answers.member(shown, emo.LOCAL[field]), media.medium_facts(medium)
         if then and {**then, **now} != then:
             its, was = (", ".join(f"{n} {f}" for n, f in facts.items()) for facts in (now, then))
             message = f"it is another one than was shown: {its}, not {was}"

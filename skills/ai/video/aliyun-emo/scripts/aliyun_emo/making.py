@@ -8,13 +8,10 @@ from functools import partial
 from typing import NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, detection, requests, sending, tasks
-from aliyun_emo.answers import text_in
-from aliyun_emo.asking import show_request, shown_and_agreed
+from aliyun_emo import answers, asking, attempts, clock, detection, keys, requests, sending, tasks
 from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import run_generation
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.keys import find_key
 from aliyun_emo.local_files import LocalFile, facts_of_files
 from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, settings_of
@@ -65,13 +62,13 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         report.errors += links.errors
-        report.check(find_key)  # for what is wrong with it alone
+        report.check(keys.find_key)  # for what is wrong with it alone
         return
     name = requests.detection_name(draft, settings.base)
     path = kept_path(emo.evidence_path(""), DETECTIONS, name)
     record = detection.kept_detection(path)
     if record:
-        day, place = text_in(record, "saved_at")[:10], emo.printable(path, 200)
+        day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
     elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
@@ -146,10 +143,10 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
             return
     elif not settings.has("dry_run"):
         subject.tell_task(decision.task)
-        show_request(settings, subject, report)
-    ask = partial(shown_and_agreed, subject, report)
+        asking.show_request(settings, subject, report)
+    ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     run_generation(settings, request, links, folder, report)
     if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
         subject.tell_task(tasks.Task(os.path.dirname(report.facts["video_path"])))
-        show_request(settings, subject, emo.Report())
+        asking.show_request(settings, subject, emo.Report())

@@ -7,11 +7,10 @@ import shutil
 from typing import Union
 
 import prepare_emo_request as emo
+from aliyun_emo import kinds, refusals
 from aliyun_emo.commands import for_the_shell
-from aliyun_emo.kinds import NotTaken
 from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
-from aliyun_emo.refusals import shown_words
 
 MAX_PICTURE = 100_000_000  # bytes
 # The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
@@ -91,7 +90,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
         report.warn(field, f"{length}, which may be too short", "Is it the whole recording?")
 
 
-def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Problem:
+def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.Problem:
     """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
     kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
     hint = f"Give the {kind} itself: {formats}."
@@ -99,7 +98,7 @@ def not_taken_problem(field: str, fault: NotTaken, path: str = "") -> emo.Proble
         hint = "Convert it, and upload it anew."
         if path:
             hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
-    what = shown_words(str(fault))
+    what = refusals.shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 
 

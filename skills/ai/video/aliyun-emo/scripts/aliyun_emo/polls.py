@@ -6,10 +6,8 @@ import re
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import clock, refusals, service
 from aliyun_emo.answers import TRANSIENT, member, text_in, understood
-from aliyun_emo.refusals import answer_problem
-from aliyun_emo.service import TASK_PATH, ask
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 
@@ -38,11 +36,11 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
 
 def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:
     """Ask once for `task`; return its status, or "" and what is wrong, and the pause asked for."""
-    answer = ask(settings, TASK_PATH + quote(task.task_id, safe=""))
+    answer = service.ask(settings, service.TASK_PATH + quote(task.task_id, safe=""))
     if answer.document is not None:
         task.append_snapshot(answer.document)
     if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
-        raise answer_problem(answer)
+        raise refusals.answer_problem(answer)
     said = understood(answer.document)
     said = said if isinstance(said, dict) else {}
     output, trouble = member(said, "output"), ""

@@ -6,19 +6,16 @@ import os
 import sys
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
-from aliyun_emo.commands import RUN
+from aliyun_emo import clock, commands, interrupts, local_files
 from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
 from aliyun_emo.files import read_evidence
-from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import file_url
 from aliyun_emo.page import PAGE_BEGINS, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 
 
-def preview(values: emo.Values, report: emo.Report, _: Interrupts) -> None:
+def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) -> None:
     """Check FILE, and write the page that shows it."""
     path = values.get("file", emo.evidence_path("request.json"))
     subject = report.check(subject_of, path, report)
@@ -47,7 +44,7 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
         media = {name: known[name] for name in emo.LOCAL.values() if name in known}
         emo.write_json(request_path, {**subject.request, **media})
         report.facts.update(request_path=request_path)
-        report.next = [(RUN, request_path)]
+        report.next = [(commands.RUN, request_path)]
     emo.replace_file(page_path, [page])
     report.facts.update(preview_path=page_path)
 
@@ -71,7 +68,7 @@ def is_opened(path: str) -> bool:
     from subprocess import DEVNULL, Popen, TimeoutExpired
 
     code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
-    words = [sys.executable, "-I", "-c", code, file_url(path)]
+    words = [sys.executable, "-I", "-c", code, local_files.file_url(path)]
     try:
         child = Popen(words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
         return child.wait(BROWSER_START) == 0

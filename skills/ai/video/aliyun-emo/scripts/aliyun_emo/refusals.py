@@ -6,8 +6,7 @@ import json
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo.answers import Answer, is_over_soon, member
-from aliyun_emo.links import BASE_URL
+from aliyun_emo import answers, links
 
 REMEDIES = {
     "InvalidApiKey": "Use an API key of the China mainland (Beijing) region.",
@@ -73,21 +72,21 @@ def refusal_problem(
     return emo.Problem(field, words, REMEDIES.get(name, remedy), code)
 
 
-def answer_problem(answer: Answer) -> emo.Problem:
+def answer_problem(answer: answers.Answer) -> emo.Problem:
     """Return the `Problem` of an HTTP answer that is not what was asked for, or of none at all."""
     # Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     if not answer.status:
         hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
         return emo.Problem("service", answer.reason, hint, 4)
     status, said, hint = answer.status, answer.document, "Try again later."
-    code = 4 if status < 300 or is_over_soon(status) else 3
+    code = 4 if status < 300 or answers.is_over_soon(status) else 3
     if 300 <= status < 400:
         hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
     what = f"HTTP {status}"
     if status == 404 and answer.base:
         what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
-        hint = f"Check {answer.base_variable}; without it the service is at {BASE_URL}."
+        hint = f"Check {answer.base_variable}; without it the service is at {links.BASE_URL}."
     if isinstance(said, dict) and ("code" in said or "message" in said):
         return refusal_problem("service", what, said, code)
     return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)
@@ -95,7 +94,7 @@ def answer_problem(answer: Answer) -> emo.Problem:
 
 def uses_store(body: object) -> bool:
     """Whether a `body` that is sent has links of the service's temporary store."""
-    return any(str(value).startswith("oss://") for value in member(body, "input").values())
+    return any(str(value).startswith("oss://") for value in answers.member(body, "input").values())
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:

@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock
+from aliyun_emo import attempts, clock, evidence, files, keys, looks
 from aliyun_emo.commands import RUN, command, option_words
-from aliyun_emo.evidence import check_copy, check_shown, evidence_of
-from aliyun_emo.files import sweep
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.keys import find_key
-from aliyun_emo.looks import as_shown
 from aliyun_emo.progress import Progress
 from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, settings_of
@@ -74,21 +70,21 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     if generation:
         report.facts["estimate"] = None
     request = request_of(body, clock.time(), links) if body else None
-    folder = evidence_of(path)
+    folder = evidence.evidence_of(path)
     if settings.has("again"):
         report.errors.append(again_problem(settings, request, folder))
     if not request or report.errors:
         report.errors += [] if request else links.errors
-        report.check(find_key)
+        report.check(keys.find_key)
         return
     if not settings.has("dry_run"):
-        sweep(folder or os.curdir)
+        files.sweep(folder or os.curdir)
     if generation:
         from aliyun_emo.generation import run_generation
 
-        check_shown(path, request_name(request, settings.base))
-        check_copy(settings.values, request, [path])
-        settings = settings._replace(before_pay=partial(as_shown, body))
+        evidence.check_shown(path, request_name(request, settings.base))
+        evidence.check_copy(settings.values, request, [path])
+        settings = settings._replace(before_pay=partial(looks.as_shown, body))
         run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")

@@ -6,12 +6,8 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, service, tasks
+from aliyun_emo import attempts, files, follow, refusals, requests, service, tasks
 from aliyun_emo.answers import Answer
-from aliyun_emo.files import sync_folder
-from aliyun_emo.follow import look_first
-from aliyun_emo.refusals import answer_problem, with_store_hint
-from aliyun_emo.requests import file_name
 from aliyun_emo.settings import Settings
 
 # What is sent: the settings with the key, the body with the uploads' links, what it will cost.
@@ -40,7 +36,7 @@ def send_or_follow(
                     outcome = send_once(ready, request, task, decision.attempt, report)
         except KeyboardInterrupt as interrupt:
             if task and task.state == "unclear":
-                hint = look_first(decision.attempt + 1)
+                hint = follow.look_first(decision.attempt + 1)
                 code = interrupt.args[0] if interrupt.args else 130
                 raise emo.Problem("arguments", "interrupted", hint, code) from None
             raise
@@ -76,11 +72,11 @@ def send_once(
 def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Json) -> str:
     """Write what is about to be sent, and return it in words; raises `OSError`."""
     links = request["input"]
-    names = [file_name(links[field]) for field in emo.FORMATS]
+    names = [requests.file_name(links[field]) for field in emo.FORMATS]
     title = " + ".join(name.rpartition(".")[0] or name for name in names)
     record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
     task.write(**record, request=request, sent=body, http_status=None, response=None)
-    sync_folder(os.path.dirname(task.folder))
+    files.sync_folder(os.path.dirname(task.folder))
     size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
 
@@ -111,9 +107,9 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
 def check_made(state: str, answer: Answer, body: emo.Json, attempt: int) -> None:
     if state == "made":
         return
-    problem = with_store_hint(answer_problem(answer), answer.document, body)
+    problem = refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)
     problem.code = 3 if state == "refused" else problem.code
     if state == "unclear":
         problem.message += "; a task may have been made"
-        problem.hint = look_first(attempt + 1)
+        problem.hint = follow.look_first(attempt + 1)
     raise problem

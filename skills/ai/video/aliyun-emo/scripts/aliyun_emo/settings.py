@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import clock
+from aliyun_emo import clock, keys
 from aliyun_emo.clock import Times
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.keys import find_key
 from aliyun_emo.links import BASE_URL, is_safe, is_vendor, plain_url
 from aliyun_emo.progress import Progress
 
@@ -44,7 +43,7 @@ class Settings(NamedTuple):
 
     def with_key(self) -> Settings:
         """Return the same with the API key; raises `Problem`."""
-        return self if self.key else self._replace(key=find_key())
+        return self if self.key else self._replace(key=keys.find_key())
 
     def patience(self) -> float:
         """Show that it goes on; return the moment until which an answer is waited for."""

@@ -9,14 +9,11 @@ from functools import partial
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, service
+from aliyun_emo import clock, refusals, requests, service, transport
 from aliyun_emo.answers import Answer, member, text_in
 from aliyun_emo.links import is_loopback, is_safe, plain_url
 from aliyun_emo.local_files import LocalFile, local_path
-from aliyun_emo.refusals import answer_problem
-from aliyun_emo.requests import file_name
 from aliyun_emo.settings import Settings, times_until
-from aliyun_emo.transport import PIECE
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
 # What the form of an upload takes from the policy.
@@ -60,7 +57,7 @@ def upload_once(
     policy = policy_of(answer.document, settings.base)
     size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
     if size > most:
-        message = f"{file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
+        message = f"{requests.file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
         hint = "Save it smaller and prepare it again, or give a public link."
         raise emo.Problem(field, message, hint)
     name = f"{policy['upload_dir']}/{store_name(file)}"
@@ -125,13 +122,13 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
     fields = "".join(f'{part}{field}"\r\n\r\n{value}\r\n' for field, value in values.items())
     start = f'{fields}{part}file"; filename="{os.path.basename(name)}"\r\n\r\n'.encode()
     end = f"\r\n--{boundary}--\r\n".encode()
-    what = f"uploading {file_name(file.url)}, {file.size / 1000:,.0f} kB"
+    what = f"uploading {requests.file_name(file.url)}, {file.size / 1000:,.0f} kB"
 
     def pieces() -> Iterator[bytes]:
         yield start
-        for at in range(0, file.size, PIECE):
+        for at in range(0, file.size, transport.PIECE):
             settings.progress.show(what, f", {at / 1000:,.0f} kB are there")
-            yield file.content[at : at + PIECE]
+            yield file.content[at : at + transport.PIECE]
         yield end
 
     headers = {
@@ -148,7 +145,7 @@ def failed(answer: Answer, is_store: bool = False) -> service.Try[emo.Problem]:
     told = said and "***"  # the store echoes what it was sent: only its code is told
     if isinstance(said, dict) and not is_store:
         told = {**said, "message": re.sub(RIGHTS, "***", text_in(said, "message"))}
-    problem = answer_problem(answer._replace(document=told))
+    problem = refusals.answer_problem(answer._replace(document=told))
     if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
         problem.message = f"HTTP {answer.status}: {code[1]}"
     if "policy expired" in words.lower():  # with a new one it may go

@@ -6,13 +6,9 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, requests
-from aliyun_emo.answers import member
-from aliyun_emo.detection_answers import check_detection
-from aliyun_emo.evidence import evidence_of
+from aliyun_emo import answers, attempts, clock, detection_answers, evidence, refusals, requests
 from aliyun_emo.files import read_json
 from aliyun_emo.local_files import LocalFile, look_again
-from aliyun_emo.refusals import shown_words
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
@@ -35,7 +31,7 @@ class Subject:
     def tell_task(self, task: Task) -> None:
         """Let the page tell of the `task` that was made of this, or on the way to it."""
         said = [of.get(n) for of in (task.answer, task.response) for n in ("code", "message")]
-        self.said = ", ".join(shown_words(word) for word in (task.status, *said) if word)
+        self.said = ", ".join(refusals.shown_words(word) for word in (task.status, *said) if word)
         self.state, self.video, self.task_id = task.state, task.video_path or "", task.task_id
 
 
@@ -45,7 +41,7 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     if subject:
         subject.name = name_of(subject, path)
         if subject.kind == "request":
-            folder = os.path.join(evidence_of(path), "tasks")
+            folder = os.path.join(evidence.evidence_of(path), "tasks")
             decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
             if isinstance(decision, attempts.Follow):
                 subject.tell_task(decision.task)
@@ -83,9 +79,9 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    if "audio_url" in member(record["request"], "input"):
+    if "audio_url" in answers.member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
-    boxes = check_detection(record, None, None, report)
+    boxes = detection_answers.check_detection(record, None, None, report)
     for problem in report.errors:
         problem.hint += " Then give the detection.json of that."
     request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
@@ -96,8 +92,8 @@ def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subjec
 
 
 def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    body = member(record, "request")
-    if "audio_url" not in member(body, "input"):
+    body = answers.member(record, "request")
+    if "audio_url" not in answers.member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
         raise emo.Problem("file", message, "Give the request.json that the task was made of.")
     request = requests.request_of(body, ANY_TIME, report)
