@@ -4,10 +4,40 @@ import os
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from support.task_case import TaskCase
 
 from aliyun_emo import files
+
+
+class Appending(TaskCase):
+    def test_a_line_that_finds_no_room_leaves_no_half_line(self):
+        path = Path("polls.jsonl")
+        files.append_line(str(path), b"one")
+
+        class Full:
+            def __init__(self, file):
+                self.file = file
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+            def __getattr__(self, name):
+                return getattr(self.file, name)
+
+            def write(self, line):
+                return self.file.write(line[:5])
+
+        real = open
+        full = mock.patch("builtins.open", lambda *w, **m: Full(real(*w, **m)))
+        with full, self.assertRaises(OSError) as caught:
+            files.append_line(str(path), b"another one")
+        self.assertEqual(caught.exception.filename, str(path))
+        self.assertEqual(path.read_bytes(), b"one\n")
 
 
 class Leftovers(TaskCase):

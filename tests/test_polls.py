@@ -26,6 +26,8 @@ from support.service import (
 )
 from support.service_case import FILE, KEYS, POSIX, GenerationCase
 
+from aliyun_emo import polls
+
 OTHER = says(fixture("task-succeeded"))  # about a task that no test makes
 TELLS_WHEN_IT_SLEEPS = """
 from aliyun_emo import clock
@@ -373,6 +375,34 @@ class OtherIds(GenerationCase):
         self.serve(tasks=[nameless])
         self.ends(self.go(), 3, "service")
         self.assertEqual(self.kept("response.json")["task_status"], "FAILED")
+
+
+class Merging(unittest.TestCase):
+    """What is known of a task after another answer, by what was known before."""
+
+    def test_what_was_known_stays_unless_there_is_better(self):
+        def known(status, **more):
+            return {"task_id": "a", "task_status": status, **more}
+
+        old, new = {"video_url": "https://example.com/1"}, {"video_url": "https://example.com/2"}
+        why = {"code": "InvalidURL"}
+        for earlier, answer, expected in (
+            ({}, known("RUNNING"), known("RUNNING")),
+            (known("PENDING"), known("RUNNING"), known("RUNNING")),
+            (known("RUNNING"), known("FAILED", **why), known("FAILED", **why)),
+            (known("FAILED", **why), known("RUNNING"), known("FAILED", **why)),
+            (known("FAILED", **why), known("UNKNOWN"), known("FAILED", **why)),
+            (known("FAILED", **why), known("SUCCEEDED", **new), known("SUCCEEDED", **new)),
+            (known("SUCCEEDED", **old), known("NEVER-HEARD"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("UNKNOWN"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("SUCCEEDED"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("SUCCEEDED", **new), known("SUCCEEDED", **new)),
+            (known("RUNNING", usage={}), known("UNKNOWN"), known("UNKNOWN", usage={})),
+            ({}, known("UNKNOWN"), known("UNKNOWN")),
+            (known("UNKNOWN"), known("RUNNING"), known("RUNNING")),
+        ):
+            with self.subTest(f"{earlier}, {answer}"):
+                self.assertEqual(polls.merged(earlier, answer), expected)
 
 
 if __name__ == "__main__":

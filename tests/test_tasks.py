@@ -43,34 +43,6 @@ class Evidence(TaskCase):
         self.assertGreaterEqual(synced.call_count, 1)
         self.assertEqual(tasks.Task(task.folder).state, "sending")
 
-    def test_a_snapshot_that_finds_no_room_leaves_no_half_line(self):
-        task = attempts.claim("tasks", NAME, 1)
-        task.append_snapshot({"a": 1})
-        before = Path(task.path("polls.jsonl")).read_bytes()
-
-        class Full:
-            def __init__(self, file):
-                self.file = file
-
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                self.file.close()
-
-            def __getattr__(self, name):
-                return getattr(self.file, name)
-
-            def write(self, line):
-                return self.file.write(line[:5])
-
-        real = open
-        full = mock.patch("builtins.open", lambda *w, **m: Full(real(*w, **m)))
-        with full, self.assertRaises(OSError) as caught:
-            task.append_snapshot({"a": 2})
-        self.assertEqual(caught.exception.filename, task.path("polls.jsonl"))
-        self.assertEqual(Path(task.path("polls.jsonl")).read_bytes(), before)
-
     def test_what_is_about_another_task_does_not_count(self):
         made = {"output": {"task_id": "mine"}}
         folder = self.place(1, "made", response=made, attempt=1)

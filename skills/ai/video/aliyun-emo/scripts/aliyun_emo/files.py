@@ -127,6 +127,20 @@ def if_offered(call: Callable[..., object], *arguments: Any) -> None:
             raise
 
 
+def append_line(path: str, line: bytes) -> None:
+    """Append a `line` to the file `path`, whole or not at all; raises `OSError`."""
+    with open(path, "ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            written = file.write(line + b"\n")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+        if written <= len(line):
+            if os.fstat(file.fileno()).st_size == size + written:  # no other run has appended
+                file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
 def sweep(folder: str) -> None:
     """Remove what killed runs left half written below `folder`, when it is older than a day."""
     for place, folders, files in os.walk(folder):

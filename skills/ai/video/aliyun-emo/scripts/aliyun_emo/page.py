@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from html import escape
 
 import prepare_emo_request as emo
-from aliyun_emo.commands import PREPARE, RUN, for_the_shell, starting
-from aliyun_emo.evidence import folder_above
-from aliyun_emo.local_files import file_url, media_words
-from aliyun_emo.media import estimate
+from aliyun_emo import media, next_steps
+from aliyun_emo.commands import for_the_shell
+from aliyun_emo.local_files import file_url
 from aliyun_emo.subjects import Subject
 
 
@@ -138,7 +137,7 @@ def costs_of(subject: Subject) -> emo.Values:
     rate = f"CNY {emo.PRICES[subject.ratio]:.2f} a second at {subject.ratio}"
     known, length, cost = "", "not known: the player has not told it", rate
     if "audio_url" in subject.files:
-        costs = estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        costs = media.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
         known = f' data-seconds="{costs["seconds"]}"'
         length, cost = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
     return {
@@ -153,26 +152,8 @@ def costs_of(subject: Subject) -> emo.Values:
 
 
 def next_section(subject: Subject, place: str) -> str:
-    if subject.kind == "request" and (subject.task_id or not subject.state):
-        what = "This command sends the request, which costs money. Then it fetches the video."
-        if subject.state:
-            what = "It was sent already. This command tells what became of it, and costs nothing."
-        if subject.video:
-            what = "The video was made already. This command tells where it is, and costs nothing."
-        words = [*starting(RUN, anywhere=True), place]
-        words += ["--attempt", str(subject.attempt)] if subject.attempt else []
-    elif subject.kind == "detection":
-        media = media_words(subject.given["image_url"])
-        what = "This command writes the request of a video. It costs nothing."
-        what += f" Put the recording in the place of {media[-1]}."
-        words = [*starting(PREPARE, anywhere=True), *media, "--detection", place]
-        words += ["--output", os.path.join(folder_above(place), "request.json")]
-    elif subject.task_id:
-        what = "This command waits for the end of the task, and shows it. It costs nothing."
-        folder = os.path.dirname(place)
-        is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
-        words = [*starting(RUN, anywhere=True), "--task", folder if is_at_home else subject.task_id]
-    else:
+    what, words = next_steps.next_step(subject, place)
+    if not words:
         return HTML["refused" if subject.state == "refused" else "unclear"]
     pasteable = [word if word.isprintable() else "PATH" for word in words]
     if pasteable != words:

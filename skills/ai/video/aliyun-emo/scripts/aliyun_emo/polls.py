@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, refusals, service
-from aliyun_emo.answers import TRANSIENT, member, text_in, understood
+from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
 
@@ -41,8 +41,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
         task.append_snapshot(answer.document)
     if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
         raise refusals.answer_problem(answer)
-    said = understood(answer.document)
-    said = said if isinstance(said, dict) else {}
+    said = as_object(understood(answer.document))
     output, trouble = member(said, "output"), ""
     word = text_in(output, "task_status")
     if not answer.status:
@@ -60,23 +59,28 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
     """Keep the normalized `answer` about `task`; return its status, or that it is gone."""
-    # An end that was heard of sooner stays, whatever else but an end is said later.
     word = str(answer["task_status"])
-    earlier = Task(task.folder).answer
-    has_ended = earlier.get("task_status") in (SUCCEEDED, *FAILED)
-    if has_ended and word not in (SUCCEEDED, *FAILED):
-        answer = earlier
-    elif word == SUCCEEDED and "video_url" in earlier:  # an answer without a link takes none away
-        answer = {"video_url": earlier["video_url"], **answer}
-    elif word == GONE:
-        answer = {**earlier, "task_id": task.task_id, "task_status": GONE}
-    task.write_answer(answer)
+    earlier = Task(task.folder).answer  # which another run may have written meanwhile
+    task.write_answer(merged(earlier, answer))
     report.facts.update(task.facts())
     fault = "is a status that is not known; taken as not finished"
     is_told = any(warning.message.endswith(fault) for warning in report.warnings)
     if word not in (*UNFINISHED, *ENDS) and not is_told:
         report.warn("service", f"{emo.shown_link(word)} {fault}", "Look at references/api.md.")
     return GONE if word == GONE else task.status
+
+
+def merged(earlier: emo.Json, answer: emo.Json) -> emo.Json:
+    """Return what is known of a task by an `earlier` answer, {} for none, and this `answer`."""
+    # What was known stays: an end but for another one, and a link where there is no new one.
+    word = answer["task_status"]
+    if word not in (SUCCEEDED, *FAILED) and earlier.get("task_status") in (SUCCEEDED, *FAILED):
+        return earlier
+    if word == GONE:
+        return {**earlier, "task_id": answer["task_id"], "task_status": GONE}
+    if word == SUCCEEDED and "video_url" in earlier:
+        return {"video_url": earlier["video_url"], **answer}
+    return answer
 
 
 def task_answer(task_id: str, answer: emo.Json) -> emo.Json:

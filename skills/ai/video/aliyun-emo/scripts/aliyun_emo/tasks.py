@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import as_object, id_in, member, text_in, understood
-from aliyun_emo.files import move, read_evidence, write_durably
+from aliyun_emo.files import append_line, move, read_evidence, write_durably
 
 UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
 FAILED = ("FAILED", "CANCELED")
@@ -124,19 +123,9 @@ class Task:
         emo.write_json(self.path("response.json"), self.answer, move)
 
     def append_snapshot(self, answer: object) -> None:
-        """Append a poll's `answer` to polls.jsonl, as one whole line or not at all."""
-        line = json.dumps({"polled_at": timestamp(), "response": answer}).encode() + b"\n"
-        path = self.path("polls.jsonl")
-        with open(path, "ab", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            try:
-                written = file.write(line)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, path) from None
-            if written != len(line):
-                if os.fstat(file.fileno()).st_size == size + written:
-                    file.truncate(size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        """Append a poll's `answer` to polls.jsonl."""
+        snapshot = {"polled_at": timestamp(), "response": answer}
+        append_line(self.path("polls.jsonl"), json.dumps(snapshot).encode())
 
     def save_video(self, chunks: Iterable[bytes]) -> None:
         """Keep the video that comes in `chunks`, whole or not at all; raises what they raise."""
