@@ -991,13 +991,6 @@ OPTIONS = {
 }
 PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by an option
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
-BESIDE = "the program beside this one."
-MEANT = {  # words of other tools and versions: what to use here
-    **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE, " + BESIDE),
-    **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE, " + BESIDE),
-    "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
-    **dict.fromkeys(("--api-key", "--key"), KEY_HINT),
-}
 
 
 def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
@@ -1081,12 +1074,8 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
 
 def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
     """Return what to do about a `word` that is none of `names`; `otherwise` where nobody knows."""
-    from difflib import get_close_matches
-
-    word = word[:100].lower().replace("_", "-")
-    bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    close = ["Did you mean " + bare[n] + "?" for n in get_close_matches(word.strip("-"), bare, 1)]
-    return MEANT.get(word, *(close or [otherwise]))
+    commands = Report().check(part, "commands", "")
+    return commands.meant(word, names) or otherwise if commands else otherwise
 
 
 # Its own words stay English: to look for a translation of them imports locale, at every start.

@@ -1,4 +1,4 @@
-"""The commands that hints name: the programs as this one was started, or in any folder."""
+"""The commands that hints name, as this program was started; what words of others mean here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ import prepare_emo_request as emo
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
 FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
+BESIDE = "the program beside this one."
+MEANT = {  # words of other tools and versions: what to use here
+    **dict.fromkeys(("submit", "wait", "run"), f"Use run_emo_request.py FILE, {BESIDE}"),
+    **dict.fromkeys(("list", "status"), f"Use run_emo_request.py without FILE, {BESIDE}"),
+    "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
+    **dict.fromkeys(("--api-key", "--key"), emo.KEY_HINT),
+}
+
+
+def meant(word: str, names: Iterable[str]) -> str:
+    """Return as a hint what a `word` that is none of `names` may mean, "" where nobody knows."""
+    from difflib import get_close_matches
+
+    word = word[:100].lower().replace("_", "-")
+    bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
+    close = get_close_matches(word.strip("-"), bare, 1)
+    return MEANT.get(word) or "".join(f"Did you mean {bare[name]}?" for name in close)
 
 
 def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:

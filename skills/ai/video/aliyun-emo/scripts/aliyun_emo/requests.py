@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, text_in
-from aliyun_emo.commands import PREPARE, RUN, command
+from aliyun_emo.commands import MEANT, PREPARE, RUN, command
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import file_meant, read_json
 from aliyun_emo.links import is_vendor, link_identity
@@ -44,7 +44,7 @@ def check_there(path: str) -> None:
     """Raise `Problem` where there is no file `path`, which may be "-"."""
     if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
-        hint = file_meant(path) or emo.MEANT.get(path, hint)
+        hint = file_meant(path) or MEANT.get(path, hint)
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 
