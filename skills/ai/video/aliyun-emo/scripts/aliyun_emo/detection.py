@@ -16,11 +16,11 @@ PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
 
 
 def run_detection(
-    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+    settings: Settings, request: emo.Json, faults: emo.Report, folder: str, report: emo.Report
 ) -> None:
     """Send a detection, keep its answer in `folder`, and tell its boxes."""
-    report.errors += links.errors
-    report.warnings += links.warnings
+    report.errors += faults.errors
+    report.warnings += faults.warnings
     path = report.check(emo.output_path, settings.values, os.path.join(folder, "detection.json"))
     files = look_again(request, settings.values["file"], report)
     given = [settings.values["file"], *(local_path(file.url) for file in files.values())]

@@ -18,19 +18,19 @@ from aliyun_emo.tasks import Task, all_tasks
 
 
 def run_generation(
-    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+    settings: Settings, request: emo.Json, faults: emo.Report, tasks: str, report: emo.Report
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands."""
-    # `links` has what is wrong with the links by now, which counts only for what is sent.
+    # `faults` are those of the links by now: they count only for what is sent, not for a task.
     name = request_name(request, settings.base)
-    decision = decide_now(settings, folder, name)
+    decision = decide_now(settings, tasks, name)
     if isinstance(decision, attempts.Send):
-        ready = make_ready(settings, request, links, os.path.join(folder, name), report)
+        ready = make_ready(settings, request, faults, os.path.join(tasks, name), report)
         if not ready:
             return
         settings = ready.settings
-        decision = send_or_follow(ready, request, folder, name, report)
-    further = attempts.next_attempt(folder, name)
+        decision = send_or_follow(ready, request, tasks, name, report)
+    further = attempts.next_attempt(tasks, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
     if not report.errors:
@@ -38,10 +38,10 @@ def run_generation(
 
 
 def make_ready(
-    settings: Settings, request: emo.Json, links: emo.Report, folder: str, report: emo.Report
+    settings: Settings, request: emo.Json, faults: emo.Report, folder: str, report: emo.Report
 ) -> Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
-    report.errors += links.errors
+    report.errors += faults.errors
     files = settings.files or look_again(request, settings.values.get("file", ""), report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
@@ -55,7 +55,7 @@ def make_ready(
             report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
         return None
-    report.warnings += links.warnings
+    report.warnings += faults.warnings
     warn_of_others(os.path.dirname(folder), request, report)
     body = service.body_to_send(request)
     price = emo.price_words(report.facts.get("estimate"), ratio)
@@ -70,9 +70,9 @@ def make_ready(
     return Ready(agreed, store.with_uploads(agreed, body, files), price) if agreed else None
 
 
-def warn_of_others(folder: str, request: emo.Json, report: emo.Report) -> None:
+def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
     mine = [identity_of(field, request) for field in emo.FORMATS]
-    for task in all_tasks(folder):
+    for task in all_tasks(tasks):
         theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
         if theirs == mine and task.is_open:
             name = os.path.basename(task.folder)

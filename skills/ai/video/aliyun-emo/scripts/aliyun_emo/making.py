@@ -52,8 +52,8 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
-    media, links = media_of(settings.values, report), emo.Report()
-    draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, links)
+    media, faults = media_of(settings.values, report), emo.Report()
+    draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
     report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
@@ -61,7 +61,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
-        report.errors += links.errors
+        report.errors += faults.errors
         report.check(keys.find_key)  # for what is wrong with it alone
         return
     name = requests.detection_name(draft, settings.base)
@@ -73,7 +73,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         settings.progress.say(f"{words} {place}")
     elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
         sending.decide_now(settings, "", name)  # told before a detection is paid for
-    if not record and clear_to_send(settings, links, report):
+    if not record and clear_to_send(settings, faults, report):
         os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
         picture = {"image_url": draft["input"]["image_url"]}
@@ -110,27 +110,27 @@ def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json 
     return emo.generation_request({**media.given, **boxes}, media.files, clock.time(), report)
 
 
-def clear_to_send(settings: Settings, links: emo.Report, report: emo.Report) -> bool:
+def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) -> bool:
     """Whether something may be sent now; report what is wrong with links or key, or a dry run."""
-    report.errors += links.errors
+    report.errors += faults.errors
     report.check(settings.with_key)
     if report.errors or not settings.has("dry_run"):
         return not report.errors
-    report.warnings += links.warnings
+    report.warnings += faults.warnings
     report.facts["would_send"] = True
     report.done = "all is well; nothing was sent"
     return False
 
 
 def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
-    told, links = emo.Report(), emo.Report()  # what is told of the boxes is told by with_boxes, too
+    told, faults = emo.Report(), emo.Report()  # with_boxes tells what is told of boxes, too
     boxes = detection.tell_detection(kept, path, told)
     for problem in told.errors:
         problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
     texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
-    request = with_boxes(media, texts, links)
+    request = with_boxes(media, texts, faults)
     if told.errors or not request:
-        report.errors += told.errors or links.errors
+        report.errors += told.errors or faults.errors
         return
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
@@ -139,14 +139,14 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     subject.attempt = settings.attempt or 0
     decision = sending.decide_now(settings, folder, subject.name)
     if isinstance(decision, attempts.Send):
-        if not clear_to_send(settings, links, report):
+        if not clear_to_send(settings, faults, report):
             return
     elif not settings.has("dry_run"):
         subject.tell_task(decision.task)
         asking.show_request(settings, subject, report)
     ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
-    run_generation(settings, request, links, folder, report)
+    run_generation(settings, request, faults, folder, report)
     if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
         subject.tell_task(tasks.Task(os.path.dirname(report.facts["video_path"])))
         asking.show_request(settings, subject, emo.Report())

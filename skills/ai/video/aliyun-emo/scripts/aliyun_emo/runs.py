@@ -64,17 +64,17 @@ def command_without(values: emo.Values, *fields: str) -> list[str]:
 
 
 def run_file(settings: Settings, report: emo.Report) -> None:
-    links, path = emo.Report(), settings.values["file"]
+    faults, path = emo.Report(), settings.values["file"]
     body = report.check(read_request, path)
     generation = is_generation(body or {})
     if generation:
         report.facts["estimate"] = None
-    request = request_of(body, clock.time(), links) if body else None
+    request = request_of(body, clock.time(), faults) if body else None
     folder = evidence.evidence_of(path)
     if settings.has("again"):
         report.errors.append(again_problem(settings, request, folder))
     if not request or report.errors:
-        report.errors += [] if request else links.errors
+        report.errors += [] if request else faults.errors
         report.check(keys.find_key)
         return
     if not settings.has("dry_run"):
@@ -85,13 +85,13 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         evidence.check_shown(path, request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
         settings = settings._replace(before_pay=partial(looks.as_shown, body))
-        run_generation(settings, request, links, os.path.join(folder, "tasks"), report)
+        run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
     else:
         from aliyun_emo.detection import run_detection
 
-        run_detection(settings, request, links, folder, report)
+        run_detection(settings, request, faults, folder, report)
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
