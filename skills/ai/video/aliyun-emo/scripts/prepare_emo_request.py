@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
     Json = dict[str, Any]  # a JSON object
     Request = Optional[Json]  # None where something is wrong with it
+    Rule = Callable[..., Request]
     Text = Optional[str]  # None where it was not given, or is wrong
     Box = list[int]  # [x1, y1, x2, y2], its top-left and bottom-right corner in whole pixels
     Values = dict[str, str]  # what was given, by field
@@ -437,9 +438,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
     if expiry is not None and expiry <= now:
         report.error(field, "the link expired at " + utc(expiry), "Sign it anew.")
     elif expiry is not None and expiry <= now + SOON:
-        message = (
-            "the link expires at " + utc(expiry) + "; the service may fetch it later than that"
-        )
+        message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
         report.warn(field, message, "Sign it anew, for a day.")
     if query.startswith("?Expires=") and is_number(query[9:]) and len(query) == 19:
         report.warn(field, "the link may have lost its end: its query is Expires alone", CUT_HINT)
@@ -519,9 +518,8 @@ def check_host(field: str, host: str) -> str:
         public = re.sub(inside, outside, name) if dotted.endswith(end) else name
         if public != name:
             fault = "is an internal endpoint: only its own cloud reaches it"
-            raise host_problem(
-                field, host, fault, "Give the link with " + public + " for the host."
-            )
+            hint = "Give the link with " + public + " for the host."
+            raise host_problem(field, host, fault, hint)
     return host.lower()
 
 
@@ -907,9 +905,7 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
         raise Problem("output", message, "Name another file.")
 
 
-def write_request(
-    name: str, rule: "Callable[..., Request]", values: "Values", report: Report
-) -> None:
+def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> None:
     files = local_files(values, report)
     request = rule(values, files, time(), report)
     path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
@@ -1000,9 +996,8 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     if command and arguments and not arguments[0].startswith("-"):
         command, *arguments = arguments
     if command not in commands:
-        first = "The first word is " + " or ".join(commands) + ", or an option: see --help."
-        hint = hint_for(command, commands, first)
-        raise Problem("arguments", shown_link(command) + " is not a command", hint)
+        fault = shown_link(command) + " is not a command"
+        raise Problem("arguments", fault, hint_for(command, program, []))
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
@@ -1058,24 +1053,19 @@ def is_of_box(word: str) -> bool:
 
 def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -> None:
     """Report `words` that no option takes: options, without their values, which may be secrets."""
-    commands, options, _ = program
-    names = [option(field) for field in report.options if options[field][2]]
-    hints = {option(f): "It is an option of " + c + "." for f, (c, _, _) in options.items() if c}
-    hints |= {option(f): "Give its value alone." for f in options if options[f][1][:1] in PLACES}
-    hints |= {command: "Put " + command + " first." for command in commands if command}
-    told = [word for word in words if word[:1] == "-" or word in hints] or words
+    told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
     for name in [word.partition("=")[0] for word in told[:20]]:
         name = name if name[:1] != "-" or name[:2] == "--" else name[:2]  # "-kVALUE" has a value
-        hint = hints.get(name) or hint_for(name, names, "The options are " + ", ".join(names) + ".")
+        hint = hint_for(name, program, report.options)
         report.error("arguments", shown_link(name) + " is not an option here", hint)
     if more := len(told[20:]):
         report.error("arguments", f"{more} more words are not options here", "See --help.")
 
 
-def hint_for(word: str, names: "Iterable[str]", otherwise: str) -> str:
-    """Return what to do about a `word` that is none of `names`; `otherwise` where nobody knows."""
+def hint_for(word: str, program: "Program", fields: "Sequence[str]") -> str:
+    """Return what to do about a `word` that is none of the options of `fields`, or no command."""
     commands = Report().check(part, "commands", "")
-    return commands.meant(word, names) or otherwise if commands else otherwise
+    return commands.hint_for(word, program, fields) if commands else "See --help."
 
 
 # Its own words stay English: to look for a translation of them imports locale, at every start.

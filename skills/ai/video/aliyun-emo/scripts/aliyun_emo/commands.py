@@ -21,14 +21,25 @@ MEANT = {  # words of other tools and versions: what to use here
 }
 
 
-def meant(word: str, names: Iterable[str]) -> str:
-    """Return as a hint what a `word` that is none of `names` may mean, "" where nobody knows."""
+def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
+    """Return what to do about a `word` that is none of the options of `fields`, or no command."""
     from difflib import get_close_matches
 
+    commands, options, _ = program
+    for field, (of, _, _) in options.items():
+        if word == emo.option(field):
+            return f"It is an option of {of}." if of else "Give its value alone."
+    if word and word in commands:
+        return f"Put {word} first."
+    names = [emo.option(field) for field in fields if options[field][2]]
+    otherwise = f"The options are {', '.join(names)}."
+    if not names:
+        names = [*commands]
+        otherwise = f"The first word is {' or '.join(names)}, or an option: see --help."
     word = word[:100].lower().replace("_", "-")
     bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    close = get_close_matches(word.strip("-"), bare, 1)
-    return MEANT.get(word) or "".join(f"Did you mean {bare[name]}?" for name in close)
+    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word.strip("-"), bare, 1)]
+    return MEANT.get(word, *(close or [otherwise]))
 
 
 def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:

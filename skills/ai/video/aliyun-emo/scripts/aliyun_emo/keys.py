@@ -1,7 +1,5 @@
 """The API key: where it is from, and what is no key, in words that never show it."""
 
-from __future__ import annotations
-
 import os
 import re
 
