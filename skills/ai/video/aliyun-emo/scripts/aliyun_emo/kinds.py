@@ -44,7 +44,7 @@ SIGNATURES = (
     ("an Ogg recording or", VIDEO, rb"OggS"),
     ("a FLAC", RECORDING, rb"fLaC"),
     ("an AAC", RECORDING, rb"\xff[\xf0-\xf1\xf8-\xf9]|ADIF"),  # ADTS, ADIF
-    ("an MP2 (MPEG layer II)", RECORDING, rb"\xff[\xf4\xf5\xfc\xfd][\x10-\xef]"),
+    ("an MP2 (MPEG layer II)", RECORDING, rb"\xff[\xf4-\xf5\xfc-\xfd][\x10-\xef]"),
     ("an AIFF", RECORDING, rb"FORM....AIF"),
     ("a CAF", RECORDING, rb"caff"),
     ("a SILK", RECORDING, rb"\x02?#!SILK"),  # voice messages of WeChat

@@ -17,7 +17,7 @@ BIT_RATES = (
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 # A third byte whose bit rate's index is 1 to 14, and that of the sampling rate 0 to 2.
 THIRD = b"".join(b"\\x%x0-\\x%xb" % (index, index) for index in range(1, 15))
-FRAME_OR_TAG = rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][%s]|ID3[\2-\4]|APETAGEX" % THIRD
+FRAME_OR_TAG = rb"\xff[\xe2-\xe3\xf2-\xf3\xfa-\xfb][%s]|ID3[\2-\4]|APETAGEX" % THIRD
 CHAIN = 3  # frames in a row that no chance makes
 NEAR = 4096  # bytes after a frame within which one of the same stream is believed alone
 FIRST_WITHIN = 1024 * 1024  # bytes within which the first frame is looked for
