@@ -72,6 +72,16 @@ class Place(GenerationCase):
         self.check("3f9a12c07b1e.json", "output/aliyun-emo", "output/aliyun-emo/requests")
         self.check("../request.json", "output/aliyun-emo", "output/aliyun-emo/requests")
 
+    def test_a_folder_that_was_renamed_is_still_the_one_of_its_tasks(self):
+        self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (self.real / "requests/3f9a12c07b1e.json").unlink()
+        os.rename(self.real, self.folder / "renamed")
+        self.check("renamed/request.json", "renamed")
+        self.check("renamed/requests/x.json", "renamed")
+        shutil.rmtree(self.folder / "renamed/tasks")
+        self.check("renamed/request.json", "output/aliyun-emo")
+
     def test_a_file_that_lies_elsewhere_belongs_to_the_output_folder(self):
         for path in (
             *("loose.json", "-", "x/requests/a.json", "requests/a.json", "aliyun-emo.json"),

@@ -116,6 +116,10 @@ class Key(GenerationCase):
                     "sk-<key>",
                     "api-key",
                     "sk-api-key",
+                    "insert-your-key",
+                    "replace-with-your-key",
+                    "sk-none",
+                    "redacted",
                 ),
             ),
         }.items():
@@ -143,6 +147,17 @@ class Key(GenerationCase):
         (error,) = self.ends(self.go(), 2, "api_key").line["errors"]
         self.assertIn("https://help.aliyun.com/zh/model-studio/get-api-key", error["hint"])
         self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_the_place_that_is_named_is_the_one_that_was_looked_at(self):
+        del os.environ["DASHSCOPE_API_KEY"]
+        for profile, place in ((None, "[default]"), ("", "[default]"), ("work", "[work]")):
+            with self.subTest(profile):
+                os.environ.pop("ALIBABA_CLOUD_PROFILE", None)
+                if profile is not None:
+                    os.environ["ALIBABA_CLOUD_PROFILE"] = profile
+                with self.assertRaises(emo.Problem) as caught:
+                    keys.find_key()
+                self.assertIn(f"below {place} in", caught.exception.hint)
 
     def test_what_looks_like_one_is_taken(self):
         for text in (

@@ -1,5 +1,6 @@
 """What tasks there are: told to programs and to people, one named, all gone on with."""
 
+import json
 import os
 import shutil
 import unittest
@@ -49,6 +50,12 @@ class People(ListingCase):
         self.write("request.json", other(**links))
         self.ends(self.go("--no-wait"), 0)
         self.assertNotIn("s3cret", "".join(self.lines()))
+        for url in ("file:///a/q.png%3FSignature%3Ds3cret", "file:///a/q.png%3fSignature=s3cret"):
+            folder = TASKS / self.folders()[0]
+            record = json.loads((folder / "task.json").read_text())
+            record["request"]["input"]["image_url"] = url
+            (folder / "task.json").write_text(json.dumps(record))
+            self.assertNotIn("s3cret", str(self.call_run()))
 
     def test_a_folder_that_is_not_there_is_said(self):
         shutil.rmtree(EVIDENCE)
@@ -57,6 +64,8 @@ class People(ListingCase):
         place = str(self.folder / EVIDENCE)
         self.assertEqual(warning["message"], f"no tasks in {place}: is this the folder?")
         self.assertIn(f"no tasks in {place}: is this the folder?", result.stderr)
+        warnings = self.ends(self.call_run("--all"), 0).line["warnings"]
+        self.assertIn(f"no tasks in {place}: is this the folder?", [w["message"] for w in warnings])
 
     def test_what_may_have_been_paid_for_is_warned_of(self):
         self.serve()

@@ -541,6 +541,10 @@ class Pasted(LocalCase):
             ("~\\my portrait.png", f"{self.folder}/my portrait.png"),
             (".\\my portrait.png", "./my portrait.png"),
             ("my%20portrait.png", "my portrait.png"),
+            ("\u202amy portrait.png", "my portrait.png"),
+            ("\ufeffmy portrait.png", "my portrait.png"),
+            (f"file://{self.folder}/my%20portrait.png", f"{self.folder}/my portrait.png"),
+            (f"file://localhost{self.folder}/my portrait.png", f"{self.folder}/my portrait.png"),
         ):
             with self.subTest(given):
                 result = self.call("detect", "--image", given)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, emo, preview, run
 from support.service import PORTRAIT, SPEECH, fixture
-from support.service_case import DETECTION, EVIDENCE, FILE, GenerationCase, other
+from support.service_case import DETECTION, EVIDENCE, FILE, TASKS, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
 
 from aliyun_emo import requests, settings
@@ -218,6 +218,17 @@ class Reading(GenerationCase):
                     result = self.call(*words, given, main=main)
                     self.assertIn("Did you mean '", result.stderr)
                     self.assertIn(f"{FILE}'?", result.stderr)
+
+    def test_what_names_a_task_in_the_place_of_a_file_has_the_command_of_that_task(self):
+        self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (name,) = self.folders()
+        task_id = self.kept()["response"]["output"]["task_id"]
+        folder = str(TASKS / name)
+        for word in (task_id, name, f"{name}-2", folder, os.path.join(folder, "task.json")):
+            with self.subTest(word):
+                (error,) = self.ends(self.call_run(word), 2, "file").line["errors"]
+                self.assertRegex(error["hint"], rf"^Go on with that task: .* --task {word}")
 
     def test_a_key_in_the_wrong_place_ends_a_run_and_a_dry_run_with_2(self):
         service = self.serve()

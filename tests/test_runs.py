@@ -42,6 +42,7 @@ class Options(GenerationCase):
             (["x", "y"], ""),
             (["--no"], "--no"),
             (["--file", "x"], "Give its value alone."),
+            (["x", "hello.mp4"], "Put its option in front of it."),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):

@@ -46,6 +46,8 @@ class Keys(GenerationCase):
                 *(["--model", key], ["--timeout", key], ["--attempt", key], ["--ratio", key]),
                 *(["--face-bbox", key], ["--detection", key], ["--style-level", f"key={key}"]),
                 *([f"--audio-url=https://a.cn/{key}.gif"], ["no.json", key], ["a", f"b {key}, c"]),
+                *([f"--output=https://a.cn/x?sig={key}"], [f"--output=ftp://me:{key}@a.cn/x"]),
+                [f"--output=https://a.cn/x.mp4?Signature={key}"],
             ):
                 for main, first in programs:
                     with self.subTest(f"{main.__module__} {first} {words}"):
@@ -58,6 +60,8 @@ class Keys(GenerationCase):
     def test_what_only_resembles_a_key_is_shown(self):
         for name in (
             "desk-lamp.png",
+            "mask-4f9a12c07b1e4d5f8899aabbccddeeff.png",
+            "task-4f9a12c07b1e4d5f8899aabbccddeeff.mp3",
             "task-recording_of_monday.mp3",
             "task-1.png",
             "risk-.png",

@@ -277,7 +277,11 @@ class Arguments(Case):
             ("submit", "run_emo_request.py FILE"),
             ("--detect-only", " detect "),
             ("--api-key", "DASHSCOPE_API_KEY"),
-            ("stray", "The options are"),
+            ("stray", "Put its option in front of it. The options are"),
+            ("-output", "Did you mean --output?"),
+            ("-dry-run", "Did you mean --dry-run?"),
+            ("-ox.json", "The options are"),
+            ("--audio-file", "Did you mean --audio"),
             ("", "The options are"),
             ("--", None),
         ):
@@ -287,6 +291,12 @@ class Arguments(Case):
                     continue
                 self.refuse(result, "arguments")
                 self.assertIn(hint, result.line["errors"][0]["hint"])
+
+    def test_of_a_word_with_one_dash_that_may_hold_a_value_two_letters_are_shown(self):
+        for word, shown in (("-output", "'-o...'"), ("-pSECRET", "'-p...'"), ("-x", "'-x'")):
+            with self.subTest(word):
+                (error,) = self.call(*arguments(), word).line["errors"]
+                self.assertEqual(error["message"], f"{shown} is not an option here")
 
     def test_a_command_behind_a_box_is_no_part_of_it(self):
         result = self.call("--ext-bbox", "71,9,840,778", "detect", *arguments(ext_bbox=None))

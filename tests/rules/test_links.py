@@ -225,6 +225,13 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s
         https://example.com/render?w=1&amp;h=2
         https://example.com/render?w=1&h=2&amp;x-oss-process=style/a
+        https://example.com/render?w=1&amp;amp;h=2
+    """.split(),
+    ("how a web page or a shell writes &", "write & for it"): """
+        https://example.com/render?w=1&#38;h=2 https://example.com/render?w=1&#x26;h=2
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&#038;Expires=1&#038;Signature=s
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k^&Expires=1^&Signature=s
+        https://example.com/render?w=1`&h=2
     """.split(),
     ("a backslash", ""): [
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
@@ -275,6 +282,12 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://onedrive.live.com?cid=4B1&id=4B1%21105
         https://onedrive.live.com/redir?resid=4B1!105
         https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A
+        https://commons.wikimedia.org/wiki/File:Portrait.jpg https://zh.wikipedia.org/wiki/A.png
+        https://me-my.sharepoint.com/:i:/g/personal/a/Eabc?e=1 https://www.google.com/imgres?imgurl=x
+        https://drive.uc.cn/s/a https://yun.baidu.com/s/a https://www.wenshushu.cn/f/a
+        https://ibb.co/abc https://postimg.cc/abc https://www.pinterest.com/pin/1
+        https://pexels.com/photo/a-1 https://soundcloud.com/a/b https://suno.com/song/a
+        https://vocaroo.com/abc https://oss.console.aliyun.com/bucket/oss-cn-beijing/a
     """.split(),
     ("page", "Upload the file"): """
         https://mp.weixin.qq.com/s/x https://x.com/a/status/1 https://wwi.lanzoup.com/x
@@ -354,6 +367,10 @@ https://drive.usercontent.google.com/download?id=1AbCdEfGhIjKlMnOp&export=downlo
 https://lh3.googleusercontent.com/d/1AbCdEfGhIjKlMnOp
 https://www.dropbox.com/s/abc123/a.png?dl=1 https://www.dropbox.com/s/abc123/a.png?raw=1
 https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=1
+https://upload.wikimedia.org/wikipedia/commons/a/a1/Portrait.jpg https://i.ibb.co/abc/a.png
+https://commons.wikimedia.org/wiki/Special:FilePath/Portrait.jpg https://i.postimg.cc/a/a.png
+https://me-my.sharepoint.com/:i:/g/personal/a/Eabc?download=1 https://images.pexels.com/a/1.jpeg
+https://lh3.googleusercontent.com/a https://i.pinimg.com/736x/a/b.jpg
 https://dl.dropboxusercontent.com/s/abc123/a.png
 https://d.pcs.baidu.com/file/5b1a?fid=1 https://pan.baidu.com.example.com/s/1a
 https://onedrive.live.com/download?cid=4B1&resid=4B1%21105

@@ -2,14 +2,10 @@
 """Make a talking-head video of a picture and a recording, shown before it is paid for.
 
     $ python3 make_emo_video.py portrait.png speech.mp3
-    from: portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s
-    ...
-    price: 12.38 s, about CNY 0.99 (prices of 2026-05-30)
-    Pay about CNY 0.99? [y/N] y
     {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...
 
-Each of the two is a file, or a public link. Without a terminal nobody is asked, and nothing is paid
-without --pay: it names the command that pays for what was shown. Run the same command until
+Each of the two is a file, or a public link. At a terminal it asks before it pays; elsewhere nothing
+is paid without --pay: it names the command that pays for what was shown. Run the same command until
 it ends with 0: it goes on where it was, and pays once.
 """
 
@@ -46,7 +42,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.making import KEYS, make
         from aliyun_emo.runs import CODES
-    except ImportError:
+    except (ImportError, OSError):  # a module, or a part of the page
         message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}
@@ -57,11 +53,10 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
 
 
 def script() -> None:
-    """Run this process's command line and end the process."""
+    """Run this process's command line and end it; signals are kept before ours is imported."""
     came: list[int] = []
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:
+    for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
     os._exit(main(came=came))
 

@@ -94,7 +94,9 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
     www.icloud.com share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com
     m.youtube.com youtu.be www.bilibili.com b23.tv v.douyin.com www.douyin.com xhslink.com
     www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
-    .lanzoup.com .lanzoui.com weibo.com""".split()
+    .lanzoup.com .lanzoui.com weibo.com yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc
+    www.pinterest.com www.pexels.com soundcloud.com suno.com vocaroo.com
+    oss.console.aliyun.com""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
@@ -105,6 +107,9 @@ PAGES = {  # a dot before a host: those below it as well
     "imgur.com": (r"/(?!download/|\w+\.\w+$)", *DRIVE[1:]),
     "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
     "onedrive.live.com": ("/(?!download)", *DRIVE[1:]),
+    ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
+    "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
+    **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
     "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
 }
 
@@ -174,9 +179,6 @@ NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 17
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
-# What an API key and an AccessKey ID look like, though a writing program made a dash of the hyphen.
-KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
-KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 # Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
 WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
 WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
@@ -184,9 +186,15 @@ WIDE_MARKS += "\u200b\u200e\u200f\u2060\ufeff"  # and what nobody sees
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
+# What an API key and an AccessKey ID look like, with any dash; mask-0123456789abcdef.png is none.
+KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=[0-9a-f]{16}|\\.{3})"
+KEY += rf"(?!\w{{0,80}}\.(?:{MEDIA})(?!\w)))[^\s/'\"]+"
+KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
 BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{QUOTES}{WIDE_MARKS}])+"
+# What a web page or a shell makes of an & before a name.
+ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
@@ -200,7 +208,7 @@ class Problem(Exception):
     def __init__(self, field: str, message: str, hint: str, code: int = 2) -> None:
         super().__init__(message)
         hint = without_keys(hint)
-        if "..." in message and re.search(KEY, message, re.IGNORECASE):
+        if "..." in message and field != "service" and re.search(KEY, message, re.IGNORECASE):
             hint += " " + KEY_HINT
         self.field, self.message, self.hint, self.code = field, message, hint, code
 
@@ -416,9 +424,6 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if "&amp;" in query and re.search(r"&amp;[\w.-]+=", query):
-        message = "the link has &amp; in it, which is how a web page writes &"
-        raise Problem(field, message, "Copy the link itself, or write & for each &amp;.")
     if "..." in query:
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
@@ -635,7 +640,8 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
-        report.error(field, message, "Copy the link anew; a space of a file's name is %20.")
+        hint = "Copy the link anew, without what JSON or a shell put in; a space in it is %20."
+        report.error(field, message, hint)
     if userinfo:
         message = shown_link(text) + " has a user name or password before the host"
         report.error(field, message, "Give a link that works without, for example a signed one.")
@@ -650,7 +656,10 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     report.check(check_format, field, path, query)
     if text[-1] in MARKS or "%" in text or not text.isascii():
         report.check(check_end, field, text, path, query)
-    if query and not found:  # a backslash before each & is one mistake, not two
+    if "&" in query and (mark := re.search(ESCAPED, query + fragment)):
+        message = f"the link has {mark[1]} in it, which is how a web page or a shell writes &"
+        report.error(field, message, "Copy the link itself, or write & for it.")
+    elif query and not found:  # a backslash before each & is one mistake, not two
         report.check(check_signature, field, query)
     sound = len(report.errors) == before
     if query:
@@ -791,9 +800,10 @@ def evidence_path(name: str) -> str:
 def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
     if path[:1] in (*QUOTES, "~") or "://" in path or "$" in path or path.count("%") > 1:
-        bare = name + printable(path.strip(QUOTES), 200)
+        shown = shown_link(path) if "://" in path else shown_path(path)
+        bare = name + shown.strip(QUOTES)
         hint = "Write the whole path, or, for a shell to read, " + bare + " without quotes."
-        raise Problem("output", name + shown_path(path) + " is no path", hint)
+        raise Problem("output", name + shown + " is no path", hint)
     return path
 
 
@@ -1055,8 +1065,9 @@ def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -
     """Report `words` that no option takes: options, without their values, which may be secrets."""
     told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
     for name in [word.partition("=")[0] for word in told[:20]]:
-        name = name if name[:1] != "-" or name[:2] == "--" else name[:2]  # "-kVALUE" has a value
         hint = hint_for(name, program, report.options)
+        if name[:1] == "-" and name[1:2] != "-" and name[2:]:  # "-kVALUE" has a value
+            name = name[:2] + "..."
         report.error("arguments", shown_link(name) + " is not an option here", hint)
     if more := len(told[20:]):
         report.error("arguments", f"{more} more words are not options here", "See --help.")

@@ -42,11 +42,10 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
 
 
 def script() -> None:
-    """Run this process's command line and end the process."""
+    """Run this process's command line and end it; signals are kept before ours is imported."""
     came: list[int] = []
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # before anything of ours is imported
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:
+    for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda n, _: os._exit(128 + n) if came else came.append(n))
     os._exit(main(came=came))
 

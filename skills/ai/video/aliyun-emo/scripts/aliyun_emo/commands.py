@@ -27,12 +27,13 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
 
     commands, options, _ = program
     for field, (of, _, _) in options.items():
-        if word == emo.option(field):
+        if word in (emo.option(field), f"{emo.option(field)}-url"):
             return f"It is an option of {of}." if of else "Give its value alone."
     if word and word in commands:
         return f"Put {word} first."
     names = [emo.option(field) for field in fields if options[field][2]]
-    otherwise = f"The options are {', '.join(names)}."
+    otherwise = "" if word.startswith("-") else "Put its option in front of it. "
+    otherwise += f"The options are {', '.join(names)}."
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option: see --help."

@@ -19,7 +19,8 @@ def evidence_of(path: str) -> str:
     pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
     real, typed, walked = map(folder_above, (os.path.realpath(path), path, os.path.join(pwd, path)))
     for folder in (real, typed, walked):
-        if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
+        renamed = all(os.path.isdir(os.path.join(folder, kind)) for kind in ("tasks", REQUESTS))
+        if path != "-" and (renamed or os.path.basename(os.path.abspath(folder)) == "aliyun-emo"):
             found = os.path.realpath(folder)
             return typed if os.path.abspath(typed) == found else found
     return emo.evidence_path("")
@@ -47,7 +48,7 @@ def check_shown(path: str, name: str) -> None:
     shown = file.partition(".")[0] if is_shown else name
     if shown != name:
         message = f"it is not the request {emo.printable(shown, 40)} that was shown, but {name}"
-        hint = "It was changed, or is for another service (DASHSCOPE_BASE_URL): look at it anew."
+        hint = "It was changed, or is for another service by its base URL: look at it anew."
         raise emo.Problem("file", message, hint)
 
 

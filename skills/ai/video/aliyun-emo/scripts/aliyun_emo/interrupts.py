@@ -16,7 +16,7 @@ APART = 1  # seconds between two of one mind: programs and terminals send severa
 
 
 class Interrupts:
-    """The signals of a run: `came` is the number of the first one, 0 for none."""
+    """The signals of a run: `came` is the number of the one that counts, 0 for none."""
 
     def __init__(self) -> None:
         self.came, self.came_at, self.grace = 0, 0.0, float(GRACE)
@@ -27,9 +27,8 @@ class Interrupts:
         """Within, signals end what goes on, `earlier` ones too; with None they are not handled."""
         try:
             if earlier is not None:
-                for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                    number = getattr(signal, name, None)
-                    if number and signal.getsignal(number) is not signal.SIG_IGN:
+                for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", 2)}:
+                    if signal.getsignal(number) is not signal.SIG_IGN:
                         signal.signal(number, self.handle)
                 self.came = self.came or next(iter(earlier), 0)
                 self.check()
@@ -80,7 +79,7 @@ class Interrupts:
 
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""
-        return self.came_at + self.grace if self.came else float("inf")
+        return self.came_at + self.grace if self.came else clock.FOREVER
 
 
 def run_program(

@@ -8,23 +8,27 @@ import prepare_emo_request as emo
 KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
-PLACEHOLDER = r"(?i)none|null|undefined|(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key).*"
+PLACEHOLDER = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
+PLACEHOLDER += (
+    "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
+)
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*[,;\\].*|.*(=.|://).*", "has more in it than one key", "Put one alone into"),
+    (r".*[,;\\].*|.*(=.|://|.sk-).*", "has more in it than one key", "Put one alone into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (PLACEHOLDER, "is a placeholder", OWN_KEY),
-    ("(?i)empty|(sk-)?(change.?me|replace.?me|placeholder|todo)?", "is a placeholder", OWN_KEY),
 )
 
 
 def find_key() -> str:
     """Return the API key; raises `Problem`, which never shows it."""
-    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file()
-    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below [default] in {CREDENTIALS}"
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file(profile)
+    place = f"[{emo.printable(profile, 40)}] in {CREDENTIALS}"
+    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below {place}"
     where = f" {KEY_PAGE} says where to get one."
     if not text:
         raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
@@ -35,7 +39,7 @@ def find_key() -> str:
     return text
 
 
-def key_in_file() -> str:
+def key_in_file(profile: str) -> str:
     import configparser
 
     parser = configparser.RawConfigParser()
@@ -45,7 +49,8 @@ def key_in_file() -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, configparser.Error):  # its message may show the key
-        hint = "It begins with a line [default], or set DASHSCOPE_API_KEY."
+        hint = (
+            "It is UTF-8, begins with [default], and has each name once; or set DASHSCOPE_API_KEY."
+        )
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
-    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

@@ -9,23 +9,27 @@ from functools import partial
 import prepare_emo_request as emo
 from aliyun_emo import attempts, commands, evidence, files, follow, tasks
 from aliyun_emo.answers import id_in, member, text_in
-from aliyun_emo.requests import file_name
+from aliyun_emo.requests import DIGITS, file_name
 from aliyun_emo.settings import DAY, Settings, settings_of
-
-DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 
 
 def list_tasks(report: emo.Report) -> None:
     """Tell all tasks that are on disk, the newest first; each has a line for people as well."""
-    found = tasks.all_tasks(tasks_folder())
+    found = tasks.all_tasks(emo.evidence_path("tasks"))
     report.facts["tasks"] = list(map(row_of, found))
+    place = warn_of_folder(report)
+    warn_of_unknown(found, report)
+    report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
+    report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+
+
+def warn_of_folder(report: emo.Report) -> str:
+    """Return the folder of the evidence, for people; warn where it is not there."""
     place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
     if not os.path.isdir(emo.evidence_path("")):
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
-    warn_of_unknown(found, report)
-    report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
-    report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+    return place
 
 
 def warn_of_unknown(found: list[tasks.Task], report: emo.Report) -> None:
@@ -43,10 +47,6 @@ def following(task: tasks.Task) -> int:
     return attempts.next_attempt(folder, name[:12]) if re.fullmatch(DIGITS, name) else 0
 
 
-def tasks_folder() -> str:
-    return emo.evidence_path("tasks")
-
-
 def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
     links = member(task.record.get("request"), "input")
@@ -57,8 +57,8 @@ def row_of(task: tasks.Task) -> emo.Json:
         "state": task.state,
         "saved_at": text_in(task.record, "saved_at") or None,
     }
-    media = {field: text_in(links, field).partition("?")[0] or None for field in emo.FORMATS}
-    return {**row, **media, "video_path": task.video_path}
+    shown = {f: re.sub(r"(?i)(\?|%3f).*", "", text_in(links, f)) or None for f in emo.FORMATS}
+    return {**row, **shown, "video_path": task.video_path}
 
 
 def line_of(task: tasks.Task) -> str:
@@ -84,8 +84,9 @@ def is_to_follow(task: tasks.Task) -> bool:
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
     report.next = []
+    warn_of_folder(report)
     try:
-        for task in reversed(tasks.all_tasks(tasks_folder())):
+        for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
             if is_to_follow(task):
                 its = emo.Report()
                 now = settings_of(settings.values, settings.progress, settings.interrupts, its)
@@ -96,7 +97,7 @@ def run_all(settings: Settings, report: emo.Report) -> None:
                 report.errors += its.errors
                 report.warnings += its.warnings
     finally:
-        found = tasks.all_tasks(tasks_folder())
+        found = tasks.all_tasks(emo.evidence_path("tasks"))
         report.facts["tasks"] = list(map(row_of, found))
         warn_of_unknown(found, report)
 
@@ -116,7 +117,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     task_id = check_task_id(name)
     settings = settings.with_key()
     files.sweep(emo.evidence_path(""))
-    task = tasks.Task(tasks.folder_of_id(tasks_folder(), task_id))
+    task = tasks.Task(tasks.folder_of_id(emo.evidence_path("tasks"), task_id))
     nothing = ("title", "attempt", "state", "request", "sent", "http_status", "response")
     task.write(**{"saved_at": tasks.timestamp(), **dict.fromkeys(nothing), "state": "made"})
     task.write_answer({"task_id": task_id})
@@ -134,14 +135,14 @@ def task_named(name: str) -> tasks.Task | None:
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
     if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}", name):
-        folder = os.path.join(tasks_folder(), name)
+        folder = os.path.join(emo.evidence_path("tasks"), name)
         return tasks.Task(folder) if os.path.isdir(folder) else None
-    return next((t for t in tasks.all_tasks(tasks_folder()) if t.task_id == name), None)
+    return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
 
 
 def check_task_id(text: str) -> str:
     if re.fullmatch(DIGITS, text):
-        message = f"there is no task {text} in {emo.shown_path(tasks_folder())}"
+        message = f"there is no task {text} in {emo.shown_path(emo.evidence_path('tasks'))}"
         raise emo.Problem("task", message, "Run without --task: it tells what tasks there are.")
     if id_in({"task_id": text}) and emo.without_keys(text) == text:
         return text

@@ -130,7 +130,7 @@ def file_at(field: str, path: str) -> LocalFile:
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
     scheme, mark, _ = path.partition("://")
     if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
-        hint = "Give the path of a file, or a public link that begins with https://."
+        hint = file_meant(path) or "Give the path of a file, or a public link with https://."
         if scheme.lower() in ("http", "https"):
             hint = f"A link is for {emo.option(media.link_field(field))}."
         raise emo.Problem(field, f"{emo.shown_link(path)} is not the path of a file", hint)

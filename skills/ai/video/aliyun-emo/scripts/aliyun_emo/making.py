@@ -76,10 +76,9 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     if not record and clear_to_send(settings, faults, report):
         os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
         settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
-        picture = {"image_url": draft["input"]["image_url"]}
-        files = {field: file for field, file in media.local.items() if field in picture}
-        model, asked = emo.DETECTION_MODEL, {"ratio": media.ratio}
-        request = emo.request_with(model, picture, dict(files), asked) or {}
+        asked = {"image_url": draft["input"]["image_url"], "ratio": media.ratio}
+        files = {field: file for field, file in media.local.items() if field in asked}
+        request = emo.detection_request(asked, {**files}, clock.time(), emo.Report()) or {}
         settings, first = settings.with_key(), detection.keep_first
         told = detection.detect(settings, request, files, path, report, first)
         record = detection.kept_detection(path) or told

@@ -82,7 +82,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
         if path.isprintable() and path:
             path = as_a_path(path)
             stem, extension = os.path.splitext(path)
-            target = free_path(f"{stem}-59s.", extension[1:] or "mp3")
+            target = free_path(f"{stem}-59s", extension[1:] or "mp3")
             hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
@@ -104,7 +104,7 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
 
 def conversion(path: str, kind: str) -> str:
     source = as_a_path(path)
-    target = free_path(source, "mp3" if kind == "recording" else "png")
+    target = free_path(os.path.splitext(source)[0], "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
     name = next(filter(shutil.which, names), "")
@@ -120,13 +120,10 @@ def as_a_path(path: str) -> str:
     return path if is_plain else os.path.join(os.curdir, path)
 
 
-def free_path(path: str, extension: str) -> str:
-    """Return a path like that of the file `path`, with another extension, where nothing lies."""
-    stem, number = os.path.splitext(path)[0], 2
-    target = f"{stem}.{extension}"
-    while os.path.lexists(target):
-        target, number = f"{stem}-{number}.{extension}", number + 1
-    return target
+def free_path(stem: str, extension: str) -> str:
+    """Return the path of this `stem`, with a number if need be, at which nothing lies."""
+    paths = (f"{stem}{number}.{extension}" for number in ("", *(f"-{n}" for n in range(2, 100))))
+    return next((path for path in paths if not os.path.lexists(path)), f"{stem}-100.{extension}")
 
 
 def medium_facts(found: Medium) -> emo.Json:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 import prepare_emo_request as emo
-from aliyun_emo import media, next_steps
+from aliyun_emo import media
 from aliyun_emo.commands import for_the_shell
 from aliyun_emo.local_files import file_url
 from aliyun_emo.subjects import Subject
@@ -31,7 +31,8 @@ STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
 PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page is known
 
 PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
-TOO_LONG = 60  # seconds of a recording behind a link; prepare judges a local file
+TOO_LONG = 60  # seconds from which on the page says that a recording is too long
+Step = tuple[str, list[str]]  # what the next command does, and its words, none for no command
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
     " media-src https: http: file:; base-uri 'none'; form-action 'none'"
@@ -45,8 +46,8 @@ TITLES = {  # of the page, of the part of the picture in ext_bbox, of the record
 }
 
 
-def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: float) -> str:
-    """Return the page of a subject, which is run from `place`; `now` is in seconds since 1970."""
+def page_of(subject: Subject, step: Step, warnings: Sequence[emo.Problem], now: float) -> str:
+    """Return the page of a subject, with the next `step`; `now` is in seconds since 1970."""
     known = ("made" if subject.video else "sent") if subject.state else "request"
     kind, shows, says = TITLES[known if subject.kind == "request" else subject.kind]
     state = ", ".join(filter(None, (subject.state, subject.said)))
@@ -78,7 +79,7 @@ def page_of(subject: Subject, place: str, warnings: Sequence[emo.Problem], now: 
         ratio=subject.ratio,
         **costs,
         details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
-        next=next_section(subject, place),
+        next=next_section(subject, *step),
         script=SCRIPT,
     )
 
@@ -151,8 +152,7 @@ def costs_of(subject: Subject) -> emo.Values:
     }
 
 
-def next_section(subject: Subject, place: str) -> str:
-    what, words = next_steps.next_step(subject, place)
+def next_section(subject: Subject, what: str, words: list[str]) -> str:
     if not words:
         return HTML["refused" if subject.state == "refused" else "unclear"]
     pasteable = [word if word.isprintable() else "PATH" for word in words]

@@ -1,4 +1,4 @@
-"""Showing what was prepared: its page, and a request as it was shown, where its name leads."""
+"""Showing what was prepared: its page, the command on it, and a request as it was shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, commands, interrupts, local_files
-from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, kept_path
+from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, folder_above, kept_path
 from aliyun_emo.files import read_evidence
-from aliyun_emo.page import PAGE_BEGINS, page_of
+from aliyun_emo.page import PAGE_BEGINS, Step, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
@@ -37,7 +37,7 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
     request_path = kept_path(evidence, REQUESTS, subject.name)
     is_request = subject.kind == "request"
     place = os.path.abspath(request_path) if is_request else place
-    page = page_of(subject, place, report.warnings, clock.time()).encode()
+    page = page_of(subject, next_step(subject, place), report.warnings, clock.time()).encode()
     if is_request:
         emo.check_other_file(page_path, [request_path])
         known = {**read_evidence(request_path), **{n: f for n, f in report.facts.items() if f}}
@@ -47,6 +47,30 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
         report.next = [(commands.RUN, request_path)]
     emo.replace_file(page_path, [page])
     report.facts.update(preview_path=page_path)
+
+
+def next_step(subject: Subject, place: str) -> Step:
+    """Return what the command that comes next does, and its words; none where there is none."""
+    run = commands.starting(commands.RUN, anywhere=True)
+    if subject.kind == "request" and (subject.task_id or not subject.state):
+        what = "This command sends the request, which costs money. Then it fetches the video."
+        if subject.state:
+            what = "It was sent already. This command tells what became of it, and costs nothing."
+        if subject.video:
+            what = "The video was made already. This command tells where it is, and costs nothing."
+        return what, [*run, place, *(["--attempt", str(subject.attempt)] * bool(subject.attempt))]
+    if subject.kind == "detection":
+        media = local_files.media_words(subject.given["image_url"])
+        what = "This command writes the request of a video. It costs nothing."
+        what += f" Put the recording in the place of {media[-1]}."
+        target = os.path.join(folder_above(place), "request.json")
+        words = [*media, "--detection", place, "--output", target]
+        return what, [*commands.starting(commands.PREPARE, anywhere=True), *words]
+    what = "This command waits for the end of the task, and shows it. It costs nothing."
+    folder = os.path.dirname(place)
+    is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
+    words = [*run, "--task", folder if is_at_home else subject.task_id]
+    return what, words if subject.task_id else []
 
 
 def page_path_of(values: emo.Values, usual: str) -> str:

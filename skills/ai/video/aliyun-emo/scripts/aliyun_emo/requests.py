@@ -19,6 +19,7 @@ from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
 AS_A_SIGNATURE = r"[?&](?=\w*(?:sign|token|credential|key|expires)\w*=)"
 AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
+DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 DETECTION_FIELDS = ("model", "image_url", "ratio")
 GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
 # Where in a request a field stands that is not in `input`.
@@ -27,6 +28,8 @@ PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
 def read_request(path: str) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
+    record = os.path.join(path, "task.json")
+    path = record if os.path.isfile(record) else path
     check_there(path)
     body = read_json("file", path)
     if "response" in body and "state" in body:
@@ -45,6 +48,8 @@ def check_there(path: str) -> None:
     if path not in ("", "-") and not os.path.exists(path):
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
         hint = file_meant(path) or MEANT.get(path, hint)
+        if re.fullmatch(rf"{DIGITS}|[0-9a-f-]{{36}}", path):
+            hint = f"Go on with that task: {command(RUN, '--task', path)}"
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 

@@ -66,12 +66,6 @@ class Settings(NamedTuple):
         for problem in report.new_warnings():
             self.progress.say(emo.told("warning", problem, report))
 
-    def check_time(self) -> None:
-        """Raise `Problem` when --timeout is over before anything was sent."""
-        if clock.monotonic() >= self.deadline:
-            hint = "Run the same command again, with more time: no video was paid for."
-            raise emo.Problem("service", "--timeout is over before the request was sent", hint, 4)
-
 
 def times_until(deadline: float) -> Times:
     """Return the times of a request that ends by `deadline`, and has a moment in any case."""
@@ -89,7 +83,7 @@ def settings_of(
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
     url, name = base_given()
     base = report.check(check_base_url, url, name, report) or ""
-    end = clock.monotonic() + timeout if timeout else float("inf")
+    end = clock.monotonic() + timeout if timeout else clock.FOREVER
     return Settings(values, base, name, interval, end, not timeout, attempt, progress, interrupts)
 
 
@@ -123,7 +117,10 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     if parts:
         fault = "" if is_safe(parts) else "would send the API key unprotected"
     if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing." not in host:
-        fault, wanted = "is of another region: EMO is in Beijing only", "one of Beijing"
+        fault, wanted = (
+            "is of another region, or another service: EMO is in Beijing only",
+            "one of Beijing",
+        )
     if not parts or fault:
         hint = f"Set {variable} to {wanted}, or unset it for {BASE_URL}."
         raise emo.text_problem("base_url", text, fault, hint)
