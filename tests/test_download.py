@@ -30,7 +30,7 @@ from support.service_case import FILE, POSIX, GenerationCase, ServiceCase
 
 from aliyun_emo import download, settings
 from aliyun_emo.connections import FOREVER
-from aliyun_emo.download import Boxes, follow_redirects, video_pieces
+from aliyun_emo.download import VideoBoxes, follow_redirects, video_pieces
 from aliyun_emo.transport import NoAnswer
 
 FTYP = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
@@ -96,7 +96,7 @@ class TopLevelBoxes(unittest.TestCase):
         ):
             for step in (1, 2, 3, 5, 7, 8, 15, 16, 17, 24, 25, 100, len(data)):
                 with self.subTest(f"{name}, by {step}"):
-                    boxes = Boxes()
+                    boxes = VideoBoxes()
                     for place in range(0, len(data), step):
                         boxes.add(data[place : place + step])
                         self.assertTrue(boxes.may_be_video)
@@ -107,7 +107,7 @@ class TopLevelBoxes(unittest.TestCase):
         data = FTYP + large_box(b"mdat", b"xyz") + box(b"moov", b"")
         for first in range(len(data)):
             for second in range(first, len(data)):
-                boxes = Boxes()
+                boxes = VideoBoxes()
                 for piece in (data[:first], data[first:second], b"", data[second:]):
                     boxes.add(piece)
                 self.assertTrue(boxes.are_whole, (first, second))
@@ -126,13 +126,13 @@ class TopLevelBoxes(unittest.TestCase):
             (b"ftyp" + FTYP, False),
         ):
             with self.subTest(data):
-                boxes = Boxes()
+                boxes = VideoBoxes()
                 boxes.add(data)
                 self.assertIs(boxes.may_be_video, may_be)
 
     def test_many_small_boxes_take_no_time(self):
         data = FTYP + box(b"free", b"") * 100_000
-        boxes, start = Boxes(), time.process_time()
+        boxes, start = VideoBoxes(), time.process_time()
         boxes.add(data)
         self.assertTrue(boxes.are_whole)
         self.assertLess(time.process_time() - start, 5)

@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, fails, stall, status_of
 from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import attempts, looks, polls, runs, sending, tasks
+from aliyun_emo import attempts, looks, polls, requests, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -235,7 +235,7 @@ class Runs(GenerationCase):
     def test_one_that_python_swallows_ends_a_run_all_the_same(self):
         service = self.serve(tasks=[status_of("RUNNING")])
         for owner, name, posts in (
-            (runs, "read_request", 0),
+            (requests, "read_request", 0),
             (room, "body_to_send", 0),
             (looks, "look", 0),
             (sending, "write_record", 0),

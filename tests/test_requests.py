@@ -12,7 +12,7 @@ from support.service import PORTRAIT, SPEECH, fixture
 from support.service_case import DETECTION, EVIDENCE, FILE, TASKS, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
 
-from aliyun_emo import requests, settings
+from aliyun_emo import links, requests
 
 NOW = 1_767_225_600  # seconds since 1970: the first of January 2026
 HOUR = 3600
@@ -77,7 +77,7 @@ class Names(Case):
             ),
         ):
             with self.subTest(name):
-                self.assertEqual(requests.request_name(request, settings.BASE_URL), digits)
+                self.assertEqual(requests.request_name(request, links.BASE_URL), digits)
 
     def test_the_vendor_s_hosts_are_one_and_any_other_counts_for_itself(self):
         for base, digits in (

@@ -8,7 +8,7 @@ from unittest import mock
 from support import as_given, emo
 from support.service_case import GenerationCase
 
-from aliyun_emo import settings
+from aliyun_emo import links, settings
 
 
 class BaseUrl(GenerationCase):
@@ -66,7 +66,7 @@ class BaseUrl(GenerationCase):
                     found = self.base_of(f"https://{host}{path}")
                     self.assertEqual(found, (f"https://{host}/api/v1", []))
         for text, base in (
-            ("HTTPS://DashScope.AliyunCS.com/Compatible-Mode/v1", settings.BASE_URL),
+            ("HTTPS://DashScope.AliyunCS.com/Compatible-Mode/v1", links.BASE_URL),
             ("https://dashscope.aliyuncs.com:443/v1", "https://dashscope.aliyuncs.com:443/api/v1"),
         ):
             self.assertEqual(self.base_of(text), (base, []))
@@ -162,8 +162,8 @@ class BaseUrl(GenerationCase):
     def test_the_variable_of_the_vendor_s_sdk_comes_first(self):
         first, second = "https://a.example.com/api/v1", "https://b.example.com/api/v1"
         for http_base, base, expected in (
-            (None, None, (settings.BASE_URL, "DASHSCOPE_BASE_URL")),
-            ("", " ", (settings.BASE_URL, "DASHSCOPE_BASE_URL")),
+            (None, None, (links.BASE_URL, "DASHSCOPE_BASE_URL")),
+            ("", " ", (links.BASE_URL, "DASHSCOPE_BASE_URL")),
             (None, second, (second, "DASHSCOPE_BASE_URL")),
             (" \n", second, (second, "DASHSCOPE_BASE_URL")),
             (first, None, (first, "DASHSCOPE_HTTP_BASE_URL")),

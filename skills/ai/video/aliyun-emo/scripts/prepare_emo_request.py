@@ -747,7 +747,7 @@ def detection_request(values: "Values", files: "Files", now: float, report: Repo
 
 
 def generation_request(values: "Values", files: "Files", now: float, report: Report) -> "Request":
-    """Return the request of a generation (contract, section 2); links as those of a detection."""
+    """Return the request of a generation (references/api.md); links as those of a detection."""
     given: Json = {field: link_of(field, values, files, now, report) for field in KINDS}
     if "detection" in values:
         answers = report.check(part, "detection_answers", "detection")

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     document: object = None  # JSON, else a text, None for nothing
     retry_after: float | None = None  # seconds
     words: str = ""  # why there is none
-    again: bool = False  # whether it does no harm to ask again at once
+    again: bool = False  # whether the same may be asked again
     left: bool = True  # whether the request may have left
     is_whole: bool = True  # not cut short
     base: str = ""  # of the service, if that was asked

@@ -40,7 +40,7 @@ class Timed(socket.socket):
             self.settimeout(min(left, SLICE))
             with contextlib.suppress(socket.timeout):
                 return super().recv_into(*arguments)
-        if self.is_over:  # else what always has a byte never ends
+        if self.is_over:  # what was there in time was taken once: what has a byte each time ends
             raise socket.timeout
         self.is_over = True
         self.settimeout(LEAST)
@@ -76,7 +76,7 @@ class Connection(HTTPConnection):
     def __init__(self, parts: SplitResult, proxy: str, times: Times, patience: Patience) -> None:
         self.parts, self.times, self.patience = parts, times, patience
         self.is_tls, self.to_proxy = parts.scheme == "https", dict[str, str]()
-        self.is_fetched = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
+        self.proxy_fetches = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
         self.host_name = parts.hostname or ""
         place = self.host_name, parts.port or (443 if self.is_tls else 80)
         if not proxy:
@@ -92,11 +92,11 @@ class Connection(HTTPConnection):
     def target(self) -> str:
         """What the request line names: for a proxy that is to fetch it, the whole URL."""
         query = f"?{self.parts.query}" if self.parts.query else ""
-        whole = f"http://{self.parts.netloc}" if self.is_fetched else ""
+        whole = f"http://{self.parts.netloc}" if self.proxy_fetches else ""
         return f"{whole}{self.parts.path or '/'}{query}"
 
     def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
-        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # all share the time
+        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # each has a share
         plain = socket.create_connection(address, self.times.connect / max(len(places), 1))
         return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
 

@@ -12,7 +12,7 @@ from aliyun_emo.local_files import LocalFile, local_path, look_again, media_word
 from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
 from aliyun_emo.settings import Settings
 
-PRICE = 0.004  # CNY a picture, passed or not (contract, "Prices")
+PRICE = 0.004  # CNY a picture, passed or not (references/api.md)
 
 
 def run_detection(
@@ -44,7 +44,7 @@ def detect(
     report: emo.Report,
     place: emo.Place = os.replace,
 ) -> emo.Json:
-    """Send a detection with its `files`; return its record, to be kept at `path`; or `Problem`."""
+    """Send a detection with its `files`; keep its record at `path`, and return it; or `Problem`."""
     body = store.with_uploads(settings, body_to_send(request), files)
     with settings.interrupts.held():
         state, answer = deliver(settings, DETECTION_PATH, body)

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import links, refusals
-from aliyun_emo.answers import as_object, member, understood
+from aliyun_emo import answers, links, refusals
 from aliyun_emo.files import read_json
 
 wrong = partial(emo.Problem, "detection")
@@ -32,11 +31,11 @@ def check_detection(
 ) -> emo.Boxes:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them."""
     # `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer};
-    # then its picture must be `image_url`, None where that is wrong, or a file with this `digest`.
+    # then its picture must be `image_url`, None for any, or a file with this `digest`.
     request = saved.get("request") if "response" in saved else None
     if image_url and request is not None:
         report.check(check_same_image, request, image_url, digest, report)
-    output = report.check(passed_output, understood(saved.get("response", saved)))
+    output = report.check(passed_output, answers.understood(saved.get("response", saved)))
     if not output:
         return None
     found = emo.Report()
@@ -44,7 +43,7 @@ def check_detection(
     hint = "Detect again, and keep the answer as it comes."
     for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
         mine += [wrong(f"{p.field}: {p.message}", hint) for p in its]
-    ratio = member(request, "parameters").get("ratio")
+    ratio = answers.member(request, "parameters").get("ratio")
     fits = [r for r in emo.VIDEO_SIZES if boxes and r == ratio and emo.has_ratio(boxes[1], r)]
     if boxes and ratio and not fits:
         asked = f"it asked for {emo.shown_link(str(ratio))}"
@@ -55,8 +54,8 @@ def check_detection(
 
 
 def passed_output(answer: Any) -> emo.Json:
-    answer = as_object(answer)
-    output = answer if "check_pass" in answer else member(answer, "output")
+    answer = answers.as_object(answer)
+    output = answer if "check_pass" in answer else answers.member(answer, "output")
     passed = output.get("check_pass")
     if passed is True:
         return output
@@ -80,7 +79,7 @@ def box_text(output: emo.Json, name: str) -> str | None:
 
 
 def check_same_image(request: object, link: str, digest: str | None, report: emo.Report) -> None:
-    detected = member(request, "input").get("image_url")
+    detected = answers.member(request, "input").get("image_url")
     if not isinstance(detected, str):
         message = "its request has no input.image_url"
         raise wrong(message, "Give the file as it was saved, or the answer alone.")
@@ -90,7 +89,7 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
         if not (digest and was_file):
             then, now = ("a file", "a link") if was_file else ("a link", "a file")
             message = f"it is of {then}, and this is {now}: they cannot be compared"
-        elif digest == member(request, "files").get("image_url"):
+        elif digest == answers.member(request, "files").get("image_url"):
             return
         raise wrong(message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.

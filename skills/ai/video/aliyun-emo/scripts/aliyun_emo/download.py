@@ -1,4 +1,4 @@
-"""A video behind a link and its redirects, whole or not at all."""
+"""What is behind a link and its redirects; a video whole or not at all."""
 
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urljoin
@@ -50,7 +50,7 @@ def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
-    timely, boxes = -1, Boxes()
+    timely, boxes = -1, VideoBoxes()
     while True:
         if boxes.size > timely:  # what a minute should bring has to come within the next one
             timely = boxes.size + SLOWEST * SLOW_TIME
@@ -61,7 +61,8 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
             slow = f"it is slower than {SLOWEST} bytes a second"
             raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
         boxes.add(piece)
-        if not boxes.may_be_video or (not piece and boxes.size < 8 and boxes.size == reply.length):
+        is_tiny = not piece and boxes.size < 8 and boxes.size == reply.length
+        if not boxes.may_be_video or is_tiny:
             raise NoAnswer(f"what came is no video: {shown_words(boxes.head.decode('latin-1'))}")
         if boxes.size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")
@@ -70,11 +71,11 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
         settings.progress.show("downloading", f" {boxes.size / 1e6:.1f}{of} MB")
         yield piece
     whole = "" if reply.length is None else f" of {reply.length}"
-    if boxes.size != reply.length if whole else reply.is_cut or not boxes.are_whole:
+    if (boxes.size != reply.length) if whole else (reply.is_cut or not boxes.are_whole):
         raise NoAnswer(f"it is cut short: {boxes.size}{whole} bytes", again=True)
 
 
-class Boxes:
+class VideoBoxes:
     """The top-level boxes of a video (ISO/IEC 14496-12, 4.2), of which `size` bytes have come."""
 
     def __init__(self) -> None:
@@ -86,7 +87,7 @@ class Boxes:
         self.head += piece[: 8 - len(self.head)]
         start, self.size = self.size, self.size + len(piece)
         while self.next <= self.size:
-            wanted = self.next + len(self.box) - start
+            wanted = self.next + len(self.box) - start  # where in `piece` the box goes on
             self.box += piece[wanted : wanted + 16 - len(self.box)]
             length = length_of(self.box)
             if not length:

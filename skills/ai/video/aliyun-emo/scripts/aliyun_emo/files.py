@@ -99,7 +99,7 @@ def write_durably(path: str, document: object) -> None:
 
 
 def move(source: str, target: str) -> None:
-    """Rename a file to `target`, in place of what is there; raises `OSError`."""
+    """Rename a file or folder to `target`, in place of what is there; raises `OSError`."""
     for _ in range(20 if os.name == "nt" else 0):
         try:
             return os.replace(source, target)

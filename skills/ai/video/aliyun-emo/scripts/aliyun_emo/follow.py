@@ -58,7 +58,8 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
         place = task.copy_video(settings.values.get("output", task.video_path))
         report.done, report.next = f"the video is {emo.printable(place, 200)}", []
     else:
-        report.done = "the video is made; its link is good for 24 hours"
+        place = emo.printable(task.video_path or "not here; its link ends 24 hours after it", 200)
+        report.done = f"the video is made, and is {place}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:

@@ -6,13 +6,11 @@ import os
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, follow, looks, media, service, store
+from aliyun_emo import attempts, follow, links, looks, media, sending, service, store
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
-from aliyun_emo.links import link_identity
 from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import identity_of, request_name
-from aliyun_emo.sending import Ready, decide_now, send_or_follow
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import Task, all_tasks
 
@@ -23,13 +21,13 @@ def run_generation(
     """Go on with the task of a generation, or send it where there is none that stands."""
     # `faults` are those of the links by now: they count only for what is sent, not for a task.
     name = request_name(request, settings.base)
-    decision = decide_now(settings, tasks, name)
+    decision = sending.decide_now(settings, tasks, name)
     if isinstance(decision, attempts.Send):
         ready = make_ready(settings, request, faults, os.path.join(tasks, name), report)
         if not ready:
             return
         settings = ready.settings
-        decision = send_or_follow(ready, request, tasks, name, report)
+        decision = sending.send_or_follow(ready, request, tasks, name, report)
     further = attempts.next_attempt(tasks, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
@@ -39,7 +37,7 @@ def run_generation(
 
 def make_ready(
     settings: Settings, request: emo.Json, faults: emo.Report, folder: str, report: emo.Report
-) -> Ready | None:
+) -> sending.Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += faults.errors
     files = settings.files or look_again(request, settings.values.get("file", ""), report)
@@ -67,7 +65,7 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return Ready(agreed, store.with_uploads(agreed, body, files), price) if agreed else None
+    return sending.Ready(agreed, store.with_uploads(agreed, body, files), price) if agreed else None
 
 
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
@@ -85,7 +83,7 @@ def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: 
     before = member(task.record.get("request"), "input")
     for field in emo.FORMATS:
         then = text_in(before, field)
-        if then and link_identity(then)[1] != link_identity(request["input"][field])[1]:
+        if then and links.link_identity(then)[1] != links.link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
             hint = f"If the file behind it has changed, --attempt {further} pays for it."
             report.warn(field, message, hint)

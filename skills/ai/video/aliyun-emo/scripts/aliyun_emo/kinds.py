@@ -14,7 +14,7 @@ PICTURE, RECORDING, VIDEO, OTHER = "picture", "recording", "video", ""
 TAKEN = {PICTURE: "JPEG, PNG, BMP or WebP", RECORDING: "WAV or MP3"}
 
 STORE_ERROR, SHORTCUT = "an XML error of a store", "a shortcut to the file"
-# Name and sort of a format, and the pattern that it begins with. The first that fits counts.
+# Name and sort of a format, told as "it is NAME SORT", and how it begins: the first that fits.
 SIGNATURES = (
     ("a JPEG", PICTURE, rb"\xff\xd8\xff"),
     ("a PNG", PICTURE, rb"(\x89|\x09|\xc2\x89|\xef\xbf\xbd)PNG"),  # or one that is damaged

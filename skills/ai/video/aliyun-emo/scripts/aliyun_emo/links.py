@@ -7,7 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 
-BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
+BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
+BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
 
 
 def link_identity(link: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A file of this machine in the place of a link: read once, looked at, and its `file:` URL."""
+"""A file of this machine in the place of a link: read, looked at, and its `file:` URL."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class LocalFile:
 
 
 def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
-    """Return what is told of local `files`, and what a video costs, at each ratio if it is None."""
+    """Return what is told of `files` looked at, and what a video costs, at each ratio if None."""
     facts = {emo.LOCAL[f]: media.medium_facts(file.found) for f, file in files.items() if file}
     if recording := files.get("audio_url"):
         facts["audio"]["bytes"] = recording.size
         length = recording.found.seconds
-        estimates = {ratio: media.estimate(length, ratio) for ratio in emo.VIDEO_SIZES}
+        estimates = {each: media.estimate(length, each) for each in emo.VIDEO_SIZES}
         facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
     return facts
 
@@ -78,8 +78,8 @@ def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
                 report.error(name, f"{emo.option(field)} is there as well", hint)
             file = files[field] = report.check(file_at, name, values[name])
             extension = os.path.splitext(values[name])[1][1:].lower()
-            known = re.fullmatch(emo.MEDIA, extension) and extension.replace("jpg", "jpeg")
-            if file and known not in (None, file.found.format):
+            named = re.fullmatch(emo.MEDIA, extension) and extension.replace("jpg", "jpeg")
+            if file and named not in (None, file.found.format):
                 message = f"it is named .{extension}, and it is a {file.found.format}"
                 report.warn(name, message, "Rename it, and give that.")
     return files

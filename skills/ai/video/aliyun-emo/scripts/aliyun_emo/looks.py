@@ -69,7 +69,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
 
 def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     """Return what is in a body, and its size: a picture by its head, a recording as a whole."""
-    data, is_whole, size = bytearray(), False, reply.whole_length
+    data, is_whole, size = bytearray(), False, reply.file_length
     is_picture = field == "image_url"
     count = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
     while True:

@@ -52,6 +52,7 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
+    """Check, detect, and go on; the `faults` of links count once something is to be sent."""
     media, faults = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
@@ -64,27 +65,31 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.errors += faults.errors
         report.check(keys.find_key)  # for what is wrong with it alone
         return
-    name = requests.detection_name(draft, settings.base)
-    path = kept_path(emo.evidence_path(""), DETECTIONS, name)
+    digits = requests.detection_name(draft, settings.base)
+    path = kept_path(emo.evidence_path(""), DETECTIONS, digits)
     record = detection.kept_detection(path)
     if record:
         day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
     elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
-        sending.decide_now(settings, "", name)  # told before a detection is paid for
+        sending.decide_now(settings, "", digits)  # told before a detection is paid for
     if not record and clear_to_send(settings, faults, report):
-        os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
-        settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
-        asked = {"image_url": draft["input"]["image_url"], "ratio": media.ratio}
-        files = {field: file for field, file in media.local.items() if field in asked}
-        request = emo.detection_request(asked, {**files}, clock.time(), emo.Report()) or {}
-        settings, first = settings.with_key(), detection.keep_first
-        told = detection.detect(settings, request, files, path, report, first)
-        record = detection.kept_detection(path) or told
+        record = detected(settings.with_key(), media, path, report)
     if record and not report.errors:
         report.facts["detection_path"] = path
         go_on(settings, media, record, path, report)
+
+
+def detected(settings: Settings, media: Media, path: str, report: emo.Report) -> emo.Json:
+    """Detect the face; return the record that is kept at `path`: another run's, if it was first."""
+    os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
+    settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
+    asked = {n: text for n, text in media.given.items() if n in ("image_url", "ratio")}
+    files = {field: file for field, file in media.local.items() if field == "image_url"}
+    request = emo.detection_request(asked, {**files}, clock.time(), emo.Report()) or {}
+    told = detection.detect(settings, request, files, path, report, detection.keep_first)
+    return detection.kept_detection(path) or told  # without room there is what was told alone
 
 
 def media_of(values: emo.Values, report: emo.Report) -> Media:
@@ -122,6 +127,7 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
 
 
 def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
+    """Run the request with the boxes of the `kept` detection; where it is to be paid for, ask."""
     told, faults = emo.Report(), emo.Report()  # with_boxes tells what is told of boxes, too
     boxes = detection.tell_detection(kept, path, told)
     for problem in told.errors:

@@ -7,12 +7,11 @@ import shutil
 from typing import Union
 
 import prepare_emo_request as emo
-from aliyun_emo import kinds, refusals
+from aliyun_emo import kinds, pictures, refusals
 from aliyun_emo.commands import for_the_shell
-from aliyun_emo.pictures import Picture, picture
 from aliyun_emo.recordings import Recording, recording
 
-MAX_PICTURE = 100_000_000  # bytes
+MAX_PICTURE = 100_000_000  # bytes: our own limit, none is documented (pixels: prepare, 1)
 # The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
 BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
 LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
@@ -21,12 +20,12 @@ FFMPEG = {"ffmpeg": "-i IN OUT"}
 OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
 # Which programs make a format that is taken, and how, by kind.
 CONVERTERS = {"recording": FFMPEG, "picture": {**OF_PICTURES, **FFMPEG}}
-Medium = Union[Picture, Recording]
+Medium = Union[pictures.Picture, Recording]
 
 
 def look_at(field: str, data: bytes, size: int) -> Medium:
     """Return what `data`, the beginning of `size` bytes for a `field`, is; raises `NotTaken`."""
-    return (picture if link_field(field) == "image_url" else recording)(data, size)
+    return (pictures.picture if link_field(field) == "image_url" else recording)(data, size)
 
 
 def link_field(field: str) -> str:
@@ -38,17 +37,17 @@ def check_medium(
     field: str, found: Medium, size: int, boxes: list[emo.Box], report: emo.Report, path: str = ""
 ) -> None:
     """Report what is wrong with a medium of `size` bytes; in a picture all `boxes` must lie."""
-    if isinstance(found, Picture):
+    if isinstance(found, pictures.Picture):
         check_picture(field, found, size, boxes, report)
     else:
         check_recording(field, found, size, path, report)
 
 
 def check_picture(
-    field: str, found: Picture, size: int, boxes: list[emo.Box], report: emo.Report
+    field: str, found: pictures.Picture, size: int, boxes: list[emo.Box], report: emo.Report
 ) -> None:
     """Report what is wrong with a picture of `size` bytes, in which all `boxes` must lie."""
-    # Nothing says in which picture boxes are counted where EXIF has it turned (contract, "Limits").
+    # Nothing says in which picture boxes are counted where EXIF has it turned (references/api.md).
     _, width, height, orientation = found
     its = f"it is {width}x{height}"
     if min(width, height) < emo.MIN_SIDE or max(width, height) > emo.MAX_SIDE:

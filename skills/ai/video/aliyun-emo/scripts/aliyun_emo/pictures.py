@@ -29,7 +29,7 @@ def picture(data: bytes, size: int | None = None) -> Picture:
     width, height, orientation = read(source)
     if not (width and height):
         raise NotTaken(f"it is {kind.name} picture that is broken: {width}x{height} pixels")
-    return Picture(read.__name__, width, height, orientation)
+    return Picture(read.__name__, width, height, orientation)  # named as formats are told
 
 
 def jpeg(source: Beginning) -> tuple[int, int, int]:
@@ -102,7 +102,7 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
     if packed > 3 or bits not in (1, 4, 8, 16, 24, 32):
         its = f"{bits} bits a pixel, packed as {BMP_PACKED.get(packed, packed)}"
         raise NotTaken(f"it is a BMP picture that decoders do not read: {its}")
-    # The last row may lack its filling; the length of packed ones stands in two fields, one wrong.
+    # The last row may lack its filling; packed ones have two lengths: the smaller counts.
     pixels = (abs(height) - 1) * ((width * bits + 31) // 32 * 4) + (width * bits + 7) // 8
     end = max(offset, 14 + header) + pixels if packed in (0, 3) else min(offset + size, whole)
     source.check_end(end, "the picture")

@@ -5,11 +5,11 @@ import sys
 
 from aliyun_emo import clock
 
-HEARTBEAT = 60  # seconds of one step after which another line says that it still goes on
+HEARTBEAT = 60  # seconds without a line after which one says that it still goes on
 
 
 class Progress:
-    """What goes on, and since when."""
+    """What goes on, and since when the run does."""
 
     def __init__(self) -> None:
         self.what, self.detail = "connecting", ""

@@ -1,4 +1,4 @@
-"""What to do about each code with which the service says no (contract, "Errors"), and its words."""
+"""What to do about each code with which the service says no (references/errors.md)."""
 
 from __future__ import annotations
 

@@ -9,12 +9,11 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import prepare_emo_request as emo
+from aliyun_emo import links, local_files
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import MEANT, PREPARE, RUN, command
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import file_meant, read_json
-from aliyun_emo.links import is_vendor, link_identity
-from aliyun_emo.local_files import LocalFile, is_file_url, media_words
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
 AS_A_SIGNATURE = r"[?&](?=\w*(?:sign|token|credential|key|expires)\w*=)"
@@ -24,6 +23,7 @@ DETECTION_FIELDS = ("model", "image_url", "ratio")
 GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
+SEEN = ("image", "audio")  # of a request as shown: what was seen behind its links
 
 
 def read_request(path: str) -> emo.Json:
@@ -37,7 +37,7 @@ def read_request(path: str) -> emo.Json:
         raise emo.Problem("file", "it is the record of a task, not a request", hint)
     if "response" in body:
         link = text_in(member(member(body, "request"), "input"), "image_url")
-        words = media_words("IMAGE_URL" if "?" in link else link)
+        words = local_files.media_words("IMAGE_URL" if "?" in link else link)
         hint = f"Prepare the request: {command(PREPARE, *words, '--detection', path)}"
         raise emo.Problem("file", "it is the answer of a detection, not a request", hint)
     return body
@@ -96,19 +96,19 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
-            elif place or name not in ("input", "files", "parameters", "image", "audio"):
+            elif place or name not in ("input", "files", "parameters", *SEEN):
                 foreign.append(f"{place}.{name}" if place and name in fields else name)
     return given, foreign
 
 
-def prepared_file(field: str, url: str, digest: object) -> LocalFile:
+def prepared_file(field: str, url: str, digest: object) -> local_files.LocalFile:
     hint = f"Prepare the request again, with {emo.option(emo.LOCAL[field])} FILE."
     emo.check_given(field, url, "Give the URL of a file.")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise emo.text_problem(field, url, "is a local file without its SHA-256 in files", hint)
-    if not is_file_url(url):
+    if not local_files.is_file_url(url):
         raise emo.text_problem(field, url, "is not the URL of a file on this machine", hint)
-    return LocalFile(url, digest)
+    return local_files.LocalFile(url, digest)
 
 
 def request_name(request: emo.Json, base_url: str) -> str:
@@ -129,7 +129,7 @@ def detection_name(request: emo.Json, base_url: str) -> str:
 def digits_of(asked: emo.Json, base_url: str) -> str:
     """Return twelve hexadecimal digits that stand for what is `asked` for at a service."""
     host = urlsplit(base_url).hostname or ""
-    if host and not is_vendor(host):
+    if host and not links.is_vendor(host):
         asked = {**asked, "host": host}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -138,7 +138,7 @@ def digits_of(asked: emo.Json, base_url: str) -> str:
 def identity_of(field: str, request: emo.Json) -> str:
     """Return what makes a medium of a `request` the same: content of a file, link but signature."""
     digest = text_in(member(request, "files"), field)
-    return digest or link_identity(text_in(member(request, "input"), field))[0]
+    return digest or links.link_identity(text_in(member(request, "input"), field))[0]
 
 
 def file_name(link: str) -> str:

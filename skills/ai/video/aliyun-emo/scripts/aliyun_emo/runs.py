@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, evidence, files, keys, looks
+from aliyun_emo import attempts, clock, evidence, files, keys, looks, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
-from aliyun_emo.requests import is_generation, read_request, request_name, request_of
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -65,11 +64,11 @@ def command_without(values: emo.Values, *fields: str) -> list[str]:
 
 def run_file(settings: Settings, report: emo.Report) -> None:
     faults, path = emo.Report(), settings.values["file"]
-    body = report.check(read_request, path)
-    generation = is_generation(body or {})
+    body = report.check(requests.read_request, path)
+    generation = requests.is_generation(body or {})
     if generation:
         report.facts["estimate"] = None
-    request = request_of(body, clock.time(), faults) if body else None
+    request = requests.request_of(body, clock.time(), faults) if body else None
     folder = evidence.evidence_of(path)
     if settings.has("again"):
         report.errors.append(again_problem(settings, request, folder))
@@ -82,7 +81,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     if generation:
         from aliyun_emo.generation import run_generation
 
-        evidence.check_shown(path, request_name(request, settings.base))
+        evidence.check_shown(path, requests.request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
         settings = settings._replace(before_pay=partial(looks.as_shown, body))
         run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
@@ -100,7 +99,7 @@ def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> 
     if not request:
         words += ["--attempt", "N"]
     elif "audio_url" in request["input"]:
-        name, place = request_name(request, settings.base), os.path.join(folder, "tasks")
+        name, place = requests.request_name(request, settings.base), os.path.join(folder, "tasks")
         words += ["--attempt", str(attempts.next_attempt(place, name))]
     message = "is --attempt N now: it may be run again and again, and pays once"
     return emo.Problem("again", message, f"Run: {command(*words)}")

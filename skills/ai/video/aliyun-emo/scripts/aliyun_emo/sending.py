@@ -6,32 +6,31 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, files, follow, refusals, requests, service, tasks
-from aliyun_emo.answers import Answer
+from aliyun_emo import answers, attempts, files, follow, refusals, requests, service, tasks
 from aliyun_emo.settings import Settings
 
 # What is sent: the settings with the key, the body with the uploads' links, what it will cost.
 Ready = namedtuple("Ready", "settings body price")
 
 
-def decide_now(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
+def decide_now(settings: Settings, tasks_folder: str, name: str) -> attempts.Follow | attempts.Send:
     """Return what is done about the request `name`; raises `Problem`."""
-    decision = attempts.decide(attempts.folders_of(folder, name), settings.attempt)
+    decision = attempts.decide(attempts.folders_of(tasks_folder, name), settings.attempt)
     if isinstance(decision, emo.Problem):
         raise decision
     return decision
 
 
 def send_or_follow(
-    ready: Ready, request: emo.Json, folder: str, name: str, report: emo.Report
+    ready: Ready, request: emo.Json, tasks_folder: str, name: str, report: emo.Report
 ) -> attempts.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
-    decision = decide_now(ready.settings, folder, name)
+    decision = decide_now(ready.settings, tasks_folder, name)
     while isinstance(decision, attempts.Send):
         task = outcome = None
         try:
             with ready.settings.interrupts.held():
-                task = attempts.claim(folder, name, decision.number)
+                task = attempts.claim(tasks_folder, name, decision.number)
                 if task:
                     outcome = send_once(ready, request, task, decision.attempt, report)
         except KeyboardInterrupt as interrupt:
@@ -43,16 +42,16 @@ def send_or_follow(
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
-        decision = decide_now(ready.settings, folder, name)
+        decision = decide_now(ready.settings, tasks_folder, name)
     return decision
 
 
 def send_once(
     ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
-) -> tuple[str, Answer] | None:
+) -> tuple[str, answers.Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
     folder, name = os.path.split(task.folder)
-    state, answer = service.NOT_TAKEN, Answer(0)
+    state, answer = service.NOT_TAKEN, answers.Answer(0)
     try:
         what = write_record(task, attempt, request, ready.body)
         if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
@@ -81,7 +80,7 @@ def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Js
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
 
 
-def settle(task: tasks.Task, state: str, answer: Answer, report: emo.Report) -> None:
+def settle(task: tasks.Task, state: str, answer: answers.Answer, report: emo.Report) -> None:
     """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
     if state == service.NOT_TAKEN:
         return task.remove()
@@ -104,7 +103,7 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)
 
 
-def check_made(state: str, answer: Answer, body: emo.Json, attempt: int) -> None:
+def check_made(state: str, answer: answers.Answer, body: emo.Json, attempt: int) -> None:
     if state == "made":
         return
     problem = refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)

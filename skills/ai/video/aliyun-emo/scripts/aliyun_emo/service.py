@@ -19,14 +19,14 @@ DETECTION_PATH = "/services/aigc/image2video/face-detect"
 GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
 
-PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries
+PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries; of downloads, too
 RESEND_TIME = 30  # seconds within which they must start
 NOT_TAKEN = "not taken"  # beside the states of a task: the request made nothing, and never will
 Result = TypeVar("Result")
 
 
 def body_to_send(request: emo.Json) -> emo.Json:
-    """Return the body of a prepared `request`, with the wire's model name (contract, section 1)."""
+    """Return the body of a prepared `request`, with the wire's model name (references/api.md)."""
     wire = {emo.DETECTION_MODEL: emo.DETECTION_MODEL_ON_WIRE}
     body = {**request, "model": wire.get(request["model"], request["model"])}
     body.pop("files", None)
@@ -38,7 +38,7 @@ Try = tuple[Result, Answer]  # what came of it, and the last answer
 
 def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     """Return the answer to a `body`, or to a GET, or one of status 0."""
-    # That to a POST, which may be worth money, always has its time.
+    # That to a POST, which may be worth money, has its time also where --timeout ends before.
     headers = {"Authorization": f"Bearer {settings.key}", "Accept": "application/json"}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -123,7 +123,7 @@ def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]
 
 
 def state_of(path: str, answer: Answer) -> str:
-    """Return what an answer to a POST at `path` means: the state of a task, or `NOT_TAKEN`."""
+    """Return the state of a task by an answer to its POST, "made" of a detection that was told."""
     if not answer.status:
         return "unclear" if answer.left else NOT_TAKEN
     if answer.status == BUSY:

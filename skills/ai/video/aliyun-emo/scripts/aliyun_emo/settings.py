@@ -1,4 +1,4 @@
-"""The settings of a run: options, key, base URL and deadline, read once and then never changed."""
+"""The settings of a run: options, base URL and deadline; what comes later makes new ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import prepare_emo_request as emo
 from aliyun_emo import clock, keys
 from aliyun_emo.clock import Times
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.links import BASE_URL, is_safe, is_vendor, plain_url
+from aliyun_emo.links import BASE_HOST, BASE_PATH, BASE_URL, is_safe, is_vendor, plain_url
 from aliyun_emo.progress import Progress
 
-BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
@@ -34,7 +33,7 @@ class Settings(NamedTuple):
     progress: Progress
     interrupts: Interrupts
     files: dict[str, Any] | None = None  # local ones of a request, where they were looked at
-    # Shows what was found; returns the settings to pay with, or None for no. Here nobody is asked.
+    # Shows or compares what was found; returns the settings to pay with, or None for no.
     before_pay: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 

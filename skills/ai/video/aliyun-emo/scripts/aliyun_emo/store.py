@@ -1,4 +1,4 @@
-"""The temporary store, where local files go: a policy, then an upload (contract, its section)."""
+"""The temporary store, where local files go: a policy, then an upload (references/api.md)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from functools import partial
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, refusals, requests, service, transport
-from aliyun_emo.answers import Answer, member, text_in
+from aliyun_emo import answers, clock, refusals, requests, service, transport
 from aliyun_emo.links import is_loopback, is_safe, plain_url
 from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.settings import Settings, times_until
@@ -39,7 +38,7 @@ def with_uploads(settings: Settings, body: emo.Json, files: dict[str, LocalFile]
 
 
 def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
-    """Return the link in the store of the `model` of a `field`'s local `file`; raises `Problem`."""
+    """Upload the local `file` of a `field` for a `model`; return its link; raises `Problem`."""
     once = partial(upload_once, settings, model, field, file)
     found, _ = service.repeated(settings, "uploading", once)
     if isinstance(found, str):
@@ -74,7 +73,7 @@ def upload_once(
     return problem, answer
 
 
-def whole(answer: Answer) -> Answer:
+def whole(answer: answers.Answer) -> answers.Answer:
     """Return `answer`, or that there is none where what it grants was cut short."""
     if answer.is_whole or not 200 <= answer.status < 300:
         return answer
@@ -83,7 +82,7 @@ def whole(answer: Answer) -> Answer:
 
 def policy_of(document: object, base: str) -> emo.Values:
     """Return the texts of a policy, by name; raises `Problem`, which shows none of them."""
-    given = member(document, "data").items()
+    given = answers.member(document, "data").items()
     texts = {n: str(value).strip() for n, value in given if isinstance(value, (str, int, float))}
     texts["upload_dir"] = texts.get("upload_dir", "").strip("/")
     fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
@@ -101,7 +100,7 @@ def policy_of(document: object, base: str) -> emo.Values:
 
 
 def is_store(url: str, base: str) -> bool:
-    """Whether `url` is a host to upload to: by https, but on this machine, like `base` then."""
+    """Whether `url` is a host to upload to: https, or on this machine where `base` is there too."""
     parts, base_parts = plain_url(url), plain_url(base)
     if not parts or parts.path not in ("", "/") or not is_safe(parts):
         return False
@@ -114,7 +113,7 @@ def store_name(file: LocalFile) -> str:
     return f"{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', name)[-80:]}"
 
 
-def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> Answer:
+def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> answers.Answer:
     """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer."""
     # multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
     boundary = os.urandom(16).hex()  # no content has it
@@ -141,12 +140,12 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
     return service.answer_of(settings, url, pieces(), headers, times, MAX_ERROR)
 
 
-def failed(answer: Answer, is_store: bool = False) -> service.Try[emo.Problem]:
+def failed(answer: answers.Answer, is_store: bool = False) -> service.Try[emo.Problem]:
     """Return what is wrong with an `answer` about an upload, in words that may be told."""
     said, words = answer.document, str(answer.document)
-    told = said and "***"  # the store echoes what it was sent: only its code is told
+    told = said and "***"  # the store echoes what it was sent: only its <Code> is told
     if isinstance(said, dict) and not is_store:
-        told = {**said, "message": re.sub(RIGHTS, "***", text_in(said, "message"))}
+        told = {**said, "message": re.sub(RIGHTS, "***", answers.text_in(said, "message"))}
     problem = refusals.answer_problem(answer._replace(document=told))
     if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
         problem.message = f"HTTP {answer.status}: {code[1]}"

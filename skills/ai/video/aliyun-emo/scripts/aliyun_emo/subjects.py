@@ -30,7 +30,7 @@ class Subject:
 
     def tell_task(self, task: Task) -> None:
         """Let the page tell of the `task` that was made of this, or on the way to it."""
-        said = [of.get(n) for of in (task.answer, task.response) for n in ("code", "message")]
+        said = [of.get(n) for of in (task.answer, task.first_answer) for n in ("code", "message")]
         self.said = ", ".join(refusals.shown_words(word) for word in (task.status, *said) if word)
         self.state, self.video, self.task_id = task.state, task.video_path or "", task.task_id
 
@@ -111,7 +111,7 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
     found = emo.Report()
     body = found.check(read_json, "file", path)
     request = requests.request_of(body, ANY_TIME, found) if body else None
-    if request and (digits := found.check(digits_of, request)):
+    if request and (digits := found.check(name_here, request)):
         links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
         names = ", ".join(map(requests.file_name, links))
         message = f"{emo.shown_path(path)} is still the earlier request {digits}: {names}"
@@ -119,6 +119,7 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
 
 
 def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, LocalFile]:
+    """Return the local files of a `request`; what was changed since is only warned of."""
     found = emo.Report()
     files = look_again(request, path, found)
     report.warnings += found.errors + found.warnings
@@ -130,10 +131,10 @@ def name_of(subject: Subject, path: str) -> str:
     folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
     if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
         return folder
-    return digits_of(subject.request)
+    return name_here(subject.request)
 
 
-def digits_of(request: emo.Json) -> str:
+def name_here(request: emo.Json) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:

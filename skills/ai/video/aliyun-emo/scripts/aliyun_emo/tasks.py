@@ -52,20 +52,20 @@ class Task:
         return number if type(number) is int and number > 0 else None
 
     @property
-    def response(self) -> emo.Json:
+    def first_answer(self) -> emo.Json:
         """The answer to its request, {} where there is none."""
         return as_object(understood(self.record.get("response")))
 
     @property
     def task_id(self) -> str:
-        return id_in(member(self.response, "output")) or id_in(self.answer)
+        return id_in(member(self.first_answer, "output")) or id_in(self.answer)
 
     @property
     def status(self) -> str:
         """The last status that is known, or ""."""
         if self.video_path:
             return SUCCEEDED
-        known = (self.answer, member(self.response, "output"))
+        known = (self.answer, member(self.first_answer, "output"))
         return next(filter(None, (text_in(one, "task_status") for one in known)), "")
 
     @property
@@ -79,7 +79,7 @@ class Task:
 
     @property
     def is_open(self) -> bool:
-        """Whether its end is not known yet, or its video is made and not here."""
+        """Whether its end is not known, or its video is not here; what is gone is not open."""
         is_over = self.state == "refused" or self.status in (*FAILED, GONE)
         return not is_over and not self.video_path
 
@@ -140,7 +140,7 @@ class Task:
         return path
 
     def remove(self) -> None:
-        """Remove the folder at once, for a request that certainly never left."""
+        """Remove the folder at once, of a request that never left or an id that is none."""
         aside = os.path.join(os.path.dirname(self.folder), emo.temporary_name())
         move(self.folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -150,7 +150,7 @@ def timestamp() -> str:
     """Return the time now as "2026-01-01T00:00:00.000000Z"."""
     from datetime import datetime, timezone
 
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(clock.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def folder_of_id(tasks: str, task_id: str) -> str:

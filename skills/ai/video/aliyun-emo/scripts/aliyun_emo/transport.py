@@ -65,7 +65,7 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     connection.limit(connection.times.answer)
     host = connection.parts.netloc.rpartition("@")[2]
     headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
-    if connection.is_fetched:
+    if connection.proxy_fetches:
         headers.update(connection.to_proxy)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError):
@@ -86,21 +86,21 @@ class Reply:
         is_plain = not (self.unpacker or response.chunked)
         announced = self.headers.get_all("Content-Length", []) if is_plain else []
         self.length = length_in(announced[0]) if len(announced) == 1 else None
-        self.whole_length = self.length
+        self.file_length = self.length
         if self.status == 206 and is_plain:  # "bytes 0-999/5000"
-            self.whole_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
+            self.file_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
 
     @property
     def is_cut(self) -> bool:
         """Whether what ended before it was whole, as far as it was announced."""
         whole = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
-        return bool(self.response.length) or not whole
+        return bool(self.response.length) or not whole  # http.client counts that down
 
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
         if not self.unpacker:
             return self.received()
-        data, packed = b"", b"..."
+        data, packed = b"", b"..."  # to begin with
         while packed and not (data or self.unpacker.eof):
             packed = self.unpacker.unconsumed_tail or self.received()
             try:  # so much at once: a thousand bytes may unpack to a megabyte
@@ -141,7 +141,7 @@ def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    for kind, words in (
+    for kind, words in (  # the first that fits
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
