@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, follow, links, looks, media, sending, service, store
+from aliyun_emo import attempts, files, follow, links, looks, media, sending, service, store
 from aliyun_emo.answers import member, text_in
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.local_files import look_again
@@ -20,6 +20,8 @@ def run_generation(
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands."""
     # `faults` are those of the links by now: they count only for what is sent, not for a task.
+    if not settings.has("dry_run"):
+        files.sweep(os.path.dirname(tasks) or os.curdir)
     name = request_name(request, settings.base)
     decision = sending.decide_now(settings, tasks, name)
     if isinstance(decision, attempts.Send):
@@ -40,15 +42,15 @@ def make_ready(
 ) -> sending.Ready | None:
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += faults.errors
-    files = settings.files or look_again(request, settings.values.get("file", ""), report)
+    local = settings.files or look_again(request, settings.values.get("file", ""), report)
     settings = report.check(settings.with_key) or settings
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
-    paths = [file.path for file in files.values()]  # they may have moved
+    paths = [file.path for file in local.values()]  # they may have moved
     report.check(emo.check_other_file, settings.values.get("output", ""), paths)
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
-        found = looks.look(settings, request, files, report)
+        found = looks.look(settings, request, local, report)
         if "audio_url" in found:
             report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
@@ -65,7 +67,7 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return sending.Ready(agreed, store.with_uploads(agreed, body, files), price) if agreed else None
+    return sending.Ready(agreed, store.with_uploads(agreed, body, local), price) if agreed else None
 
 
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:

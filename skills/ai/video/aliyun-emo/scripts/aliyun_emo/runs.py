@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, evidence, files, keys, looks, requests
+from aliyun_emo import attempts, clock, evidence, keys, looks, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.progress import Progress
@@ -76,8 +76,6 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         report.errors += [] if request else faults.errors
         report.check(keys.find_key)
         return
-    if not settings.has("dry_run"):
-        files.sweep(folder or os.curdir)
     if generation:
         from aliyun_emo.generation import run_generation
 
