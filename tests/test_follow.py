@@ -183,6 +183,16 @@ class KnownTasks(GenerationCase):
 class Videos(GenerationCase):
     """Whether the video is asked for, and whose it is; how it comes is in test_download.py."""
 
+    def test_a_video_is_said_to_be_where_it_is(self):
+        self.serve()
+        for words, told in (
+            (["--no-download"], "made; its link ends 24 hours after the request was sent"),
+            (["--interval", "1"], "the video is "),
+            (["--dry-run"], "video.mp4"),
+        ):
+            with self.subTest(words):
+                self.assertIn(told, self.ends(self.go(*words, terminal=True), 0).stderr)
+
     def test_no_download_leaves_it_and_running_again_asks_once_more_and_fetches_it(self):
         service = self.serve(tasks=[succeeded()])
         line = self.ends(self.go("--no-download"), 0).line

@@ -347,6 +347,26 @@ class Interrupted(MakingCase):
 
 
 class Running(MakingCase):
+    def test_what_a_killed_run_left_goes_after_a_day(self):
+        self.serve()
+        old = EVIDENCE / "requests/.emo-1-0a.tmp"
+        old.parent.mkdir(parents=True)
+        old.touch()
+        os.utime(old, (time.time() - 25 * 3600,) * 2)
+        self.make("--pay")
+        self.assertFalse(old.exists())
+
+    def test_with_a_part_of_the_page_missing_it_says_so_in_one_line(self):
+        for name in ("page.css", "page.py"):
+            with self.subTest(name):
+                shutil.rmtree("copy", ignore_errors=True)
+                shutil.copytree(MAKE.parent, "copy", ignore=shutil.ignore_patterns("__pycache__"))
+                Path("copy/aliyun_emo", name).unlink()
+                words = ["portrait.png", "speech.mp3"]
+                result = self.run_script(*words, script=Path("copy", MAKE.name))
+                self.assertEqual((result.code, result.fields), (2, ["arguments"]), result)
+                self.assertEqual(len(result.stderr.splitlines()), 1, result)
+
     def test_one_command_with_pay_ends_with_the_video_and_again_tells_it(self):
         service = self.serve()
         first = self.ends_with_video(self.make("--pay", "-o", "deep/er/hello.mp4"))

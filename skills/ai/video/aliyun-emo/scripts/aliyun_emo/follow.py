@@ -58,8 +58,8 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
         place = task.copy_video(settings.values.get("output", task.video_path))
         report.done, report.next = f"the video is {emo.printable(place, 200)}", []
     else:
-        place = emo.printable(task.video_path or "not here; its link ends 24 hours after it", 200)
-        report.done = f"the video is made, and is {place}"
+        made = "made; its link ends 24 hours after the request was sent"
+        report.done = f"the video is {emo.printable(task.video_path or made, 200)}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:
