@@ -72,6 +72,12 @@ class Place(GenerationCase):
         self.check("3f9a12c07b1e.json", "output/aliyun-emo", "output/aliyun-emo/requests")
         self.check("../request.json", "output/aliyun-emo", "output/aliyun-emo/requests")
 
+    def test_folders_of_a_project_that_are_called_alike_are_no_evidence(self):
+        for name in ("tasks", "requests", "tasks/build", "tasks/0123456789ab"):
+            (self.folder / name).mkdir(exist_ok=True)
+        self.check("request.json", "output/aliyun-emo")
+        self.check("requests/x.json", "output/aliyun-emo")
+
     def test_a_folder_that_was_renamed_is_still_the_one_of_its_tasks(self):
         self.serve()
         self.ends(self.go("--no-wait"), 0)
@@ -258,10 +264,9 @@ class Place(GenerationCase):
         again = self.ends(self.call_run("request.json", "--no-wait"), 0).line
         self.assertEqual(again["task_id"], first["task_id"])
         self.assertEqual(len(service.posts), 1)
-        os.environ["PWD"] = str(self.folder)  # of another folder it counts for nothing
-        self.assertEqual(
-            evidence.evidence_of("loose.json"), os.path.join("output", "aliyun-emo", "")
-        )
+        os.chdir(self.folder)  # PWD of another folder counts for nothing
+        elsewhere = os.path.join("output", "aliyun-emo", "")
+        self.assertEqual(evidence.evidence_of("loose.json"), elsewhere)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Boxes(Case):
                 "1x2x3x4",
                 "null",
             ),
-            *("１，２，３，４", "[[1,2,3,4],[5,6,7,8]]", "x1=1", "{", "--", "-", "-1"),
+            *("１，２，３，４", "[[1,2,3,4],[5,6,7,8]]", "x1=1", "{", "-", "-1"),
         ],
         "not a whole number": [
             *("1_0,2,30,40", "+3,2,30,40", "３,2,30,40", "1.0,2,30,40", "1e3,2,30,40", ",2,30,40"),
@@ -81,6 +81,17 @@ class Boxes(Case):
                                 result = self.call(*line)
                                 self.refuse(result, field)
                                 self.assertIn(words, result.line["errors"][0]["message"])
+
+    def test_two_dashes_are_no_value_of_any_option(self):
+        for field in ("face_bbox", "ext_bbox", "style_level", "model", "output"):
+            for spelled in (["--"], ["=--"]):
+                with self.subTest(f"{field} {spelled}"):
+                    words = [emo.option(field) + "".join(s for s in spelled if s[0] == "=")]
+                    words += [s for s in spelled if s[0] != "="]
+                    given = {field: None} if field in emo.BOX_FIELDS else {}
+                    result = self.call(*arguments(**given), *words)
+                    self.refuse(result, field)
+                    self.assertNotIn("[]", result.stderr)
 
     def test_the_ratio_is_1_1_or_3_4_within_the_rounding_of_the_corners(self):
         for box, ratio in (

@@ -1013,7 +1013,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     words, unknown = plain_words(arguments, options, report)
     parsed = parser_of(program, command, fields).parse_args(words)
     report_unknown(unknown, program, report)
-    given = {field: str(value) for field, value in vars(parsed).items() if value is not None}
+    given = {f: str(value or "") for f, value in vars(parsed).items() if value is not None}
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 

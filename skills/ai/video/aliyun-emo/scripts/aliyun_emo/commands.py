@@ -26,8 +26,8 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     commands, options, _ = program
-    for field, (of, _, _) in options.items():
-        if word in (emo.option(field), f"{emo.option(field)}-url"):
+    for field, (of, metavar, _) in options.items():
+        if word == emo.option(field) or (metavar[:1] == "<" and word == f"--{field}-url"):
             return f"It is an option of {of}." if of else "Give its value alone."
     if word and word in commands:
         return f"Put {word} first."

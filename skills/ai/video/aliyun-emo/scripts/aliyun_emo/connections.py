@@ -17,7 +17,7 @@ from aliyun_emo import clock, links
 from aliyun_emo.clock import FOREVER, Times
 
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
-LEAST = 0.001  # seconds: a time-out of 0 would mean "do not wait", and what is there is taken
+LEAST = 0.001  # seconds, when time is over: a time-out of 0 would mean "do not wait"
 Patience = Callable[[], float]  # the moment until which an answer is waited for, asked all the time
 
 
@@ -28,21 +28,22 @@ def forever() -> float:
 class Timed(socket.socket):
     """A socket whose waits all end at the `deadline`: a byte now and then makes nothing longer."""
 
-    deadline, is_over = FOREVER, False
+    deadline, took_last = FOREVER, False  # moved by `Connection.keep` and `limit`
     patience = staticmethod(forever)
 
     def left(self) -> float:
         return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
 
     def recv_into(self, *arguments: Any) -> int:
+        """Wait in slices; once time is over, take what is there, one time."""
         while (left := self.left()) > LEAST:
-            self.is_over = False
+            self.took_last = False
             self.settimeout(min(left, SLICE))
             with contextlib.suppress(socket.timeout):
                 return super().recv_into(*arguments)
-        if self.is_over:  # what was there in time was taken once: what has a byte each time ends
+        if self.took_last:
             raise socket.timeout
-        self.is_over = True
+        self.took_last = True
         self.settimeout(LEAST)
         return super().recv_into(*arguments)
 
@@ -75,17 +76,17 @@ class Connection(HTTPConnection):
 
     def __init__(self, parts: SplitResult, proxy: str, times: Times, patience: Patience) -> None:
         self.parts, self.times, self.patience = parts, times, patience
-        self.is_tls, self.to_proxy = parts.scheme == "https", dict[str, str]()
+        self.is_tls, self.proxy_headers = parts.scheme == "https", dict[str, str]()
         self.proxy_fetches = bool(proxy) and not self.is_tls  # by the proxy, not by way of it
         self.host_name = parts.hostname or ""
         place = self.host_name, parts.port or (443 if self.is_tls else 80)
         if not proxy:
             super().__init__(*place)
         else:
-            via, self.to_proxy = proxy_parts(proxy)
+            via, self.proxy_headers = proxy_parts(proxy)
             super().__init__(via.hostname or "", via.port or 80)
             if self.is_tls:
-                self.set_tunnel(*place, headers=self.to_proxy)
+                self.set_tunnel(*place, headers=self.proxy_headers)
         self._create_connection = self.timed_socket  # what connect() calls before the tunnel
 
     @property
@@ -96,7 +97,7 @@ class Connection(HTTPConnection):
         return f"{whole}{self.parts.path or '/'}{query}"
 
     def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
-        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # each has a share
+        places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # each gets a share of time
         plain = socket.create_connection(address, self.times.connect / max(len(places), 1))
         return self.keep(Timed(plain.family, plain.type, plain.proto, plain.detach()))
 
@@ -112,7 +113,7 @@ class Connection(HTTPConnection):
         if self.is_tls:
             context = ssl.create_default_context()
             context.set_alpn_protocols(["http/1.1"])
-            context.sslsocket_class = TimedTls
+            context.sslsocket_class = TimedTls  # what wrap_socket makes
             self.line.settimeout(self.line.left())
             self.sock = self.keep(context.wrap_socket(self.line, server_hostname=self.host_name))
 

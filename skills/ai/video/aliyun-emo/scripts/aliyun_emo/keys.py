@@ -49,8 +49,6 @@ def key_in_file(profile: str) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, configparser.Error):  # its message may show the key
-        hint = (
-            "It is UTF-8, begins with [default], and has each name once; or set DASHSCOPE_API_KEY."
-        )
+        hint = "It is UTF-8, begins with a [name], has each name once; or set DASHSCOPE_API_KEY."
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

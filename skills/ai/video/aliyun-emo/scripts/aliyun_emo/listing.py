@@ -51,7 +51,7 @@ def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
     links = member(task.record.get("request"), "input")
     row = {
-        "task_path": task.path("task.json"),
+        "task_path": task.found("task.json"),
         "task_id": task.task_id or None,
         "task_status": task.status or None,
         "state": task.state,
@@ -88,8 +88,8 @@ def run_all(settings: Settings, report: emo.Report) -> None:
     try:
         for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
             if is_to_follow(task):
-                its = emo.Report()
-                now = settings_of(settings.values, settings.progress, settings.interrupts, its)
+                its, told = emo.Report(), emo.Report()  # each has --timeout anew
+                now = settings_of(settings.values, settings.progress, settings.interrupts, told)
                 its.check(follow.follow, now, task, following(task), its)
                 name = os.path.basename(task.folder)
                 for problem in its.errors + its.warnings:
@@ -124,7 +124,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     try:
         follow.follow(settings, task, 0, report)
     finally:
-        if tasks.Task(task.folder).status in ("", tasks.GONE):  # nobody knows this id
+        if tasks.Task(task.folder).status in ("", tasks.GONE):  # it is not known that there is one
             task.remove()
             report.facts.update(task.facts(), state=None, already_submitted=None)
 
@@ -134,7 +134,7 @@ def task_named(name: str) -> tasks.Task | None:
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}", name):
+    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}", name):
         folder = os.path.join(emo.evidence_path("tasks"), name)
         return tasks.Task(folder) if os.path.isdir(folder) else None
     return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)

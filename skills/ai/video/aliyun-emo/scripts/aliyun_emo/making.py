@@ -21,7 +21,7 @@ from aliyun_emo.subjects import Subject, name_of
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
     detection_path request_path preview_path would_send state task_path task_id task_status
     already_submitted video_url video_path response_path""".split()
-# A request has these boxes until they are known: the smallest that are clearly of a ratio.
+# A request has these boxes until they are known: clearly of a ratio, and inside of any picture.
 DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,30,30", "3:4": "0,0,30,40"}
 
 
@@ -48,11 +48,11 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
         progress.end()
         report.facts = {key: report.facts.get(key) for key in KEYS}
         if report.facts["task_path"]:
-            report.facts["would_send"] = False
+            report.facts["would_send"] = False  # a task stands: nothing is sent any more
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
-    """Check, detect, and go on; the `faults` of links count once something is to be sent."""
+    """Check, detect, and go on; `faults` (of links, by now) count only where something is sent."""
     media, faults = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
@@ -72,8 +72,8 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
-    elif not tasks.all_tasks(emo.evidence_path("tasks")):  # only a first attempt can be next:
-        sending.decide_now(settings, "", digits)  # told before a detection is paid for
+    elif not tasks.all_tasks(emo.evidence_path("tasks")):  # so only attempt 1 can be, and another
+        sending.decide_now(settings, "", "")  # is refused before a detection is paid for
     if not record and clear_to_send(settings, faults, report):
         record = detected(settings.with_key(), media, path, report)
     if record and not report.errors:
@@ -82,14 +82,14 @@ def make_video(settings: Settings, report: emo.Report) -> None:
 
 
 def detected(settings: Settings, media: Media, path: str, report: emo.Report) -> emo.Json:
-    """Detect the face; return the record that is kept at `path`: another run's, if it was first."""
+    """Detect the face, as the draft was checked; return the record that is kept at `path`."""
     os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
     settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
     asked = {n: text for n, text in media.given.items() if n in ("image_url", "ratio")}
     files = {field: file for field, file in media.local.items() if field == "image_url"}
     request = emo.detection_request(asked, {**files}, clock.time(), emo.Report()) or {}
     told = detection.detect(settings, request, files, path, report, detection.keep_first)
-    return detection.kept_detection(path) or told  # without room there is what was told alone
+    return detection.kept_detection(path) or told  # another run's, if that was first
 
 
 def media_of(values: emo.Values, report: emo.Report) -> Media:
@@ -103,7 +103,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
         elif text:
             given[name] = values[name]
         else:
-            missing.append(field)
+            missing.append(field)  # among the files as None, so that no link is asked for
             report.error(name, "is missing", f"Give the {emo.KINDS[field]}, a file or a link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
@@ -128,21 +128,21 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
 
 def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
     """Run the request with the boxes of the `kept` detection; where it is to be paid for, ask."""
-    told, faults = emo.Report(), emo.Report()  # with_boxes tells what is told of boxes, too
-    boxes = detection.tell_detection(kept, path, told)
-    for problem in told.errors:
+    of_boxes, faults = emo.Report(), emo.Report()  # what is wrong with boxes stands in both
+    boxes = detection.tell_detection(kept, path, of_boxes)
+    for problem in of_boxes.errors:
         problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
     texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
     request = with_boxes(media, texts, faults)
-    if told.errors or not request:
-        report.errors += told.errors or faults.errors
+    if of_boxes.errors or not request:
+        report.errors += of_boxes.errors or faults.errors
         return
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
     subject.attempt = settings.attempt or 0
-    decision = sending.decide_now(settings, folder, subject.name)
+    decision = sending.decide_now(settings, folder, subject.name)  # run_generation decides anew
     if isinstance(decision, attempts.Send):
         if not clear_to_send(settings, faults, report):
             return

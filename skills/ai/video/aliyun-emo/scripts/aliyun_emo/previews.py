@@ -67,6 +67,7 @@ def next_step(subject: Subject, place: str) -> Step:
         words = [*media, "--detection", place, "--output", target]
         return what, [*commands.starting(commands.PREPARE, anywhere=True), *words]
     what = "This command waits for the end of the task, and shows it. It costs nothing."
+    what = "This command tells where the video is. It costs nothing." if subject.video else what
     folder = os.path.dirname(place)
     is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
     words = [*run, "--task", folder if is_at_home else subject.task_id]

@@ -23,7 +23,6 @@ DETECTION_FIELDS = ("model", "image_url", "ratio")
 GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
-SEEN = ("image", "audio")  # of a request as shown: what was seen behind its links
 
 
 def read_request(path: str) -> emo.Json:
@@ -96,7 +95,7 @@ def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[s
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
-            elif place or name not in ("input", "files", "parameters", *SEEN):
+            elif place or name not in ("input", "files", "parameters", "image", "audio"):
                 foreign.append(f"{place}.{name}" if place and name in fields else name)
     return given, foreign
 

@@ -19,7 +19,7 @@ DETECTION_PATH = "/services/aigc/image2video/face-detect"
 GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
 
-PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries; of downloads, too
+PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries; a download has three
 RESEND_TIME = 30  # seconds within which they must start
 NOT_TAKEN = "not taken"  # beside the states of a task: the request made nothing, and never will
 Result = TypeVar("Result")

@@ -51,7 +51,7 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
 def upload_once(
     settings: Settings, model: str, field: str, file: LocalFile
 ) -> service.Try[str | emo.Problem]:
-    """Try it once, with a new policy; return the link, or what is wrong, and the last answer."""
+    """Try it, with a new policy; return the link, or what is wrong and may pass, and the answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200:
         return failed(answer)

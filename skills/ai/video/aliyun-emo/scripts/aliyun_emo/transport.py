@@ -50,7 +50,7 @@ def exchange(
             send(connection, data, headers)
             connection.limit(times.answer)
             reply = Reply(connection.getresponse(), connection)
-        undone.pop_all()
+        undone.pop_all()  # from now on the reply closes the connection
         return reply
 
 
@@ -66,7 +66,7 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     host = connection.parts.netloc.rpartition("@")[2]
     headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
     if connection.proxy_fetches:
-        headers.update(connection.to_proxy)
+        headers.update(connection.proxy_headers)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError):
         connection.request("GET" if data is None else "POST", connection.target, body, headers)
@@ -92,9 +92,9 @@ class Reply:
 
     @property
     def is_cut(self) -> bool:
-        """Whether what ended before it was whole, as far as it was announced."""
-        whole = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
-        return bool(self.response.length) or not whole  # http.client counts that down
+        """Whether it ended before it was whole, as far as that was announced."""
+        unpacked = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
+        return bool(self.response.length) or not unpacked  # http.client counts that down
 
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
@@ -133,10 +133,10 @@ def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
         reason = reason_of(error)
         if variable:
             reason += f", by way of the proxy that {variable} names"
-        momentary = isinstance(error, (ConnectionRefusedError, socket.gaierror))
-        raise NoAnswer(reason, is_get or (momentary and not left), left) from None
+        may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
+        raise NoAnswer(reason, is_get or may_pass, left) from None
     except BaseException as error:
-        error.left = left  # type: ignore[attr-defined]
+        error.left = left  # type: ignore[attr-defined]  # sending.send_once asks for it
         raise
 
 
