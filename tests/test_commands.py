@@ -74,6 +74,18 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 class Quoting(Case):
+    def test_a_picture_is_named_by_the_option_that_takes_it(self):
+        for given, words in (
+            ({"image": "p.png"}, "--image p.png"),
+            ({"image": "https://example.com/a.png"}, "--image-url https://example.com/a.png"),
+            ({"image_url": "./p.png"}, "--image ./p.png"),
+            ({"image_url": "https://example.com/a.png"}, "--image-url https://example.com/a.png"),
+            ({"image_url": "https://example.com/a.png?Signature=s"}, "--image-url PICTURE"),
+            ({}, "--image PICTURE"),
+        ):
+            with self.subTest(given):
+                self.assertTrue(commands.detect_hint(given).endswith(f"detect {words}"))
+
     def test_a_command_for_windows_is_quoted_for_its_shell_too(self):
         for words, command in (
             (["python.exe", "a.py"], "python.exe a.py"),

@@ -158,6 +158,8 @@ class Named(ListingCase):
         for word in (
             *(record["response"]["output"]["task_id"], name, str(folder)),
             *(str(folder / "task.json"), str(folder) + os.sep),
+            *(f'"{name}",', f"'{record['response']['output']['task_id']}'."),
+            record["response"]["output"]["task_id"] + ".",
             *(str(folder.resolve()), os.path.join(".", str(folder), "task.json")),
         ):
             with self.subTest(word):

@@ -60,6 +60,7 @@ class Check(MakingCase):
             (("http://10.0.0.1/p.png", AUDIO_URL), ("--model", "a b"), {"image_url", "model"}),
             (("https：//example.com/p.png", AUDIO_URL), (), {"image_url"}),
             (("hxxps://example.com/p.png", "https%3A%2F%2Fb.cn%2Fa.mp3"), (), set(LINKS)),
+            (("https:/example.com/p.png", AUDIO_URL), (), {"image_url"}),
             (("portrait.png", "speech.mp3"), ("-o", "~/a.mp4"), {"output"}),
             ((AUDIO_URL, IMAGE_URL), (), {"image_url", "audio_url"}),
             (("speech.mp3", "portrait.png"), (), {"image", "audio"}),

@@ -105,6 +105,9 @@ class Messages(GenerationCase):
                     self.assertEqual((problem.field, problem.code), ("service", code))
                     self.assertIn(f"HTTP {status}", problem.message)
                     self.assertTrue(problem.hint)
+        for document in (None, {"error": {"message": "Incorrect API key provided."}}, "<html>"):
+            problem = refusals.answer_problem(Answer(401, document))
+            self.assertEqual(problem.hint, REMEDIES["InvalidApiKey"])
         problem = refusals.answer_problem(Answer(0, words="no answer: the connection was refused"))
         self.assertEqual(problem.code, 4)
         self.assertEqual(problem.message, "no answer: the connection was refused")

@@ -248,7 +248,7 @@ class Tasks(GenerationCase):
     def test_an_id_is_made_safe_and_no_two_share_a_folder(self):
         service = self.serve()
         ids = [
-            *("Abc", "abc", "ABC", "..x..", "a?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
+            *("Abc", "abc", "ABC", "..x", "a?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
             *("x" * 3000, "X" * 3000, "a%2Fb", "a:b", "*", "id-abc", "\\\\host\\c$"),
         ]
         for task_id in ids:

@@ -62,6 +62,8 @@ class Keys(GenerationCase):
             "desk-lamp.png",
             "mask-4f9a12c07b1e4d5f8899aabbccddeeff.png",
             "task-4f9a12c07b1e4d5f8899aabbccddeeff.mp3",
+            "disk-20240115123456789012",
+            "/tmp/task-0123456789abcdef01/speech.m4a",
             "task-recording_of_monday.mp3",
             "task-1.png",
             "risk-.png",

@@ -287,6 +287,8 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://drive.uc.cn/s/a https://yun.baidu.com/s/a https://www.wenshushu.cn/f/a
         https://ibb.co/abc https://postimg.cc/abc https://www.pinterest.com/pin/1
         https://pexels.com/photo/a-1 https://soundcloud.com/a/b https://suno.com/song/a
+        https://voca.ro/abc https://on.soundcloud.com/a https://image.baidu.com/search/detail?a=b
+        https://m.weibo.cn/status/1 https://gofile.io/d/a
         https://vocaroo.com/abc https://oss.console.aliyun.com/bucket/oss-cn-beijing/a
     """.split(),
     ("page", "Upload the file"): """
@@ -307,7 +309,21 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     **{IMAGE_URL + c: (c, GIVE) for c in ".,;!)]}>\"'`*，、；！）】》”’…。：」』"},
     **{
         IMAGE_URL + t: (t[0], GIVE)
-        for t in (").", "。谢谢", "谢谢", "&quot;", "，声音", "</a>", '">x</a>', "！！", "——")
+        for t in (
+            ").",
+            "。谢谢",
+            "谢谢",
+            "です",
+            "입니다",
+            "“头像”",
+            "「头像」",
+            "&quot;",
+            "，声音",
+            "</a>",
+            '">x</a>',
+            "！！",
+            "——",
+        )
     },
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
@@ -389,6 +405,7 @@ a.svg?x-oss-process=image/format,jpeg&v=1
 a.heic?x-tos-process=image/format,jpg a.gif?x-tos-process=image/resize,w_800/format,png
 a.gif?x-image-process=image/format,jpg a.heic?x-image-process=image/resize,m_lfit,h_800/format,png
 a.heic?imageMogr2/format/png a.gif?imageMogr2/auto-orient/thumbnail/800x/format/jpg/quality/90
+a.mp4?vframe/jpg/offset/1/w/480
 a.gif?imageMogr2/format/jpg|imageslim a.gif?imageMogr2/thumbnail/!50p/format/webp
 a.gif?v=1&imageMogr2/format/png a.gif?imageslim|imageMogr2/format/png
 a.gif?imageView2/2/w/800/format/jpg a.heif?imageView2/0/format/png

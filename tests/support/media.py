@@ -258,6 +258,8 @@ VIDEOS = (
 )
 OTHERS = (
     ("a web page", b"<!DOCTYPE html>\n<html><body>Not found</body></html>"),
+    ("a web page", b'<meta charset="utf-8"><title>x</title>'),
+    ("a web page", b"<br />\n<b>Warning</b>: Undefined variable"),
     ("a web page", b"\n <html lang='zh'><head><title>\xb5\xe7\xd3\xb0</title>".ljust(99)),
     ("a web page", '<!-- a --><HTML><svg/><error>"'.encode("utf-16")),
     ("an XML file", b'<?xml version="1.0"?><rss/>'),

@@ -80,7 +80,7 @@ LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local fil
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
 CONVERSION = (
     "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
-    "|image(Mogr2|View2)/([^&]*/)?format/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
+    "|image(Mogr2|View2)/([^&]*/)?format/|vframe/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 )
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 FORGE = (
@@ -96,7 +96,7 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
     www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
     .lanzoup.com .lanzoui.com weibo.com yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc
     www.pinterest.com www.pexels.com soundcloud.com suno.com vocaroo.com
-    oss.console.aliyun.com""".split()
+    oss.console.aliyun.com image.baidu.com voca.ro on.soundcloud.com m.weibo.cn gofile.io""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
@@ -186,16 +186,16 @@ WIDE_MARKS += "\u200b\u200e\u200f\u2060\ufeff"  # and what nobody sees
 MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
-# What an API key and an AccessKey ID look like, with any dash; mask-0123456789abcdef.png is none.
-KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)|sk-(?=[0-9a-f]{16}|\\.{3})"
-KEY += rf"(?!\w{{0,80}}\.(?:{MEDIA})(?!\w)))[^\s/'\"]+"
+# What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none.
+KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
+KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
-BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u4e00-\u9fff\"<>](?!.*\.(?:{MEDIA})$).*)"
+BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u201c\u300c\u3040-\ud7a3\"<>](?!.*\.(?:{MEDIA})$).*)"
 LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{QUOTES}{WIDE_MARKS}])+"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
-ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}"
+ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -1122,10 +1122,10 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
         program[0][command][0](values, report)
     except Problem as problem:
         report.errors.append(problem)
-    except OSError as error:
-        place, fault = str(error.filename or os.curdir), error.strerror or error
+    except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
+        place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0) or error
         hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
-        report.error("output", f"{shown_link(place)} cannot be written: {fault}", hint, 1)
+        report.error("output", f"{shown_link(str(place))} cannot be written: {fault}", hint, 1)
     except KeyboardInterrupt as interrupt:
         code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."

@@ -59,8 +59,8 @@ def command(name: str, *words: str) -> str:
 
 def detect_hint(values: emo.Values) -> str:
     """Return how the boxes of the picture in the `values` of prepare are detected."""
-    name = "image_url" if "image_url" in values else "image"
-    given = values.get(name, "")
+    given = values.get("image_url") or values.get("image", "")
+    name = "image_url" if given.lower().startswith(("http:", "https:")) else "image"
     if not given or set("?@&") & set(given) or emo.printable(given, 1000) != given:
         given = "PICTURE"  # none, or one that is not shown: a signature, a password, a key
     return f"Detect the picture first: {command(PREPARE, 'detect', emo.option(name), given)}"

@@ -68,6 +68,6 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
         if is_kept(path):
-            message = f"{emo.shown_path(path)} is a place of what is kept, not of a video"
+            message = f"{emo.shown_path(path)} is a .json file, or a place of evidence"
             raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

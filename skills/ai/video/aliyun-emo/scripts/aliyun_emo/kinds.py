@@ -65,7 +65,7 @@ SIGNATURES = (
     ("a companion that macOS writes (its name begins with ._)", OTHER, rb"\0\x05\x16\x07"),
 )
 # What texts that begin with "<" are, by what comes first in them, in lower case: a group for each.
-MARKUP = "<(?:(!doctype html|html|head|body|script)|(error[> ])|(svg))"
+MARKUP = "<(?:(!doctype html|html|head|body|script|meta|title|div|br |a )|(error[> ])|(svg))"
 MARKED = (("an XML file", OTHER), ("a web page", OTHER), (STORE_ERROR, OTHER), ("an SVG", PICTURE))
 TEXT = 1024  # bytes that tell a text
 PARTS = 5000  # chunks, segments or tags of a file that are looked at: many empty ones take long

@@ -105,7 +105,7 @@ def run_all(settings: Settings, report: emo.Report) -> None:
 def run_task(settings: Settings, report: emo.Report) -> None:
     """Go on with the task that is named, of this folder or made elsewhere."""
     report.facts["estimate"] = None
-    name = settings.values["task"]
+    name = re.sub(rf"^[{emo.QUOTES}<]+|(?<=\w)[.,;>{emo.QUOTES}]+$", "", settings.values["task"])
     task = task_named(name)
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."

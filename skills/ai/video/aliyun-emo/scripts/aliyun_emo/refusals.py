@@ -83,7 +83,7 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     if 300 <= status < 400:
         hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
-    what = f"HTTP {status}"
+    what, hint = f"HTTP {status}", REMEDIES["InvalidApiKey"] if status == 401 else hint
     if status == 404 and answer.base:
         what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
         hint = f"Check {answer.base_variable}; without it the service is at {links.BASE_URL}."

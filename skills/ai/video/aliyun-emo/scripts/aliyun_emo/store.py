@@ -144,7 +144,7 @@ def failed(answer: answers.Answer, is_store: bool = False) -> service.Try[emo.Pr
     """Return what is wrong with an `answer` about an upload, in words that may be told."""
     said, words = answer.document, str(answer.document)
     told = said and "***"  # the store echoes what it was sent: only its <Code> is told
-    if isinstance(said, dict) and not is_store:
+    if isinstance(said, dict) and "message" in said and not is_store:
         told = {**said, "message": re.sub(RIGHTS, "***", answers.text_in(said, "message"))}
     problem = refusals.answer_problem(answer._replace(document=told))
     if code := re.search("<Code>([A-Za-z.]{1,64})</Code>", words):
