@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from support import IMAGE_URL, REQUEST, RUN, emo
-from support.service_case import POSIX, TASKS, GenerationCase
+from support.service_case import FILE, POSIX, TASKS, GenerationCase
 
 from aliyun_emo import evidence
 
@@ -78,15 +78,15 @@ class Place(GenerationCase):
         self.check("request.json", "output/aliyun-emo")
         self.check("requests/x.json", "output/aliyun-emo")
 
-    def test_a_folder_that_was_renamed_is_still_the_one_of_its_tasks(self):
-        self.serve()
+    def test_of_a_copy_a_request_is_paid_for_once(self):
+        service = self.serve()
         self.ends(self.go("--no-wait"), 0)
-        (self.real / "requests/3f9a12c07b1e.json").unlink()
-        os.rename(self.real, self.folder / "renamed")
-        self.check("renamed/request.json", "renamed")
-        self.check("renamed/requests/x.json", "renamed")
-        shutil.rmtree(self.folder / "renamed/tasks")
-        self.check("renamed/request.json", "output/aliyun-emo")
+        shutil.copytree(self.real, self.folder / "output/backup")
+        for path in ("output/backup/request.json", "output/backup/requests/x.json"):
+            shutil.copy(FILE, path)
+            self.ends(self.call_run(path, "--no-wait"), 0)
+            self.check(path, "output/aliyun-emo")
+        self.assertEqual(len(service.posts), 1)
 
     def test_a_file_that_lies_elsewhere_belongs_to_the_output_folder(self):
         for path in (

@@ -11,7 +11,6 @@ it ends with 0: it goes on where it was, and pays once.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -43,6 +42,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.making import KEYS, make
         from aliyun_emo.runs import CODES
     except (ImportError, OSError):  # a module, or a part of the page
+        import json
+
         message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}

@@ -11,7 +11,6 @@ file. The browser fetches the media from where they are. Nothing here opens a so
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -32,6 +31,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.previews import preview
     except (ImportError, OSError):  # a module, or a part of the page
+        import json
+
         message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}

@@ -12,7 +12,6 @@ time, it goes on where it was, and pays once. Without a file it tells what tasks
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -42,6 +41,8 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.runs import CODES, run
     except ImportError:
+        import json
+
         message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
         error = {"field": "arguments", "message": message, "hint": hint}

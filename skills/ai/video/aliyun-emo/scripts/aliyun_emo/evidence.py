@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from glob import escape, glob
 
 import prepare_emo_request as emo
 from aliyun_emo.answers import member, text_in
@@ -20,8 +19,7 @@ def evidence_of(path: str) -> str:
     pwd = pwd if os.path.isdir(pwd) and os.path.samefile(pwd, os.curdir) else os.curdir
     real, typed, walked = map(folder_above, (os.path.realpath(path), path, os.path.join(pwd, path)))
     for folder in (real, typed, walked):
-        renamed = glob(os.path.join(escape(folder), "tasks", 12 * "?", "task.json"))
-        if path != "-" and (renamed or os.path.basename(os.path.abspath(folder)) == "aliyun-emo"):
+        if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
             found = os.path.realpath(folder)
             return typed if os.path.abspath(typed) == found else found
     return emo.evidence_path("")
