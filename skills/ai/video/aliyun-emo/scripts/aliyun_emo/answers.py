@@ -8,8 +8,8 @@ import re
 from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo.files import MAX_JSON
 
+MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 DEEPEST = 100  # levels of an answer
 BUSY = 429  # HTTP: certainly not taken
 TRANSIENT = (408, 425, BUSY)  # HTTP: another time the answer may be another one

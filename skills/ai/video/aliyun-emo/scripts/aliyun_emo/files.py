@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
+from aliyun_emo.answers import MAX_JSON, as_object
 
-MAX_JSON = 1024 * 1024  # bytes of a file or an answer that is read
 STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
 NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
@@ -83,7 +83,7 @@ def read_evidence(path: str) -> emo.Json:
             document = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return as_object(document)
 
 
 def write_durably(path: str, document: object) -> None:

@@ -11,6 +11,7 @@ from types import FrameType
 import prepare_emo_request as emo
 from aliyun_emo import clock
 
+ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}
 GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
 APART = 1  # seconds between two of one mind: programs and terminals send several at once
 
@@ -27,7 +28,7 @@ class Interrupts:
         """Within, signals end what goes on, `earlier` ones too; with None they are not handled."""
         try:
             if earlier is not None:
-                for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", 2)}:
+                for number in ENDING:
                     if signal.getsignal(number) is not signal.SIG_IGN:
                         signal.signal(number, self.handle)
                 self.came = self.came or next(iter(earlier), 0)

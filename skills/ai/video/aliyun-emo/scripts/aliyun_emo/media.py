@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import chain, count
 from typing import Union
 
 import prepare_emo_request as emo
@@ -121,8 +122,8 @@ def as_a_path(path: str) -> str:
 
 def free_path(stem: str, extension: str) -> str:
     """Return the path of this `stem`, with a number if need be, at which nothing lies."""
-    paths = (f"{stem}{number}.{extension}" for number in ("", *(f"-{n}" for n in range(2, 100))))
-    return next((path for path in paths if not os.path.lexists(path)), f"{stem}-100.{extension}")
+    stems = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(path for s in stems if not os.path.lexists(path := f"{s}.{extension}"))
 
 
 def medium_facts(found: Medium) -> emo.Json:

@@ -78,12 +78,13 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     if not answer.status:
         hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
         return emo.Problem("service", answer.reason, hint, 4)
-    status, said, hint = answer.status, answer.document, "Try again later."
+    status, said = answer.status, answer.document
     code = 4 if status < 300 or answers.is_over_soon(status) else 3
     if 300 <= status < 400:
         hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
-    what, hint = f"HTTP {status}", REMEDIES["InvalidApiKey"] if status == 401 else hint
+    hint = REMEDIES["InvalidApiKey"] if status == 401 else "Try again later."
+    what = f"HTTP {status}"
     if status == 404 and answer.base:
         what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
         hint = f"Check {answer.base_variable}; without it the service is at {links.BASE_URL}."

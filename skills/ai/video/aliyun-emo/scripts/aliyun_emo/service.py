@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, files, refusals
+from aliyun_emo import clock, refusals
 from aliyun_emo import settings as limits
-from aliyun_emo.answers import BUSY, Answer, document_of, id_in, member, understood
+from aliyun_emo.answers import BUSY, MAX_JSON, Answer, document_of, id_in, member, understood
 from aliyun_emo.clock import Times
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
@@ -49,7 +49,7 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     data = None if body is None else json.dumps(body).encode()
     times = times_until(settings.deadline)
     times = times if data is None else Times(times.connect, limits.READ_TIMEOUT)
-    answer = answer_of(settings, settings.base + path, data, headers, times, files.MAX_JSON)
+    answer = answer_of(settings, settings.base + path, data, headers, times, MAX_JSON)
     return answer._replace(base=settings.base, base_variable=settings.base_variable)
 
 

@@ -116,10 +116,8 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     if parts:
         fault = "" if is_safe(parts) else "would send the API key unprotected"
     if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing." not in host:
-        fault, wanted = (
-            "is of another region, or another service: EMO is in Beijing only",
-            "one of Beijing",
-        )
+        fault = "is of another region, or another service: EMO is in Beijing only"
+        wanted = "one of Beijing"
     if not parts or fault:
         hint = f"Set {variable} to {wanted}, or unset it for {BASE_URL}."
         raise emo.text_problem("base_url", text, fault, hint)
