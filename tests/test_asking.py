@@ -1,6 +1,7 @@
 """Asking whether to pay: only a yes, and only for what was shown."""
 
 import shutil
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -8,7 +9,7 @@ from unittest import mock
 from support import AUDIO_URL, IMAGE_URL
 from support.making_case import MakingCase
 from support.service import mp3, raw, status_of
-from support.service_case import EVIDENCE
+from support.service_case import EVIDENCE, utc
 from support.upload_case import PRICE
 
 from aliyun_emo import clock
@@ -77,6 +78,50 @@ class Asking(MakingCase):
         refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
         self.assertIn("not format mp3, seconds 12.38", refused.stderr)
         self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
+
+    def test_what_another_run_has_sent_meanwhile_is_not_asked_about_and_never_ready(self):
+        service = self.serve()
+        media = ("portrait.png", AUDIO_URL)
+        digits = Path(self.make(media=media).line["request_path"]).stem
+        record = {"saved_at": utc(time.time()), "state": "made", "attempt": 1}
+        record["response"] = {"output": {"task_id": "a-task"}}
+
+        def another_run(_=None, state="made"):
+            self.write(f"tasks/{digits}/task.json", {**record, "state": state})
+            return "n\n"
+
+        def seen(handler):
+            another_run()
+            raw(200, mp3(12.4))(handler)
+
+        for name, words, says, link in (
+            ("while it looks", [], None, seen),
+            ("while it looks, at a terminal", [], "y\n", seen),
+            ("while the question stands", [], "", raw(200, mp3(12.4))),
+        ):
+            with self.subTest(name), mock.patch("support.Terminal.readline", another_run):
+                self.clear()
+                service.links[AUDIO_URL] = link
+                result = self.make(*words, says=says, media=media)
+                told = [result.line[key] for key in ("state", "task_id", "would_send")]
+                self.assertEqual(told, ["made", "a-task", False])
+                self.assertNotIn("not paid for", result.stderr)
+                page = Path(result.line["preview_path"]).read_text("utf-8")
+                self.assertIn("A request that was sent", page)
+                self.assertEqual("[y/N]" in result.stderr, says == "")
+        for state in ("made", "sending"):  # and what becomes of that run is no yes
+            with self.subTest(state):
+                self.clear()
+                no = mock.patch(
+                    "support.Terminal.readline", lambda _, s=state: another_run(state=s)
+                )
+                with no:
+                    self.assertEqual(self.make(says="", media=media).line["state"], state)
+        self.assertEqual(service.of("POST", "video-synthesis"), [])
+        self.clear()
+        service.links[AUDIO_URL] = seen
+        self.assertEqual(self.make("--pay", "--no-wait", media=media).line["task_id"], "a-task")
+        self.assertEqual(service.of("POST", "video-synthesis"), [])
 
     def test_a_terminal_that_is_gone_says_no(self):
         self.serve()

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from support import IMAGE_URL, REQUEST, RUN, emo
-from support.service_case import FILE, POSIX, TASKS, GenerationCase
+from support.service_case import FILE, POSIX, TASKS, GenerationCase, other
 
 from aliyun_emo import evidence
 
@@ -25,6 +25,19 @@ class Shown(GenerationCase):
             self.ends(self.call_run(f"{place}/hello.json", "--no-wait"), 0)
             Path(place, "0123456789ab.json").write_text(json.dumps(REQUEST))
             self.ends(self.call_run(f"{place}/0123456789ab.json", "--no-wait"), 2, "file")
+
+
+class Kept(GenerationCase):
+    def test_no_copy_of_a_video_goes_where_a_task_lies_whatever_its_folder_is_called(self):
+        self.serve()
+        task = self.ends_with_video(self.go())["task_path"]
+        Path("moved").mkdir()
+        shutil.move(str(TASKS), "moved/of-last-week")
+        old = next(Path("moved/of-last-week").glob("*/video.mp4"))
+        before = old.read_bytes()
+        self.write("request.json", other(style_level="calm"))
+        self.ends(self.go("-o", str(old)), 2, "output")
+        self.assertEqual((old.read_bytes(), Path(task).exists()), (before, False))
 
 
 class Place(GenerationCase):

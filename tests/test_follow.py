@@ -80,6 +80,7 @@ class KnownTasks(GenerationCase):
             ("no link", "SUCCEEDED", "", ["--no-download"], nowhere, video, 4, 1, [], "SUCCEEDED"),
             ("no link", "SUCCEEDED", "", ["--no-download"], gone, video, 3, 1, [], "SUCCEEDED"),
             ("no wait", "SUCCEEDED", old, ["--no-wait"], new, video, 0, 0, [], "SUCCEEDED"),
+            ("no wait, gone", "UNKNOWN", "", ["--no-wait"], gone, video, 3, 1, [], "UNKNOWN"),
             ("asked once", "SUCCEEDED", old, ["--timeout", "0"], new, video, 0, 1, ["new"], None),
         ):
             with self.subTest(f"{name} {words}"):

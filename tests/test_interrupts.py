@@ -8,8 +8,8 @@ import weakref
 from pathlib import Path
 from unittest import mock
 
-from support.service import created, fails, stall, status_of
-from support.service_case import FILE, KEYS, POSIX, SCRIPTS, GenerationCase
+from support.service import created, detected, fails, stall, status_of
+from support.service_case import DETECTION, EVIDENCE, FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
 from aliyun_emo import attempts, looks, polls, requests, sending, tasks
 from aliyun_emo import service as room
@@ -113,6 +113,12 @@ class Held(unittest.TestCase):
             interrupts.handle(signal.SIGINT, None)
         self.assertLessEqual(interrupts.patience(), time.monotonic() + 5)
 
+    def test_so_they_are_for_as_long_as_it_is_held_for(self):
+        interrupts = Interrupts()
+        with self.assertRaises(KeyboardInterrupt), interrupts.held(30):
+            interrupts.handle(signal.SIGINT, None)
+        self.assertAlmostEqual(interrupts.patience(), time.monotonic() + 30, delta=1)
+
     def test_while_the_line_is_printed_the_first_changes_nothing_and_the_second_ends(self):
         interrupts = Interrupts()
         with interrupts.end(None):
@@ -179,6 +185,24 @@ class Runs(GenerationCase):
                 self.assertEqual(self.kept()["response"]["output"]["task_id"], task_id)
                 self.ends_with_video(self.go())
                 self.assertEqual(len(service.posts), 1)
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_the_answer_to_a_detection_is_waited_for_as_always(self):
+        def afterwards(handler):
+            self.until(lambda: Path("handled").read_text())
+            time.sleep(0.5)  # longer than an interrupt leaves to the answer of a generation
+            detected(handler)
+
+        file = self.write("detect_request.json", DETECTION)
+        Path("handled").write_text("")
+        service = self.serve(face_detect=[afterwards])
+        process = self.start(file, code=HANDLED, connections_SLICE=0.02, **SHORT)
+        self.until(lambda: service.posts)
+        process.send_signal(signal.SIGINT)
+        result = self.ends(self.end_of(process), 130)
+        self.assertNotIn("again", result.stderr.partition("error:")[0])
+        self.assertTrue((EVIDENCE / "detection.json").exists())
+        self.assertEqual(len(service.posts), 1)
 
     @unittest.skipUnless(POSIX, "signals of POSIX")
     def test_an_interrupt_does_not_wait_for_ever(self):

@@ -6,7 +6,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from support.service import fails, status_of, video_of
+from support.service import fails, raw, status_of, video_of
 from support.service_case import DAY, EVIDENCE, TASKS, GenerationCase, other
 
 
@@ -31,11 +31,21 @@ class People(ListingCase):
         (name,) = self.send("calm")
         head, line, after = self.lines()
         self.assertIn(str(self.folder / EVIDENCE), head)
-        for words in (name, "portrait.png, speech.mp3", "PENDING", "24 h left"):
+        for words in (name, "portrait.png, speech.mp3", "PENDING", "23 h left"):
             self.assertIn(words, line)
         self.assertRegex(after, "^next: .*run_emo_request.py --all$")
         self.age(DAY + 3600)
         self.assertIn("25 h old: it may be forgotten", self.lines()[1])
+
+    def test_time_is_rounded_down_and_of_a_task_made_elsewhere_it_is_how_long_it_is_known(self):
+        self.serve(tasks=[status_of("RUNNING")])
+        (name,) = self.send("calm")
+        for age, words in ((3599, "23 h left"), (3601, "22 h left"), (DAY - 59, "0 min left")):
+            self.age(age, name)
+            self.assertIn(words, self.lines()[1])
+        self.clear()
+        self.ends(self.call_run("--task", "made-elsewhere", "--timeout", "0"), 5)
+        self.assertIn("RUNNING; known for 0 min", self.lines()[1])
 
     def test_a_video_that_is_here_is_named_and_nothing_comes_next(self):
         self.serve()
@@ -125,6 +135,18 @@ class All(ListingCase):
         self.ends(self.call_run("--all", "--timeout", "0"), 5)
         self.assertEqual(len(service.polls), 2)
 
+    def test_one_whose_file_cannot_be_written_does_not_end_the_others(self):
+        self.serve()
+        broken, fine = self.send("calm", "normal")
+        (TASKS / broken / "polls.jsonl").mkdir()
+        self.age(100, broken)
+        result = self.ends(self.call_run("--all"), 1, "output")
+        self.assertTrue(result.line["errors"][0]["message"].startswith(f"{broken}: "))
+        self.assertTrue((TASKS / fine / "video.mp4").exists())
+        (TASKS / broken / "polls.jsonl").rmdir()
+        self.ends(self.call_run("--all"), 0)
+        self.assertTrue((TASKS / broken / "video.mp4").exists())
+
     def test_what_is_no_made_task_is_left_alone(self):
         service = self.serve(video_synthesis=[fails("error-401", 401)])
         self.go()
@@ -184,6 +206,15 @@ class Named(ListingCase):
         for name in self.folders():
             line = self.ends(self.call_run("--task", name), 0).line
             self.assertEqual(Path(line["task_path"]).parent.name, name)
+
+    def test_no_name_is_no_task(self):
+        service = self.serve(video_synthesis=[raw(500, b"")])
+        self.go()
+        service.seen.clear()
+        for name in ("", '""', " "):
+            with self.subTest(name):
+                self.ends(self.call_run("--task", name), 2, "task")
+        self.assertEqual(service.seen, [])
 
     def test_an_id_that_nobody_knows_leaves_no_folder(self):
         service = self.serve()

@@ -12,7 +12,7 @@ from unittest import mock
 
 from support import AUDIO_URL, IMAGE_URL, MAKE, make, preview
 from support.making_case import MakingCase
-from support.service import KEY, fails, mp3, png, raw, status_of, succeeded, video_of
+from support.service import KEY, created, fails, mp3, png, raw, status_of, succeeded, video_of
 from support.service_case import EVIDENCE, POSIX
 from support.upload_case import PRICE
 
@@ -89,6 +89,12 @@ class Check(MakingCase):
                 for error in result.line["errors"]:
                     for name in ("--image", "--audio"):
                         self.assertNotIn(name, error["message"] + error["hint"])
+
+    def test_a_picture_that_is_too_small_is_told_of_no_boxes_that_nobody_gave(self):
+        self.serve()
+        Path("portrait.png").write_bytes(png(20, 16))
+        (error,) = self.make("--dry-run", code=2, fields=["image"]).line["errors"]
+        self.assertIn("it is 20x16", error["message"])
 
     def test_a_refusal_tells_the_facts_and_the_price(self):
         self.serve()
@@ -386,6 +392,25 @@ class Running(MakingCase):
         page = Path(line["preview_path"]).read_text("utf-8")
         self.assertIn("A request whose video was made", page)
         self.assertIn(Path(line["video_path"]).absolute().as_uri(), page)
+
+    def test_a_page_that_cannot_be_written_keeps_no_task_from_its_end(self):
+        self.serve(tasks=[status_of("RUNNING"), succeeded()])
+        task = self.make("--pay", "--timeout", "0", code=5).line["task_id"]
+        for folder in ("previews", "requests"):
+            shutil.rmtree(EVIDENCE / folder)
+            (EVIDENCE / folder).write_text("no folder")
+        result = self.make()
+        self.assertEqual(self.ends_with_video(result)["task_id"], task)
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["output"] * 2)
+        self.make("--attempt", "2", "--pay", code=1, fields=["output"])
+        self.assertEqual(len(self.folders()), 1)
+
+    def test_after_a_refusal_it_is_not_said_that_nothing_would_be_sent(self):
+        service = self.serve(video_synthesis=[fails("error-401", 401), created])
+        line = self.make("--pay", code=3).line
+        self.assertEqual((line["state"], line["would_send"]), ("refused", None))
+        self.make("--pay", "--no-wait")
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 2)
 
     def test_a_dry_run_copies_no_video(self):
         self.serve()

@@ -200,6 +200,12 @@ class Pictures(MediaCase):
             with self.subTest(name):
                 self.refuse(picture, data, message)
 
+    def test_a_jpeg_may_have_any_filling_between_its_segments(self):
+        for filling in (b"\xff" * 20_000, b"\xff\0" * 20_000, b"\xff" + bytes(20_000)):
+            with self.subTest(filling[:2]):
+                data = jpeg(app1(exif(6)))
+                self.assertEqual(self.picture(data[:2] + filling + data[2:]), self.picture(data))
+
     def test_files_of_others(self):
         for name, expected in (
             ("bmp-size-plus-1.bmp", ("bmp", 40, 24, 1)),

@@ -225,10 +225,15 @@ class Reading(GenerationCase):
         (name,) = self.folders()
         task_id = self.kept()["response"]["output"]["task_id"]
         folder = str(TASKS / name)
+        self.write(f"requests/{name}.json", REQUEST)
         for word in (task_id, name, f"{name}-2", folder, os.path.join(folder, "task.json")):
             with self.subTest(word):
                 (error,) = self.ends(self.call_run(word), 2, "file").line["errors"]
                 self.assertRegex(error["hint"], rf"^Go on with that task: .* --task {word}")
+        self.clear()
+        (error,) = self.ends(self.call_run(name), 2, "file").line["errors"]
+        shown = os.path.join("output", "aliyun-emo", "requests", f"{name}.json")
+        self.assertTrue(error["hint"].endswith(f" {shown}"), error)
 
     def test_a_key_in_the_wrong_place_ends_a_run_and_a_dry_run_with_2(self):
         service = self.serve()

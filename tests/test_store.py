@@ -728,12 +728,12 @@ class Times(UploadCase):
 
     def test_a_time_that_is_over_before_anything_was_sent_is_exit_4(self):
         found = self.settings(timeout="100")
-        self.assertEqual(room.with_uploads(found, REQUEST, {}), REQUEST)
+        self.assertEqual(room.with_uploads(found, REQUEST), REQUEST)
         self.clock.sleep(100)
         with self.assertRaises(emo.Problem) as caught:
-            room.with_uploads(found, REQUEST, {})
+            room.with_uploads(found, REQUEST)
         self.assertEqual((caught.exception.field, caught.exception.code), ("service", 4))
-        room.with_uploads(self.settings(timeout="0"), REQUEST, {})
+        room.with_uploads(self.settings(timeout="0"), REQUEST)
 
     def test_where_the_timeout_is_over_with_the_last_upload_nothing_is_paid(self):
         service = self.serve(store=[stored, self.late(stored, 60)])

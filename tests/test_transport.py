@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -135,6 +136,13 @@ class Phases(TransportCase):
             ("a proxy to nowhere", "https://emo.invalid/", through.place, False, "https_proxy"),
             ("a proxy that is not there", "https://emo.invalid/", closed, True, "https_proxy"),
             ("no proxy for http", "http://emo.invalid/", closed, True, "http_proxy"),
+            (
+                "TLS to a proxy",
+                "https://emo.invalid/",
+                "https://127.0.0.1:1",
+                False,
+                "only http pro",
+            ),
             ("SOCKS", "https://emo.invalid/", "socks5://127.0.0.1:1", False, "only http proxies"),
             ("a proxy of no URL", "https://emo.invalid/", "http://[", False, "no URL"),
         ):
@@ -369,6 +377,19 @@ class Requests(TransportCase):
         reply = exchange(server.url, pieces(), length, TIMES)
         self.assertEqual((reply.status, self.body_of(reply)), (413, b"big"))
         self.assertLess(len(sent), 500)
+
+    def test_also_where_tls_has_an_error_of_its_own_for_that(self):
+        # Which of the two errors comes is a matter of moments, so this one is raised here.
+        real = connections.Connection.request
+
+        def cut(connection, *words):
+            real(connection, *words)
+            raise ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
+
+        server = self.server(answers(head_of(403, Content_Length=2) + b"no"))
+        with mock.patch.object(connections.Connection, "request", cut):
+            reply = exchange(server.url, b"{}", {}, TIMES)
+        self.assertEqual((reply.status, self.body_of(reply)), (403, b"no"))
 
     def test_a_server_that_hangs_up_before_it_has_read_all_may_have_taken_it(self):
         def talk(server, line):
@@ -787,7 +808,11 @@ class Proxies(GenerationCase):
         self.assertEqual(len(self.clock.slept), 4)
 
     def test_its_password_is_not_shown(self):
-        for url in ("http://me:s3cret@127.0.0.1:1", "http://me:s3cret@[", "socks5://me:s3cret@h:1"):
+        for url in (
+            "http://me:s3cret@127.0.0.1:1",
+            "http://me:s3cret@[",
+            "https://me:s3cret@127.0.0.1:1",
+        ):
             with self.subTest(url):
                 self.assertNotIn("s3cret", str(self.through(url)))
 

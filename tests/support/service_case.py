@@ -25,7 +25,6 @@ from support.service import KEY, Service, video_of
 
 from aliyun_emo import clock, connections, settings
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.progress import Progress
 
 EVIDENCE = Path("output/aliyun-emo")
 TASKS = EVIDENCE / "tasks"
@@ -129,7 +128,7 @@ class ServiceCase(Case):
     def settings(self, **values):
         """Return the settings of a run with its key, as options, by field, give them."""
         report = emo.Report()
-        found = settings.settings_of(values, Progress(), Interrupts(), report)
+        found = settings.settings_of(values, Interrupts(), report)
         self.assertEqual(report.errors, [])
         return found.with_key()
 

@@ -242,7 +242,12 @@ class Report:
             return rule(*arguments)
         except Problem as problem:
             self.errors.append(problem)
-            return None
+        except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
+            place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
+            hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
+            message = f"{shown_link(str(place))} cannot be written: {fault or error}"
+            self.error("output", message, hint, 1)
+        return None
 
 
 def shown_link(value: str) -> str:
@@ -1118,14 +1123,8 @@ def parser_of(program: "Program", command: str, fields: "Sequence[str]") -> argp
 def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":
     """Carry out a command line; return the exit code and the line for stdout."""
     try:
-        command, values = parse(program, arguments, report)
-        program[0][command][0](values, report)
-    except Problem as problem:
-        report.errors.append(problem)
-    except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
-        place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0) or error
-        hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
-        report.error("output", f"{shown_link(str(place))} cannot be written: {fault}", hint, 1)
+        if given := report.check(parse, program, arguments, report):
+            report.check(program[0][given[0]][0], given[1], report)
     except KeyboardInterrupt as interrupt:
         code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."

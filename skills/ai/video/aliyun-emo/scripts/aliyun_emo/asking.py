@@ -7,17 +7,23 @@ import sys
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, commands, local_files, looks, previews, subjects
+from aliyun_emo import attempts, clock, commands, local_files, looks, previews, sending, subjects
 from aliyun_emo.evidence import PREVIEWS, kept_path
 from aliyun_emo.media import medium_facts
 from aliyun_emo.settings import Settings
 
 
-def show_request(settings: Settings, subject: subjects.Subject, report: emo.Report) -> None:
+def show_request(settings: Settings, subject: subjects.Subject, report: emo.Report) -> bool:
+    """Show what is asked for, and return whether there is a task of it, by whichever run."""
+    decision = sending.decide_now(settings, emo.evidence_path("tasks"), subject.name)
+    if isinstance(decision, attempts.Follow):
+        subject.tell_task(decision.task)
+        report.facts.update(decision.task.facts())
     evidence = emo.evidence_path("")
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
     options = commands.option_words(settings.values, ("attempt", "no_look", "output"))
     report.next = [(commands.RUN, report.facts["request_path"], *options)]
+    return isinstance(decision, attempts.Follow)
 
 
 def shown_and_agreed(
@@ -27,7 +33,7 @@ def shown_and_agreed(
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
     known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
     report.facts.update({**media, **known})
-    show_request(settings, subject, report)
+    is_sent = show_request(settings, subject, report)  # by another run, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]
     settings.progress.say(facts_in_words(subject, media, report.facts["preview_path"]))
@@ -35,18 +41,23 @@ def shown_and_agreed(
     if settings.has("pay"):
         return settings
     asked_at = clock.monotonic()
-    if says_yes(f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"):
+    if not is_sent and says_yes(
+        f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
+    ):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
         since = emo.Report()  # what was changed meanwhile
         local_files.look_again(subject.request, report.facts["request_path"], since)
-        again = looks.look(settings, subject.request, subject.files, since)
+        again = looks.look(settings, subject.request, since)
         since.check(looks.as_shown, report.facts, settings, again)
         report.errors += since.errors
         report.warnings += since.warnings
         return None if report.errors else settings
-    report.facts.update(state="ready", would_send=True)
-    payer = commands.command(*report.next[0])
-    settings.progress.say(f"not paid for yet: this command pays for it\nnext: {payer}")
+    if is_sent or show_request(settings, subject, report):
+        words = "another run has sent it meanwhile: this command goes on with it"
+    else:
+        words = "not paid for yet: this command pays for it"
+        report.facts.update(state="ready", would_send=True)
+    settings.progress.say(f"{words}\nnext: {commands.command(*report.next[0])}")
     return None
 
 

@@ -132,7 +132,7 @@ def proxy_for(parts: SplitResult) -> str:
 
 def proxy_parts(proxy: str) -> tuple[SplitResult, emo.Values]:
     """Return the parts of a proxy's URL, and the header with its name and password."""
-    if "://" in proxy and not proxy.lower().startswith("http"):
+    if "://" in proxy and not proxy.lower().startswith("http:"):
         raise OSError("only http proxies are supported")
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.username is None:

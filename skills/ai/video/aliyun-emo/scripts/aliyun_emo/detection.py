@@ -8,9 +8,9 @@ import prepare_emo_request as emo
 from aliyun_emo import commands, detection_answers, refusals, store, tasks
 from aliyun_emo.answers import member, understood
 from aliyun_emo.files import read_evidence
-from aliyun_emo.local_files import LocalFile, local_path, look_again, media_words
+from aliyun_emo.local_files import local_path, look_again, media_words
 from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
-from aliyun_emo.settings import Settings
+from aliyun_emo.settings import READ_TIMEOUT, Settings
 
 PRICE = 0.004  # CNY a picture, passed or not (references/api.md)
 
@@ -33,20 +33,16 @@ def run_detection(
         report.facts.update(detection_path=None, would_send=True, request=body_to_send(request))
         report.done = "all is well; nothing was sent"
         return
-    tell_detection(detect(settings, request, files, path, report), path, report)
+    settings = settings._replace(files=files)
+    tell_detection(detect(settings, request, path, report, os.replace), path, report)
 
 
 def detect(
-    settings: Settings,
-    request: emo.Json,
-    files: dict[str, LocalFile],
-    path: str,
-    report: emo.Report,
-    place: emo.Place = os.replace,
+    settings: Settings, request: emo.Json, path: str, report: emo.Report, place: emo.Place
 ) -> emo.Json:
-    """Send a detection with its `files`; keep its record at `path`, and return it; or `Problem`."""
-    body = store.with_uploads(settings, body_to_send(request), files)
-    with settings.interrupts.held():
+    """Send a detection; keep its record at `path`, as `place` says, and return it; or `Problem`."""
+    body = store.with_uploads(settings, body_to_send(request))
+    with settings.interrupts.held(READ_TIMEOUT):  # an answer that is lost is billed anew
         state, answer = deliver(settings, DETECTION_PATH, body)
         record: emo.Json = {"saved_at": tasks.timestamp(), "request": request, "sent": body}
         record["response"] = answer.document
@@ -95,7 +91,7 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
         raise refusals.with_store_hint(problem, said, record["sent"])
     found = emo.Report()
-    boxes = detection_answers.check_detection(record, None, None, found)
+    boxes = detection_answers.boxes_of(record, None, None, found)
     for problem in found.errors:
         problem.code = 3
     report.errors += found.errors

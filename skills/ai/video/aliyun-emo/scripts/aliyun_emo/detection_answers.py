@@ -23,18 +23,16 @@ def saved_boxes(
     saved = report.check(read_json, "detection", values["detection"])
     image = files.get("image_url")
     digest = image.digest if image else None
-    return check_detection(saved, image_url, digest, report) if saved is not None else None
+    return boxes_of(saved, image_url, digest, report) if saved is not None else None
 
 
-def check_detection(
-    saved: emo.Json, image_url: str | None, digest: str | None, report: emo.Report
-) -> emo.Boxes:
+def boxes_of(saved: emo.Json, link: emo.Text, digest: emo.Text, report: emo.Report) -> emo.Boxes:
     """Return `face_bbox` and `ext_bbox` from `saved`, or None when something is wrong with them."""
     # `saved` is the service's answer, its `output`, or {"request": ..., "response": the answer};
-    # then its picture must be `image_url`, None for any, or a file with this `digest`.
+    # then its picture must be that of `link`, None for any, or a file with this `digest`.
     request = saved.get("request") if "response" in saved else None
-    if image_url and request is not None:
-        report.check(check_same_image, request, image_url, digest, report)
+    if link and request is not None:
+        report.check(check_same_image, request, link, digest, report)
     output = report.check(passed_output, answers.understood(saved.get("response", saved)))
     if not output:
         return None

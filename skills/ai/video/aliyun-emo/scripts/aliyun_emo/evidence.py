@@ -56,7 +56,8 @@ def is_kept(path: str) -> bool:
     places = [path, *map(emo.evidence_path, ("tasks", REQUESTS, DETECTIONS, PREVIEWS))]
     real, *folders = (os.path.join(os.path.realpath(place), "") for place in places)
     is_json = real.lower().endswith(".json" + os.sep)
-    return is_json or folders[0].startswith(real) or real.startswith(tuple(folders))
+    of_task = os.path.isfile(os.path.join(os.path.dirname(real[:-1]), "task.json"))
+    return is_json or of_task or folders[0].startswith(real) or real.startswith(tuple(folders))
 
 
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:

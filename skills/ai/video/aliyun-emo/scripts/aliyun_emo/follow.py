@@ -21,7 +21,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
     is_gone = False
     if not is_complete(settings, task):
         report.done = "the task is made; the next command fetches its video"
-        if settings.has("no_wait"):
+        if settings.has("no_wait") and task.status != GONE:
             return
         settings = settings.with_key()
         if settings.has("dry_run"):

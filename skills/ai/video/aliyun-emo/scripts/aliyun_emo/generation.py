@@ -29,7 +29,7 @@ def run_generation(
         if not ready:
             return
         settings = ready.settings
-        decision = sending.send_or_follow(ready, request, tasks, name, report)
+        decision = sending.send_or_follow(ready, tasks, name, report)
     further = attempts.next_attempt(tasks, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
@@ -43,14 +43,14 @@ def make_ready(
     """Return what is to be sent, checked and its files uploaded, or None where it is not sent."""
     report.errors += faults.errors
     local = settings.files or look_again(request, settings.values.get("file", ""), report)
-    settings = report.check(settings.with_key) or settings
+    settings = (report.check(settings.with_key) or settings)._replace(files=local)
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
     found: dict[str, Any] = {}
     paths = [file.path for file in local.values()]  # they may have moved
     report.check(emo.check_other_file, settings.values.get("output", ""), paths)
     if not report.errors:
         emo.check_writable(os.path.join(folder, "task.json"))
-        found = looks.look(settings, request, local, report)
+        found = looks.look(settings, request, report)
         if "audio_url" in found:
             report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
@@ -67,7 +67,7 @@ def make_ready(
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return sending.Ready(agreed, store.with_uploads(agreed, body, local), price) if agreed else None
+    return agreed and sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
 
 
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:

@@ -20,7 +20,7 @@ class Interrupts:
     """The signals of a run: `came` is the number of the one that counts, 0 for none."""
 
     def __init__(self) -> None:
-        self.came, self.came_at, self.grace = 0, 0.0, float(GRACE)
+        self.came, self.came_at, self.grace = 0, 0.0, 0.0
         self.is_held = self.is_over = self.was_late = False
 
     @contextlib.contextmanager
@@ -58,10 +58,10 @@ class Interrupts:
             raise KeyboardInterrupt(128 + self.came)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Within, a first signal waits until the end; before it one ends the run."""
+    def held(self, grace: float = 0) -> Iterator[None]:
+        """Within, a first signal waits for an answer, by default for `GRACE`, and until the end."""
         self.check()
-        self.is_held = True
+        self.is_held, self.grace = True, grace or GRACE
         try:
             yield
         finally:

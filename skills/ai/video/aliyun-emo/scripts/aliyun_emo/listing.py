@@ -10,35 +10,31 @@ import prepare_emo_request as emo
 from aliyun_emo import attempts, commands, evidence, files, follow, tasks
 from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.requests import DIGITS, file_name
-from aliyun_emo.settings import DAY, Settings, settings_of
+from aliyun_emo.settings import DAY, Settings
 
 
 def list_tasks(report: emo.Report) -> None:
     """Tell all tasks that are on disk, the newest first; each has a line for people as well."""
-    found = tasks.all_tasks(emo.evidence_path("tasks"))
-    report.facts["tasks"] = list(map(row_of, found))
-    place = warn_of_folder(report)
-    warn_of_unknown(found, report)
-    report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
+    found, place = tell_tasks(report), os.path.abspath(emo.evidence_path(""))
+    head = f"tasks in {emo.printable(place, 200)}: {len(found)}"
+    report.done = "\n".join([head, *map(line_of, found)])
     report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
 
 
-def warn_of_folder(report: emo.Report) -> str:
-    """Return the folder of the evidence, for people; warn where it is not there."""
-    place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
+def tell_tasks(report: emo.Report) -> list[tasks.Task]:
+    """Tell all tasks, and return them; warn where there is no folder, and of those not known."""
+    found = tasks.all_tasks(emo.evidence_path("tasks"))
+    report.facts["tasks"] = list(map(row_of, found))
     if not os.path.isdir(emo.evidence_path("")):
+        place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
-    return place
-
-
-def warn_of_unknown(found: list[tasks.Task], report: emo.Report) -> None:
-    """Warn of each task of which nobody knows whether it was made, and paid for."""
     for task in found:
-        if task.state in ("sending", "unclear"):
+        if task.state in ("sending", "unclear"):  # nobody knows whether it was made, and paid for
             name = os.path.basename(task.folder)
             hint = f"Look what became of it: {commands.command(commands.RUN, '--task', name)}"
             report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
+    return found
 
 
 def following(task: tasks.Task) -> int:
@@ -66,15 +62,15 @@ def line_of(task: tasks.Task) -> str:
     links = member(task.record.get("request"), "input")
     media = ", ".join(file_name(link) for link in map(partial(text_in, links), emo.FORMATS) if link)
     left = DAY - task.age
-    time = f"{hours(task.age)} old"
-    if is_to_follow(task):
+    time = f"{hours(task.age)} old" if links else f"known for {hours(task.age)}"  # made elsewhere
+    if is_to_follow(task) and links:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
     words = [os.path.basename(task.folder), media, task.status or task.state, time, task.video_path]
     return "  " + "; ".join(emo.printable(word, 200) for word in words if word)
 
 
 def hours(seconds: float) -> str:
-    return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{max(seconds, 0) / 60:.0f} min"
+    return f"{seconds // 3600:.0f} h" if seconds >= 3600 else f"{max(seconds, 0) // 60:.0f} min"
 
 
 def is_to_follow(task: tasks.Task) -> bool:
@@ -84,29 +80,25 @@ def is_to_follow(task: tasks.Task) -> bool:
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
     report.next = []
-    warn_of_folder(report)
     try:
         for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
             if is_to_follow(task):
-                its, told = emo.Report(), emo.Report()  # each has --timeout anew
-                now = settings_of(settings.values, settings.progress, settings.interrupts, told)
-                its.check(follow.follow, now, task, following(task), its)
+                its = emo.Report()
+                its.check(follow.follow, settings.started_anew(), task, following(task), its)
                 name = os.path.basename(task.folder)
                 for problem in its.errors + its.warnings:
                     problem.message = f"{name}: {problem.message}"
                 report.errors += its.errors
                 report.warnings += its.warnings
     finally:
-        found = tasks.all_tasks(emo.evidence_path("tasks"))
-        report.facts["tasks"] = list(map(row_of, found))
-        warn_of_unknown(found, report)
+        tell_tasks(report)
 
 
 def run_task(settings: Settings, report: emo.Report) -> None:
     """Go on with the task that is named, of this folder or made elsewhere."""
     report.facts["estimate"] = None
     name = re.sub(rf"^[{emo.QUOTES}<]+|(?<=\w)[.,;>{emo.QUOTES}]+$", "", settings.values["task"])
-    task = task_named(name)
+    task = task_named(name) if name else None
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
@@ -134,9 +126,11 @@ def task_named(name: str) -> tasks.Task | None:
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}", name):
-        folder = os.path.join(emo.evidence_path("tasks"), name)
-        return tasks.Task(folder) if os.path.isdir(folder) else None
+    folder = os.path.join(emo.evidence_path("tasks"), name)
+    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}", name) and os.path.isdir(
+        folder
+    ):
+        return tasks.Task(folder)
     return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import answers, clock, download, kinds, media
-from aliyun_emo.local_files import LocalFile
 from aliyun_emo.settings import Settings
 from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
@@ -14,14 +13,12 @@ LOOK_TIME = 20  # seconds for a look at one link
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
 
 
-def look(
-    settings: Settings, request: emo.Json, files: dict[str, LocalFile], report: emo.Report
-) -> dict[str, Any]:
+def look(settings: Settings, request: emo.Json, report: emo.Report) -> dict[str, Any]:
     """Return the media of a `request` that were seen, by field; report what is wrong with them."""
     given = request["input"]
     boxes = [given[name] for name in emo.BOX_FIELDS]
-    found = {field: file.found for field, file in files.items()}
-    links = [f for f in emo.FORMATS if f not in files and not settings.has("no_look")]
+    found = {field: file.found for field, file in settings.files.items()}
+    links = [f for f in emo.FORMATS if f not in found and not settings.has("no_look")]
     if links:
         settings.progress.show("looking at the links")
     for field in links:

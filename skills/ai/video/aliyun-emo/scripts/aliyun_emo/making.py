@@ -13,7 +13,6 @@ from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, facts_of_files
-from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject, name_of
 
@@ -22,7 +21,7 @@ KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level esti
     detection_path request_path preview_path would_send state task_path task_id task_status
     already_submitted video_url video_path response_path""".split()
 # A request has these boxes until they are known: clearly of a ratio, and inside of any picture.
-DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,30,30", "3:4": "0,0,30,40"}
+DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,9,9", "3:4": "0,0,9,12"}
 
 
 class Media(NamedTuple):
@@ -40,14 +39,13 @@ class Media(NamedTuple):
 
 def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     """Make the video of a picture and a recording; it is paid for only after a yes."""
-    progress = Progress()
-    settings = settings_of(values, progress, interrupts, report)
+    settings = settings_of(values, interrupts, report)
     try:
         make_video(settings, report)
     finally:
-        progress.end()
+        settings.progress.end()
         report.facts = {key: report.facts.get(key) for key in KEYS}
-        if report.facts["task_path"]:
+        if report.facts["state"] in ("sending", "unclear", "made"):
             report.facts["would_send"] = False  # a task stands: nothing is sent any more
 
 
@@ -88,7 +86,8 @@ def detected(settings: Settings, media: Media, path: str, report: emo.Report) ->
     asked = {n: text for n, text in media.given.items() if n in ("image_url", "ratio")}
     files = {field: file for field, file in media.local.items() if field == "image_url"}
     request = emo.detection_request(asked, {**files}, clock.time(), emo.Report()) or {}
-    told = detection.detect(settings, request, files, path, report, detection.keep_first)
+    settings = settings._replace(files=files)
+    told = detection.detect(settings, request, path, report, detection.keep_first)
     return detection.kept_detection(path) or told  # another run's, if that was first
 
 
@@ -147,11 +146,16 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
         if not clear_to_send(settings, faults, report):
             return
     elif not settings.has("dry_run"):
-        subject.tell_task(decision.task)
-        asking.show_request(settings, subject, report)
+        show_task(settings, subject, report, report)
     ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     run_generation(settings, request, faults, folder, report)
     if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
-        subject.tell_task(tasks.Task(os.path.dirname(report.facts["video_path"])))
-        asking.show_request(settings, subject, emo.Report())
+        show_task(settings, subject, emo.Report(), report)
+
+
+def show_task(settings: Settings, subject: Subject, shown: emo.Report, report: emo.Report) -> None:
+    """Show a request of which there is a task: that goes on, whether or not this can be written."""
+    of_page = emo.Report()
+    of_page.check(asking.show_request, settings, subject, shown)
+    report.warnings += of_page.errors

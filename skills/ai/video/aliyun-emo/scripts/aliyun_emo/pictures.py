@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import namedtuple
 
@@ -13,6 +14,7 @@ Picture = namedtuple("Picture", "format width height orientation")
 # Markers of a JPEG: those without a length, and those of frame headers, which have the size.
 STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG, DAC
+MARKER = re.compile(rb"\xff[^\0\xff]")
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 EXIF = b"Exif\0\0"
 WHOLE_NUMBERS = {3: 2, 4: 4, 8: 2, 9: 4}  # bytes of SHORT, LONG, SSHORT, SLONG, as decoders take it
@@ -39,10 +41,10 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
     what = "the frame header, which has its size,"
     at, width, height, orientation = 2, 0, 0, 0
     for _ in range(PARTS):
-        mark, code = source.need(at, 2, what)
-        is_marker = mark == 0xFF and 0x00 < code < 0xFF
-        at += 2 if is_marker else 1  # a fill byte, or what decoders skip just the same
-        if not is_marker or code in STANDALONE:
+        found = MARKER.search(source.data, at)  # over fill bytes, and what decoders skip as well
+        at = found.end() if found else max(source.held, at) + 1
+        (code,) = source.need(at - 1, 1, what)
+        if code in STANDALONE:
             continue
         if code in (SOS, EOI):
             break

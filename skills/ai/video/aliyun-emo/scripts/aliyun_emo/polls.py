@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, refusals, service
+from aliyun_emo import clock, files, refusals, service
 from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, timestamp
 
 INTERVAL = 5  # seconds between two polls, where none are given
 LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
@@ -27,7 +28,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
         answered = answered or not trouble
         longer = min(pause * 2, LONGEST_PAUSE) if wanted is None else wanted
         pause = max(interval, longer) if trouble else interval
-        if settings.asks_once or clock.monotonic() + pause >= settings.deadline:
+        if not settings.timeout or clock.monotonic() + pause >= settings.deadline:
             raise out_of_time_problem(answered, trouble)
         settings.pause(pause)
         word, trouble, wanted = poll(settings, task, report)
@@ -38,7 +39,8 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
     """Ask once for `task`; return its status, or "" and what is wrong, and the pause asked for."""
     answer = service.ask(settings, service.TASK_PATH + quote(task.task_id, safe=""))
     if answer.document is not None:
-        task.append_snapshot(answer.document)
+        snapshot = {"polled_at": timestamp(), "response": answer.document}
+        files.append_line(task.path("polls.jsonl"), json.dumps(snapshot).encode())
     if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
         raise refusals.answer_problem(answer)
     said = as_object(understood(answer.document))

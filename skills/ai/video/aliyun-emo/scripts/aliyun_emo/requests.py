@@ -48,7 +48,10 @@ def check_there(path: str) -> None:
         hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
         hint = file_meant(path) or MEANT.get(path, hint)
         if re.fullmatch(rf"{DIGITS}|[0-9a-f-]{{36}}", path):
+            shown = emo.evidence_path(os.path.join("requests", f"{path}.json"))
             hint = f"Go on with that task: {command(RUN, '--task', path)}"
+            if os.path.isfile(shown) and not os.path.isdir(emo.evidence_path(f"tasks/{path}")):
+                hint = f"It was shown, and not sent; this pays for it: {command(RUN, shown)}"
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 

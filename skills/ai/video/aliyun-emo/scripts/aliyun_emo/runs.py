@@ -10,7 +10,6 @@ import prepare_emo_request as emo
 from aliyun_emo import attempts, clock, evidence, keys, looks, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.progress import Progress
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -36,8 +35,7 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
         from aliyun_emo.listing import list_tasks
 
         return list_tasks(report)
-    progress = Progress()
-    settings = settings_of(values, progress, interrupts, report)
+    settings = settings_of(values, interrupts, report)
     report.next = command_again(values)
     try:
         if "file" in values and not word:
@@ -47,7 +45,7 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
 
             run_all(settings, report) if word == "all" else run_task(settings, report)
     finally:
-        progress.end()
+        settings.progress.end()
         if "estimate" in report.facts:  # the last of what is told
             report.facts["estimate"] = report.facts.pop("estimate")
 

@@ -9,30 +9,28 @@ import prepare_emo_request as emo
 from aliyun_emo import answers, attempts, files, follow, refusals, requests, service, tasks
 from aliyun_emo.settings import Settings
 
-# What is sent: the settings with the key, the body with the uploads' links, what it will cost.
-Ready = namedtuple("Ready", "settings body price")
+# What is sent: settings with the key, the request, its body with links of uploads, what it costs.
+Ready = namedtuple("Ready", "settings request body price")
 
 
-def decide_now(settings: Settings, tasks_folder: str, name: str) -> attempts.Follow | attempts.Send:
-    """Return what is done about the request `name`; raises `Problem`."""
-    decision = attempts.decide(attempts.folders_of(tasks_folder, name), settings.attempt)
+def decide_now(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
+    """Return what is done about the request `name`, whose tasks are in `folder`, or `Problem`."""
+    decision = attempts.decide(attempts.folders_of(folder, name), settings.attempt)
     if isinstance(decision, emo.Problem):
         raise decision
     return decision
 
 
-def send_or_follow(
-    ready: Ready, request: emo.Json, tasks_folder: str, name: str, report: emo.Report
-) -> attempts.Follow:
+def send_or_follow(ready: Ready, folder: str, name: str, report: emo.Report) -> attempts.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
-    decision = decide_now(ready.settings, tasks_folder, name)
+    decision = decide_now(ready.settings, folder, name)
     while isinstance(decision, attempts.Send):
         task = outcome = None
         try:
             with ready.settings.interrupts.held():
-                task = attempts.claim(tasks_folder, name, decision.number)
+                task = attempts.claim(folder, name, decision.number)
                 if task:
-                    outcome = send_once(ready, request, task, decision.attempt, report)
+                    outcome = send_once(ready, task, decision.attempt, report)
         except KeyboardInterrupt as interrupt:
             if task and task.state == "unclear":
                 hint = follow.look_first(decision.attempt + 1)
@@ -42,18 +40,18 @@ def send_or_follow(
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
-        decision = decide_now(ready.settings, tasks_folder, name)
+        decision = decide_now(ready.settings, folder, name)
     return decision
 
 
 def send_once(
-    ready: Ready, request: emo.Json, task: tasks.Task, attempt: int, report: emo.Report
+    ready: Ready, task: tasks.Task, attempt: int, report: emo.Report
 ) -> tuple[str, answers.Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, answers.Answer(0)
     try:
-        what = write_record(task, attempt, request, ready.body)
+        what = write_record(task, attempt, ready.request, ready.body)
         if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
             return None
         ready.settings.tell_warnings(report)

@@ -98,7 +98,8 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
     for pause in (*PAUSES, None):
         result, answer = once()
         wait = answer.retry_after if pause and answer.retry_after is not None else pause
-        if not answer.again or wait is None or clock.monotonic() + wait > last_start:
+        goes_on = answer.again and not settings.interrupts.came
+        if not goes_on or wait is None or clock.monotonic() + wait > last_start:
             break
         settings.progress.show(f"{answer.reason}; {doing} it again")
         if not settings.pause(wait):

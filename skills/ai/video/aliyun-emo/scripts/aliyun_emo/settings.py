@@ -27,18 +27,22 @@ class Settings(NamedTuple):
     base: str  # the service's URL
     base_variable: str  # that it is from, or that sets another one
     interval: float | None  # seconds between two polls, where they were given
-    deadline: float  # the moment of the monotonic clock at which it gives up
-    asks_once: bool  # instead of until then
+    timeout: float  # seconds until it gives up; 0 asks once
+    deadline: float  # the moment of the monotonic clock at which it does
     attempt: int | None  # the number of the task that is wanted
     progress: Progress
     interrupts: Interrupts
-    files: dict[str, Any] | None = None  # local ones of a request, where they were looked at
+    files: dict[str, Any]  # local ones of a request, where they were looked at
     # Shows or compares what was found; returns the settings to pay with, or None for no.
     before_pay: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 
     def has(self, field: str) -> bool:
         return field in self.values
+
+    def started_anew(self) -> Settings:
+        """Return the same with all of --timeout from now on."""
+        return self._replace(deadline=clock.monotonic() + (self.timeout or clock.FOREVER))
 
     def with_key(self) -> Settings:
         """Return the same with the API key; raises `Problem`."""
@@ -72,18 +76,16 @@ def times_until(deadline: float) -> Times:
     return Times(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left), clock.monotonic() + left)
 
 
-def settings_of(
-    values: emo.Values, progress: Progress, interrupts: Interrupts, report: emo.Report
-) -> Settings:
+def settings_of(values: emo.Values, interrupts: Interrupts, report: emo.Report) -> Settings:
     """Return the settings of a command line; what is wrong with them is reported."""
     pause, least = values.get("interval"), SHORTEST_INTERVAL
     interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
-    timeout = report.check(check_seconds, "timeout", values.get("timeout", "1800"), 0)
+    timeout = report.check(check_seconds, "timeout", values.get("timeout", "1800"), 0) or 0
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
     url, name = base_given()
     base = report.check(check_base_url, url, name, report) or ""
-    end = clock.monotonic() + timeout if timeout else clock.FOREVER
-    return Settings(values, base, name, interval, end, not timeout, attempt, progress, interrupts)
+    given = (values, base, name, interval, timeout, 0.0, attempt)
+    return Settings(*given, Progress(), interrupts, {}).started_anew()
 
 
 def check_seconds(field: str, text: str, least: float) -> float:

@@ -28,9 +28,9 @@ MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
 RIGHTS = "[A-Za-z0-9+/=%_-]{20,}"  # what may be a policy or a signature
 
 
-def with_uploads(settings: Settings, body: emo.Json, files: dict[str, LocalFile]) -> emo.Json:
-    """Return the `body` with the links of its local `files` in the store, after they are there."""
-    links = {field: upload(settings, body["model"], field, file) for field, file in files.items()}
+def with_uploads(settings: Settings, body: emo.Json) -> emo.Json:
+    """Return the `body` with the links of its local files in the store, after they are there."""
+    links = {f: upload(settings, body["model"], f, file) for f, file in settings.files.items()}
     if clock.monotonic() >= settings.deadline:
         hint = "Run the same command again, with more time: no video was paid for."
         raise emo.Problem("service", "--timeout is over before the request was sent", hint, 4)

@@ -81,7 +81,7 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
     if "audio_url" in answers.member(record["request"], "input"):
         raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
-    boxes = detection_answers.check_detection(record, None, None, report)
+    boxes = detection_answers.boxes_of(record, None, None, report)
     for problem in report.errors:
         problem.hint += " Then give the detection.json of that."
     request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None

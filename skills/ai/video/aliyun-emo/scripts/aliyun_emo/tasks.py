@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ from typing import Any
 import prepare_emo_request as emo
 from aliyun_emo import clock
 from aliyun_emo.answers import as_object, id_in, member, text_in, understood
-from aliyun_emo.files import append_line, move, read_evidence, write_durably
+from aliyun_emo.files import move, read_evidence, write_durably
 
 UNFINISHED = ("PENDING", "PRE-PROCESSING", "RUNNING", "POST-PROCESSING", "SUSPENDED")
 FAILED = ("FAILED", "CANCELED")
@@ -122,11 +121,6 @@ class Task:
         self.answer = {**answer, **({"video_path": "video.mp4"} if self.video_path else {})}
         emo.write_json(self.path("response.json"), self.answer, move)
 
-    def append_snapshot(self, answer: object) -> None:
-        """Append a poll's `answer` to polls.jsonl."""
-        snapshot = {"polled_at": timestamp(), "response": answer}
-        append_line(self.path("polls.jsonl"), json.dumps(snapshot).encode())
-
     def save_video(self, chunks: Iterable[bytes]) -> None:
         """Keep the video that comes in `chunks`, whole or not at all; raises what they raise."""
         emo.replace_file(self.path("video.mp4"), chunks, move)
@@ -141,8 +135,7 @@ class Task:
 
     def remove(self) -> None:
         """Remove the folder at once, of a request that never left or an id that is none."""
-        aside = os.path.join(os.path.dirname(self.folder), emo.temporary_name())
-        move(self.folder, aside)
+        move(self.folder, aside := os.path.join(os.path.dirname(self.folder), emo.temporary_name()))
         shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import zlib
 from collections.abc import Iterable, Iterator
 from http.client import HTTPException, HTTPResponse, InvalidURL
@@ -68,7 +69,7 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     if connection.proxy_fetches:
         headers.update(connection.proxy_headers)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
         connection.request("GET" if data is None else "POST", connection.target, body, headers)
 
 
