@@ -1111,6 +1111,24 @@ class Alone(LocalCase):
         self.assertLessEqual({"image"}, set(result.fields))
         self.assertNotIn("Traceback", str(result))
 
+    def test_copied_alone_it_refuses_the_same_in_plainer_words_that_show_no_more(self):
+        (self.folder / "alone").mkdir()
+        copy = shutil.copy(SCRIPT, self.folder / "alone")
+        signed = "https\uff1a//example.com/p.png?Signature=s3cret"
+        for words, fields in (
+            (arguments(image_url=signed), ["image_url"]),
+            (arguments(image_url="https://\u4f8b\u5b50.com/p.png"), ["image_url"]),
+            ([*arguments(), "--key=s3cret", "-ks3cret", "s3cret"], ["arguments"]),
+            (["s3cret"], ["arguments"]),
+        ):
+            with self.subTest(words[:2]):
+                beside = self.run_script(*words)
+                result = self.run_script(*words, script=copy)
+                self.assertEqual((beside.code, beside.fields[:1]), (2, fields))
+                self.refuse(result, *fields)
+                self.assertNotIn("s3cret", str(result).replace("'s3cret' is not a command", ""))
+        self.assertIn("usage: ", str(self.run_script("--help", script=copy)))
+
     def test_started_with_i_it_names_what_to_leave_out(self):
         result = self.run_script("detect", "--image", "portrait.png", python=["-I"])
         self.assert_words(["aliyun_emo", "-I"], self.refuse(result, "image"))

@@ -192,10 +192,8 @@ KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
 BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u201c\u300c\u3040-\ud7a3\"<>](?!.*\.(?:{MEDIA})$).*)"
-LINK_WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{QUOTES}{WIDE_MARKS}])+"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
-ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -508,7 +506,8 @@ def check_host(field: str, host: str) -> str:
     if len(host) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
     if not host.isascii():
-        raise host_problem(field, host, "is not ASCII", ascii_hint(field, host))
+        hint = explained("links", "ascii_hint", field, host) or "Give the host in its xn-- form."
+        raise host_problem(field, host, "is not ASCII", hint)
     name = host.lower().removesuffix(".")  # the dot of the root, as in "example.com."
     labels = name.split(".")
     if host[0] == "[" or labels[-1][:1].isdigit():
@@ -537,14 +536,6 @@ def host_problem(field: str, host: str, fault: str, hint: str = "") -> Problem:
     """Return the problem that a `host` has a `fault`: without a `hint`, that it is not public."""
     public = "Give a link that works from the public internet: the service downloads it from there."
     return Problem(field, "the host " + shown_link(host) + " " + fault, hint or public)
-
-
-def ascii_hint(field: str, host: str) -> str:
-    try:
-        form = check_host(field, host.encode("idna").decode())
-    except (Problem, UnicodeError):
-        return "Give the host in its xn-- form."
-    return "Write it as " + form + ", if that is the host you mean."
 
 
 def check_address(field: str, host: str) -> str:
@@ -686,7 +677,8 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     scheme = given.lower()
     twice = rest.startswith(("\uff0f\uff0f", "//http:", "//https:", "//http//", "//https//"))
     if not colon or scheme not in ("http", "https") or twice:
-        raise no_link(field, text, link)
+        plain = text_problem(field, text, "is no http or https link", hint)
+        raise explained("links", "no_link", field, text, link) or plain
     rest, mark, fragment = rest.partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest[2:].partition("/") if rest[:2] == "//" else ("", "", rest)
@@ -704,30 +696,6 @@ def name_of(character: str) -> str:
 
     names = {"Cc": "a control character", "Cf": "an invisible character"}
     return names.get(category(character), "")
-
-
-def no_link(field: str, text: str, link: str) -> Problem:
-    """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
-    upload = f"Upload the {KINDS[field]} first, for example to OSS, and give its public https link."
-    local = f"Give a local file to {option(LOCAL[field])}, or upload it and give its public link."
-    scheme, colon, _ = link.lower().partition(":")
-    if almost := re.match(ALMOST_HTTP, link, re.IGNORECASE):
-        rest = link[almost.end() :].replace("[.]", ".")
-        rest = unescaped(rest) if "%" in almost[0] else rest
-        fault = "it begins with " + shown_link(almost[0]) + ", not with https://"
-        meant = shown_link("http" + almost[1].lower() + "://" + rest)
-        return Problem(field, fault, "Give " + meant + ".")
-    within = re.search(LINK_WITHIN, text, re.IGNORECASE)
-    if within and not link.strip(QUOTES).startswith(within[0]) and scheme not in ("blob", "data"):
-        hint = "Give " + shown_link(without_marks(within[0][:1000])) + "."
-        return text_problem(field, text, "has more than a link around it", hint)
-    if text[0] in QUOTES:
-        hint = 'Take them off; in cmd.exe only " quotes.'
-        return text_problem(field, text.strip(QUOTES), "still has the quotes around it", hint)
-    if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
-        return text_problem(field, text, "is a local path, or lacks https:// in front", local)
-    hint = local if scheme == "file" else upload
-    return text_problem(field, text, "is not an http or https link but " + scheme + ":", hint)
 
 
 def is_visible_ascii(text: str) -> bool:
@@ -824,6 +792,12 @@ def part(name: str, field: str) -> "Any":
         raise Problem(field, message, hint) from None
 
 
+def explained(name: str, function: str, *arguments: "Any") -> "Any":
+    """Return what a `function` of the part `name` says, None where that is not beside this file."""
+    found = Report().check(part, name, "")
+    return found and getattr(found, function)(*arguments)
+
+
 def local_files(values: "Values", report: Report) -> "Files":
     """Return the local files of a command line; what is wrong with them is reported."""
     if not (names := {field: name for field, name in LOCAL.items() if name in values}):
@@ -886,17 +860,7 @@ def temporary_name() -> str:
     return f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
-# --- 10. Commands: one function each --------------------------------------------------------------
-
-
-def prepare(values: "Values", report: Report) -> None:
-    """Check everything a generation needs and write its request."""
-    write_request("request.json", generation_request, values, report)
-
-
-def detect(values: "Values", report: Report) -> None:
-    """Check everything a detection needs and write its request."""
-    write_request("detect_request.json", detection_request, values, report)
+# --- 10. Commands: a request is written -----------------------------------------------------------
 
 
 KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
@@ -921,6 +885,7 @@ def check_other_file(path: str, given: "Iterable[str]") -> None:
 
 
 def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> None:
+    """Check everything that a request needs by its `rule`, and write it."""
     files = local_files(values, report)
     request = rule(values, files, time(), report)
     path = report.check(output_path, values, "" if "output" in values else evidence_path(name))
@@ -929,11 +894,10 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     if report.errors or not request or not path:
         report.facts.update(looked)
         missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
-        if missing[1:] and (commands := Report().check(part, "commands", "")):
-            for problem in missing:
-                problem.hint = commands.detect_hint(values)
-        if path and os.path.exists(path) and (subjects := Report().check(part, "subjects", "")):
-            subjects.warn_of_earlier(path, report)
+        for problem in missing if missing[1:] else []:
+            problem.hint = explained("commands", "detect_hint", values) or problem.hint
+        if path and os.path.exists(path):
+            explained("subjects", "warn_of_earlier", path, report)
         return
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     is_dry = "dry_run" in values
@@ -950,6 +914,11 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
         price = price_words(report.facts.get("estimate"), report.facts["ratio"])
         report.done += "; to run it costs " + price
         report.next = [("preview_emo_request", path), *report.next]
+
+
+# The commands: what each writes, and by which rule.
+prepare = functools.partial(write_request, "request.json", generation_request)
+detect = functools.partial(write_request, "detect_request.json", detection_request)
 
 
 def facts_of(request: "Json") -> "Json":
@@ -1011,13 +980,16 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     if command and arguments and not arguments[0].startswith("-"):
         command, *arguments = arguments
     if command not in commands:
-        fault = shown_link(command) + " is not a command"
-        raise Problem("arguments", fault, hint_for(command, program, []))
+        hint = explained("commands", "hint_for", command, program, []) or "See --help."
+        raise Problem("arguments", shown_link(command) + " is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
-    parsed = parser_of(program, command, fields).parse_args(words)
-    report_unknown(unknown, program, report)
+    is_help = "-h" in words or "--help" in words
+    about = explained("commands", "about", program, command) if is_help else None
+    parsed = parser_of(options, command, fields, about or {}).parse_args(words)
+    if unknown and not explained("commands", "unknown_words", unknown, program, report):
+        report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
     given = {f: str(value or "") for f, value in vars(parsed).items() if value is not None}
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
@@ -1066,42 +1038,18 @@ def is_of_box(word: str) -> bool:
     return (word[:1] != "-" or word[1:2].isdigit()) and word not in COMMANDS
 
 
-def report_unknown(words: "Sequence[str]", program: "Program", report: Report) -> None:
-    """Report `words` that no option takes: options, without their values, which may be secrets."""
-    told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
-    for name in [word.partition("=")[0] for word in told[:20]]:
-        hint = hint_for(name, program, report.options)
-        if name[:1] == "-" and name[1:2] != "-" and name[2:]:  # "-kVALUE" has a value
-            name = name[:2] + "..."
-        report.error("arguments", shown_link(name) + " is not an option here", hint)
-    if more := len(told[20:]):
-        report.error("arguments", f"{more} more words are not options here", "See --help.")
-
-
-def hint_for(word: str, program: "Program", fields: "Sequence[str]") -> str:
-    """Return what to do about a `word` that is none of the options of `fields`, or no command."""
-    commands = Report().check(part, "commands", "")
-    return commands.hint_for(word, program, fields) if commands else "See --help."
-
-
 # Its own words stay English: to look for a translation of them imports locale, at every start.
 argparse._ = str  # type: ignore[attr-defined]
 
 
-def parser_of(program: "Program", command: str, fields: "Sequence[str]") -> argparse.ArgumentParser:
-    all_commands, options, exit_codes = program
-    _, what, example = all_commands[command]
-    lines = [f"  {name:9}{what}" for name, (_, what, _) in all_commands.items() if name]
-    commands = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
+def parser_of(
+    options: "Options", command: str, fields: "Sequence[str]", about: "Json"
+) -> argparse.ArgumentParser:
     word = ["[prepare]"] if command == "prepare" else [command] if command else []
     places = [field for field in fields if options[field][1].startswith(PLACES)]
-    sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in VIDEO_SIZES.items())
-    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
     parser = argparse.ArgumentParser(
         usage=" ".join(["%(prog)s", *word, "[options]", *(options[f][1] for f in places)]),
-        description=f"{what[0].upper()}{what[1:]}.{commands}",
-        epilog=f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\n"
-        f"exit codes:\n{codes}",
+        **about,
         # Without a width argparse asks shutil for it, at every option, and that imports a lot.
         formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
         allow_abbrev=False,
@@ -1152,8 +1100,8 @@ def tell(report: Report) -> None:
     if report.done and not report.errors and sys.stderr.isatty():
         print(report.done, file=sys.stderr)
         for word, words in zip(("next", "then"), report.next):
-            if commands := Report().check(part, "commands", ""):
-                print(f"{word}: {commands.command(*words)}", file=sys.stderr)
+            if command := explained("commands", "command", *words):
+                print(f"{word}: {command}", file=sys.stderr)
 
 
 def told(kind: str, problem: Problem, report: Report) -> str:

@@ -32,9 +32,7 @@ def claim(tasks: str, name: str, number: int) -> Task | None:
         os.mkdir(folder)
     except FileExistsError:
         return None
-    task = Task(folder)
-    task.is_new = True
-    return task
+    return Task(folder, is_new=True)
 
 
 def has_rival(found: Iterable[tuple[int, Task]], mine: Task) -> bool:

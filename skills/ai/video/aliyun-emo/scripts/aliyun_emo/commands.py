@@ -21,6 +21,33 @@ MEANT = {  # words of other tools and versions: what to use here
 }
 
 
+def about(program: emo.Program, command: str) -> emo.Values:
+    """Return what --help of a `command` says before and behind its options."""
+    commands, _, exit_codes = program
+    _, what, example = commands[command]
+    lines = [f"  {name:9}{its}" for name, (_, its, _) in commands.items() if name]
+    others = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
+    sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in emo.VIDEO_SIZES.items())
+    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
+    epilog = (
+        f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\nexit codes:\n{codes}"
+    )
+    return {"description": f"{what[0].upper()}{what[1:]}.{others}", "epilog": epilog}
+
+
+def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:
+    """Report `words` that no option takes: options, without their values, which may be secrets."""
+    told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
+    for name in [word.partition("=")[0] for word in told[:20]]:
+        hint = hint_for(name, program, report.options)
+        if name[:1] == "-" and name[1:2] != "-" and name[2:]:  # "-kVALUE" has a value
+            name = name[:2] + "..."
+        report.error("arguments", f"{emo.shown_link(name)} is not an option here", hint)
+    if more := len(told[20:]):
+        report.error("arguments", f"{more} more words are not options here", "See --help.")
+    return True
+
+
 def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     """Return what to do about a `word` that is none of the options of `fields`, or no command."""
     from difflib import get_close_matches

@@ -1,6 +1,7 @@
 """What is behind a link and its redirects; a video whole or not at all."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from urllib.parse import quote, urljoin
 
 from aliyun_emo import answers, clock
@@ -39,13 +40,10 @@ def follow_redirects(
 
 def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
     """Yield the video at `url`, following redirects; raises `NoAnswer`."""
-    reply = follow_redirects(url, clock.FOREVER, patience=settings.patience)
-    try:
+    with closing(follow_redirects(url, clock.FOREVER, patience=settings.patience)) as reply:
         if reply.status != 200:
             raise NoAnswer(f"HTTP {reply.status}", answers.is_over_soon(reply.status))
         yield from checked_pieces(reply, settings)
-    finally:
-        reply.close()
 
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:

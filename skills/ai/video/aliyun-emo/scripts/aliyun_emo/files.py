@@ -17,14 +17,14 @@ from aliyun_emo import clock
 from aliyun_emo.answers import MAX_JSON, as_object
 
 STALE = 24 * 3600  # seconds after which a temporary file is nobody's any more
+SAVED = "Give a file that was written or saved for this, or - for stdin."
 NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
-def read_json(field: str, path: str) -> emo.Json:
-    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
-    path = emo.check_given(field, path, "Give FILE, or - for stdin.")
+def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
+    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem` with a `hint`."""
+    path = emo.check_given(field, path, hint)
     name = "stdin" if path == "-" else emo.shown_link(path)
-    hint = "Give a file that was written or saved for this, or - for stdin."
     try:
         data = read_bytes(path, MAX_JSON + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have

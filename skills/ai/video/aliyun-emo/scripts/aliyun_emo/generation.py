@@ -61,9 +61,8 @@ def make_ready(
     price = emo.price_words(report.facts.get("estimate"), ratio)
     agreed = settings.before_pay(settings, found)
     if agreed and settings.has("dry_run"):
-        keys = ("state", "task_path", "task_id", "task_status", "already_submitted")
-        report.facts.update(dict.fromkeys((*keys, "video_url", "video_path", "response_path")))
-        report.facts.update(already_submitted=False, would_send=True, request=body)
+        nothing = dict.fromkeys(Task(folder).facts())
+        report.facts.update(nothing, already_submitted=False, would_send=True, request=body)
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None

@@ -1,14 +1,17 @@
-"""What makes links lead to the same file, and what hosts and URLs are (signers: prepare, 1)."""
+"""What makes links lead to the same file, what hosts and URLs are, what was meant by no link."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from urllib.parse import SplitResult, urlsplit
 
 import prepare_emo_request as emo
 
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
+ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
+WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -55,3 +58,37 @@ def is_vendor(host: str) -> bool:
 def plain_escape(escape: re.Match[str]) -> str:
     character = chr(int(escape[1], 16))
     return character if re.match("[A-Za-z0-9._~-]", character) else escape[0].upper()
+
+
+def ascii_hint(field: str, host: str) -> str:
+    """Return how a `host` that is not ASCII may be written, "" where that is no host either."""
+    try:
+        form = emo.check_host(field, host.encode("idna").decode())
+    except (emo.Problem, UnicodeError):
+        return ""
+    return f"Write it as {form}, if that is the host you mean."
+
+
+def no_link(field: str, text: str, link: str) -> emo.Problem:
+    """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
+    problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
+    local = f"Give a local file to --{other}, or upload it and give its public link."
+    scheme, colon, _ = link.lower().partition(":")
+    if almost := re.match(ALMOST_HTTP, link, re.IGNORECASE):
+        rest = link[almost.end() :].replace("[.]", ".")
+        rest = emo.unescaped(rest) if "%" in almost[0] else rest
+        fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
+        meant = emo.shown_link(f"http{almost[1].lower()}://{rest}")
+        return emo.Problem(field, fault, f"Give {meant}.")
+    within, bare = re.search(WITHIN, text, re.IGNORECASE), link.strip(emo.QUOTES)
+    if within and not bare.startswith(within[0]) and scheme not in ("blob", "data"):
+        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000]))}."
+        return problem(text, "has more than a link around it", hint)
+    if text[0] in emo.QUOTES:
+        hint = 'Take them off; in cmd.exe only " quotes.'
+        return problem(text.strip(emo.QUOTES), "still has the quotes around it", hint)
+    if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
+        return problem(text, "is a local path, or lacks https:// in front", local)
+    upload = f"Upload the {what} first, for example to OSS, and give its public https link."
+    hint = local if scheme == "file" else upload
+    return problem(text, f"is not an http or https link but {scheme}:", hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import prepare_emo_request as emo
@@ -49,8 +50,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
             raise NoAnswer("it redirects to what is no public link") from None
 
     deadline = min(clock.monotonic() + LOOK_TIME, settings.deadline)
-    reply = download.follow_redirects(url, deadline, check, settings.patience)
-    try:
+    with closing(download.follow_redirects(url, deadline, check, settings.patience)) as reply:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
             hint = "Make it public, or sign it anew: the service downloads it without logging in."
@@ -60,8 +60,6 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
         if reply.coding:
             raise NoAnswer(f"it comes packed, as {emo.shown_link(reply.coding)}")
         return look_at_body(field, reply)
-    finally:
-        reply.close()
 
 
 def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:

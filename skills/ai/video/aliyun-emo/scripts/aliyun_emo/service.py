@@ -62,10 +62,8 @@ def answer_of(
         reply = exchange(url, data, headers, times, settings.patience)
     except NoAnswer as error:
         return Answer(0, words=f"no answer: {error}", again=error.again, left=error.left)
-    try:
+    with contextlib.closing(reply):
         came, is_whole = body_of(reply, limit + len(settings.key))
-    finally:
-        reply.close()
     document, wanted = document_of(came, settings.key), reply.headers.get("Retry-After", "")
     return Answer(reply.status, document, retry_after(wanted.strip()), is_whole=is_whole)
 

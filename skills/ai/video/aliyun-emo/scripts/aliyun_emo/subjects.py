@@ -54,11 +54,7 @@ def found_in(path: str, report: emo.Report) -> Subject | None:
         message = "stdin has no place beside it, where the page could go"
         raise emo.Problem("file", message, "Give the path of the file.")
     requests.check_there(path)
-    try:
-        document = read_json("file", path)
-    except emo.Problem as problem:
-        problem.hint = WHICH_FILE
-        raise
+    document = read_json("file", path, WHICH_FILE)
     if "input" in document:
         return request_subject(document, path, report)
     if "state" in document and "response" in document:

@@ -23,9 +23,8 @@ ENDS = (*FAILED, SUCCEEDED, GONE)
 class Task:
     """A task's folder: task.json is its `record`, response.json what was said later, `answer`."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self.is_new = False  # made by this run
+    def __init__(self, folder: str, is_new: bool = False) -> None:
+        self.folder, self.is_new = folder, is_new  # made by this run
         self.record = read_evidence(self.path("task.json"))
         self.answer = read_evidence(self.path("response.json"))
         if self.answer.get("task_id", self.task_id) != self.task_id:  # it is about another task
