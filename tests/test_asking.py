@@ -9,7 +9,7 @@ from unittest import mock
 from support import AUDIO_URL, IMAGE_URL
 from support.making_case import MakingCase
 from support.service import mp3, raw, status_of
-from support.service_case import EVIDENCE, utc
+from support.service_case import EVIDENCE, TASKS, utc
 from support.upload_case import PRICE
 
 from aliyun_emo import clock
@@ -83,10 +83,11 @@ class Asking(MakingCase):
         service = self.serve()
         media = ("portrait.png", AUDIO_URL)
         digits = Path(self.make(media=media).line["request_path"]).stem
-        record = {"saved_at": utc(time.time()), "state": "made", "attempt": 1}
+        record = {"saved_at": utc(time.time()), "attempt": 1}
         record["response"] = {"output": {"task_id": "a-task"}}
+        state = "made"
 
-        def another_run(_=None, state="made"):
+        def another_run(_=None):
             self.write(f"tasks/{digits}/task.json", {**record, "state": state})
             return "n\n"
 
@@ -94,34 +95,55 @@ class Asking(MakingCase):
             another_run()
             raw(200, mp3(12.4))(handler)
 
-        for name, words, says, link in (
-            ("while it looks", [], None, seen),
-            ("while it looks, at a terminal", [], "y\n", seen),
-            ("while the question stands", [], "", raw(200, mp3(12.4))),
-        ):
-            with self.subTest(name), mock.patch("support.Terminal.readline", another_run):
-                self.clear()
-                service.links[AUDIO_URL] = link
-                result = self.make(*words, says=says, media=media)
-                told = [result.line[key] for key in ("state", "task_id", "would_send")]
-                self.assertEqual(told, ["made", "a-task", False])
-                self.assertNotIn("not paid for", result.stderr)
-                page = Path(result.line["preview_path"]).read_text("utf-8")
-                self.assertIn("A request that was sent", page)
-                self.assertEqual("[y/N]" in result.stderr, says == "")
-        for state in ("made", "sending"):  # and what becomes of that run is no yes
-            with self.subTest(state):
-                self.clear()
-                no = mock.patch(
-                    "support.Terminal.readline", lambda _, s=state: another_run(state=s)
-                )
-                with no:
-                    self.assertEqual(self.make(says="", media=media).line["state"], state)
+        for state in ("made", "sending", "unclear"):
+            for name, words, says, link in (
+                ("while it looks", [], None, seen),
+                ("while it looks, at a terminal", [], "y\n", seen),
+                ("while the question stands", [], "", raw(200, mp3(12.4))),
+                ("while it looks, and may pay", ["--pay"], None, seen),
+            ):
+                asks = mock.patch("support.Terminal.readline", another_run)
+                with self.subTest(name, state=state), asks:
+                    self.clear()
+                    service.links[AUDIO_URL] = link
+                    code = 4 if "--pay" in words and state != "made" else 0
+                    options = {"says": says, "media": media, "code": code}
+                    result = self.make(*words, "--no-wait", **options)
+                    told = [result.line[key] for key in ("state", "task_id", "would_send")]
+                    self.assertEqual(told, [state, "a-task", False])
+                    self.assertNotIn("not paid for", result.stderr)
+                    page = Path(result.line["preview_path"]).read_text("utf-8")
+                    self.assertIn("A request that was sent", page)
+                    self.assertEqual("[y/N]" in result.stderr, says == "")
+                    if state != "made" and not words:
+                        self.assertIn("--task", self.next_of(result))
         self.assertEqual(service.of("POST", "video-synthesis"), [])
-        self.clear()
-        service.links[AUDIO_URL] = seen
-        self.assertEqual(self.make("--pay", "--no-wait", media=media).line["task_id"], "a-task")
+
+    def test_no_command_that_follows_a_no_pays_for_what_another_run_could_not_send(self):
+        service = self.serve()
+        digits = Path(self.make().line["request_path"]).stem
+
+        def sending(_):
+            self.write(f"tasks/{digits}/task.json", {"state": "sending"})
+            return "n\n"
+
+        with mock.patch("support.Terminal.readline", sending):
+            result = self.make(says="")
+        self.clear()  # the other run's request was not taken: its folder goes
+        self.assertNotEqual(self.run_next(result).code, 0)
         self.assertEqual(service.of("POST", "video-synthesis"), [])
+
+    def test_a_task_that_has_gone_again_is_told_of_no_more(self):
+        self.serve()
+        digits = Path(self.make().line["request_path"]).stem
+        folder = TASKS / digits
+        folder.mkdir(parents=True)
+        with mock.patch("aliyun_emo.files.sweep", lambda _: folder.rmdir()):  # just then
+            result = self.make(says="n\n")
+        told = [result.line[key] for key in ("state", "task_path", "already_submitted")]
+        self.assertEqual(told, ["ready", None, None])
+        page = Path(result.line["preview_path"]).read_text("utf-8")
+        self.assertIn("A request, before it is paid for", page)
 
     def test_a_terminal_that_is_gone_says_no(self):
         self.serve()

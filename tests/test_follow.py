@@ -81,6 +81,9 @@ class KnownTasks(GenerationCase):
             ("no link", "SUCCEEDED", "", ["--no-download"], gone, video, 3, 1, [], "SUCCEEDED"),
             ("no wait", "SUCCEEDED", old, ["--no-wait"], new, video, 0, 0, [], "SUCCEEDED"),
             ("no wait, gone", "UNKNOWN", "", ["--no-wait"], gone, video, 3, 1, [], "UNKNOWN"),
+            ("no wait, runs", "UNKNOWN", "", ["--no-wait"], RUNS, video, 0, 1, [], "RUNNING"),
+            ("no wait, new", "UNKNOWN", "", ["--no-wait"], new, video, 0, 1, ["new"], "SUCCEEDED"),
+            ("no wait, broken", "UNKNOWN", "", ["--no-wait"], broken, video, 4, 1, [], "UNKNOWN"),
             ("asked once", "SUCCEEDED", old, ["--timeout", "0"], new, video, 0, 1, ["new"], None),
         ):
             with self.subTest(f"{name} {words}"):

@@ -88,6 +88,17 @@ class People(ListingCase):
                 result = self.ends(self.call_run("--task", "0123456789ab"), 4)
                 self.assertNotIn("--attempt 0", str(result))
 
+    def test_only_what_may_be_a_task_is_told(self):
+        self.serve()
+        for name in ("junk", "0123456789ab", "renamed-by-hand"):
+            (TASKS / name).mkdir(parents=True)
+        (TASKS / "renamed-by-hand/task.json").write_text('{"state": "unclear"}')
+        told = str(self.call_run().line["warnings"])
+        self.assertNotIn("junk", told)
+        self.assertIn("0123456789ab", told)
+        self.assertIn("renamed-by-hand", told)
+        self.assertIn("console", told)
+
 
 class All(ListingCase):
     def test_all_that_is_open_is_fetched_the_oldest_first(self):
@@ -182,6 +193,9 @@ class Named(ListingCase):
             *(str(folder / "task.json"), str(folder) + os.sep),
             *(f'"{name}",', f"'{record['response']['output']['task_id']}'."),
             record["response"]["output"]["task_id"] + ".",
+            record["response"]["output"]["task_id"] + "\u3002",
+            f'"task_id": "{record["response"]["output"]["task_id"]}",',
+            f"task_id: {record['response']['output']['task_id']}",
             *(str(folder.resolve()), os.path.join(".", str(folder), "task.json")),
         ):
             with self.subTest(word):

@@ -96,6 +96,23 @@ class Check(MakingCase):
         (error,) = self.make("--dry-run", code=2, fields=["image"]).line["errors"]
         self.assertIn("it is 20x16", error["message"])
 
+    def test_a_missing_key_hides_no_warning_about_the_media(self):
+        self.serve()
+        Path("speech.mp3").write_bytes(mp3(0.5))
+        del os.environ["DASHSCOPE_API_KEY"]
+        for words in ([], ["--dry-run"], ["--dry-run", "-o", "speech.mp3"]):
+            with self.subTest(words):
+                line = self.make(*words, code=2).line
+                self.assertEqual([w["field"] for w in line["warnings"]], ["audio"])
+                self.assertIsNone(line["would_send"])
+
+    def test_a_link_without_its_beginning_is_no_file_that_is_not_there(self):
+        for image in ("cdn.example.com/a.png", "//cdn.example.com/a.png", "www.example.com/a"):
+            result = self.make("--dry-run", media=(image, "speech.mp3"), code=2, fields=["image"])
+            self.assertIn("A link begins with https://", result.stderr)
+        result = self.make("--dry-run", media=("pictures/a.png", "speech.mp3"), code=2)
+        self.assertNotIn("https://", result.stderr)
+
     def test_a_refusal_tells_the_facts_and_the_price(self):
         self.serve()
         line = self.make("--style-level", "loud", code=2).line

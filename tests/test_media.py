@@ -270,15 +270,23 @@ class NotTaken(LocalCase):
             (
                 "sips",
                 "sips -s format png 'a b.gif' --out 'a b.png'",
-                "ffmpeg -i x.m4a x.mp3 (after",
+                "install ffmpeg, then: ffmpeg -i x.m4a x.mp3",
             ),
             ("ffmpeg", "ffmpeg -i 'a b.gif' 'a b.png'", "ffmpeg -i x.m4a x.mp3"),
-            ("", "magick 'a b.gif[0]' 'a b.png' (after ImageMagick was", "x.mp3 (after ffmpeg was"),
+            (
+                "",
+                "install ImageMagick, then: magick 'a b.gif[0]' 'a b.png'",
+                "install ffmpeg, then: ffmpeg -i x.m4a x.mp3",
+            ),
         ):
             found = mock.patch("shutil.which", lambda name, here=here: name in here.split())
             with self.subTest(here), found:
                 self.assertIn(picture, media.conversion("a b.gif", "picture"))
                 self.assertIn(voice, media.conversion("x.m4a", "recording"))
+        only = mock.patch("shutil.which", lambda name: name == "ffmpeg")
+        for fault in ("it is a HEIC picture, not JPEG", "it is an SVG picture", "camera raw"):
+            with self.subTest(fault), only:  # of which ffmpeg reads nothing, or a part
+                self.assertIn("then: magick", media.conversion("a.heic", "picture", fault))
         with mock.patch.object(media.os, "name", "nt"):
             is_convert = mock.patch("shutil.which", lambda name: name == "convert")
             with is_convert, mock.patch.object(media, "for_the_shell", " ".join):
@@ -290,6 +298,29 @@ class NotTaken(LocalCase):
         hint = result.line["errors"][0]["hint"]
         cut = ["ffmpeg", "-i", "my speech.mp3", "-t", "59", "my speech-59s.mp3"]
         self.assertEqual(self.arguments_of(hint.partition(": ")[2]), cut)
+
+    def test_what_it_is_cut_into_is_named_as_a_recording_that_is_taken(self):
+        for name, target in (
+            ("y.m4a", "y-59s.mp3"),
+            ("x.mp3.1", "x.mp3-59s.mp3"),
+            ("x.dat", "x-59s.mp3"),
+            ("x.MP3", "x-59s.MP3"),
+            ("x", "x-59s.mp3"),
+        ):
+            with self.subTest(name):
+                write(name, speech(75))
+                hint = self.prepare(audio=name).line["errors"][0]["hint"]
+                self.assertTrue(hint.endswith(f" {target}"), hint)
+
+    def test_a_voice_message_has_no_command_that_cannot_read_it(self):
+        write("voice.amr", b"\x02#!SILK_V3" + bytes(99))
+        hint = self.prepare(audio="voice.amr").line["errors"][0]["hint"]
+        self.assertIn("silk-v3-decoder", hint)
+
+    def test_files_that_were_exchanged_are_asked_about(self):
+        write("speech.mp3", speech(5))
+        for error in self.prepare(image="speech.mp3", audio="portrait.png").line["errors"]:
+            self.assertTrue(error["hint"].startswith("Are the two swapped? "), error)
 
     def command_of(self, result):
         found = TOOL.search(result.line["errors"][0]["hint"])

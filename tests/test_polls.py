@@ -318,7 +318,7 @@ class Polls(GenerationCase):
                 (error,) = result.line["errors"]
                 if told is None:
                     self.assertIn("no message" if "code" in output else "no code", error["message"])
-                    self.assertIn("Look the code up", error["hint"])
+                    self.assertIn("Look it up", error["hint"])
                     continue
                 self.assertIn(
                     f"ended as {word}, with neither a code nor a message", error["message"]

@@ -126,6 +126,15 @@ class Messages(GenerationCase):
                 self.assertEqual(result.code, 3)
                 self.assertNotIn("S3CRET", result.line["errors"][0]["message"])
 
+    def test_a_code_with_an_ending_has_the_remedy_of_its_stem(self):
+        for code in (
+            "AccessDenied.Unpurchased",
+            "Throttling.AllocationQuota",
+            "InternalError.Algo",
+        ):
+            problem = refusals.refusal_problem("service", "HTTP 403", {"code": code}, 3)
+            self.assertEqual(problem.hint, REMEDIES[code.partition(".")[0]])
+
     def test_too_early_is_a_no(self):
         self.serve(video_synthesis=[raw(425, b"")])
         self.assertEqual((self.go().code, self.states()), (3, ["refused"]))

@@ -7,7 +7,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, emo, preview, run
+from support import AUDIO_URL, IMAGE_URL, REQUEST, Case, arguments, emo, preview, run
 from support.service import PORTRAIT, SPEECH, fixture
 from support.service_case import DETECTION, EVIDENCE, FILE, TASKS, GenerationCase, other
 from support.upload_case import UploadCase, digest_of
@@ -218,6 +218,14 @@ class Reading(GenerationCase):
                     result = self.call(*words, given, main=main)
                     self.assertIn("Did you mean '", result.stderr)
                     self.assertIn(f"{FILE}'?", result.stderr)
+
+    def test_what_a_dry_run_of_prepare_has_printed_is_a_request(self):
+        self.serve()
+        for words in (arguments(), ["detect", "--image-url", IMAGE_URL]):
+            with self.subTest(words[0]):
+                printed = self.ends(self.call(*words, "--dry-run"), 0)
+                path = self.write("printed.json", printed.line)
+                self.ends(self.call_run(path, "--dry-run"), 0)
 
     def test_what_names_a_task_in_the_place_of_a_file_has_the_command_of_that_task(self):
         self.serve()

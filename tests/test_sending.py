@@ -5,6 +5,7 @@ import os
 import socket
 import unittest
 from functools import partial
+from pathlib import Path
 from unittest import mock
 
 from support.service import (
@@ -13,7 +14,7 @@ from support.service import (
 )
 from support.service_case import GenerationCase
 
-from aliyun_emo import tasks
+from aliyun_emo import attempts, tasks
 
 
 class Settling(GenerationCase):
@@ -69,6 +70,28 @@ class Settling(GenerationCase):
                     self.assertEqual(self.states(), ["unclear"] if left else [])
                     if not left:
                         self.assertEqual(service.posts, [])
+
+    def test_who_was_stopped_before_it_sent_decides_anew(self):
+        real = attempts.has_rival
+        for name, another in (("nobody took its place", False), ("its place was given away", True)):
+            with self.subTest(name):
+                self.clear()
+                service, stops = self.serve(), [123]
+
+                def stopped(found, mine, another=another, stops=stops):
+                    if stops:
+                        self.clock.slept.append(stops.pop())
+                        record = {"state": "made", "attempt": 2}
+                        record["response"] = {"output": {"task_id": "another"}}
+                        if another:
+                            self.write(f"tasks/{Path(mine.folder).name}-2/task.json", record)
+                    return real(found, mine)
+
+                with mock.patch.object(attempts, "has_rival", stopped):
+                    line = self.ends(self.go("--no-wait"), 0).line
+                self.assertEqual(len(service.posts), 0 if another else 1)
+                self.assertEqual(line["task_id"] == "another", another)
+                self.assertEqual(len(self.folders()), 1)
 
     def test_what_was_not_taken_leaves_nothing_and_is_sent_anew_in_the_same_place(self):
         service = self.serve(video_synthesis=[fails("error-429", 429)])

@@ -6,6 +6,7 @@ import time
 import unittest
 from email.utils import formatdate
 from functools import partial
+from unittest import mock
 
 from support import REQUEST
 from support.service import (
@@ -22,6 +23,7 @@ from support.service import (
 )
 from support.service_case import DETECTION, KEYS, GenerationCase, ServiceCase, other
 
+from aliyun_emo import clock
 from aliyun_emo import service as room
 from aliyun_emo.answers import Answer
 from aliyun_emo.service import DETECTION_PATH, GENERATION_PATH, NOT_TAKEN
@@ -157,6 +159,19 @@ class Faults(GenerationCase):
                 service = self.serve(video_synthesis=script)
                 self.ends(self.go("--no-look", *words), 4, "service")
                 self.assertEqual(len(service.posts), posts)
+
+    def test_who_was_stopped_while_it_waited_sends_nothing_any_more(self):
+        for name, late in (("stopped", 123), ("the clock was set back", -7200)):
+            with self.subTest(name):
+                self.clear()
+                service = self.serve(video_synthesis=[THROTTLED, created])
+
+                def sleep(seconds, late=late):
+                    self.clock.slept.append(seconds + late)
+
+                with mock.patch.object(clock, "sleep", sleep):
+                    self.ends(self.go("--no-look"), 4, "service")
+                self.assertEqual((len(service.posts), self.folders()), (1, []))
 
 
 class Meanings(unittest.TestCase):

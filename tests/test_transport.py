@@ -158,6 +158,20 @@ class Phases(TransportCase):
             self.assertTrue(head.startswith("CONNECT emo.invalid:443 "), head)
             self.assertNotIn(b"{}", body)
 
+    def test_who_was_stopped_while_it_connected_sends_nothing_any_more(self):
+        server, real, late = self.server(answers(OK)), clock.monotonic, []
+        connect = socket.create_connection
+
+        def stopped(*words):
+            late.append(21)
+            return connect(*words)
+
+        later = mock.patch.object(clock, "monotonic", lambda: real() + sum(late))
+        with later, mock.patch("socket.create_connection", stopped):
+            error = self.fails(server.url, b"{}", {}, TIMES)
+        self.assertEqual((str(error), error.left), ("it took too long", False))
+        self.assertEqual("".join(head for head, _ in server.asked), "")
+
     def test_what_goes_wrong_later_may_have_left(self):
         def reset(server, line):
             server.asked.append(read_request(line))

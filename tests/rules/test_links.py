@@ -323,11 +323,20 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             '">x</a>',
             "！！",
             "——",
+            "（图片）",
+            "【头像】",
+            "『x』",
+            "👍",
+            "→",
+            "~~",
         )
     },
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
     f"{IMAGE_URL}%E3%80%82": ("。", "from that 。 on"),
+    f"{IMAGE_URL}?v=1，谢谢": ("，", "from that ， on"),
+    f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
+    f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
     f"{IMAGE_URL}%20": (" ", "from that   on"),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", "from that \\u200b on"),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
@@ -338,14 +347,15 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
 }
 NO_SENTENCES = """
 portrait_(1).png a(b) a.png(1) (a.png) a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
-头像，新.png 你好，世界 头像.png（1） 图《一》 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
+头像，新.png 你好，世界 头像.png（1） 图《一》
+a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
 AROUND = """
 <{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
 《{}》 |{}| **{}** ({}). @{} 1.~{} >~{} >>{} image_url={} <img~src="{}">
 <{}|portrait>
 <a~href='{}'>x</a> curl~-O~{} view-source:{} &lt;{}&gt; [{}](x) [img]{}[/img] ＜{}＞
-复制打开抖音，看看【作品】~{}~01/08 _{}
+复制打开抖音，看看【作品】~{}~01/08 _{} [[{}][a]] \\href{{{}}}{{a}} 点击{}查看
 """.split()
 ALMOST = {
     "https：//example.com/a.png": "https://example.com/a.png",

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ SCRIPT, RUN = SCRIPTS / "prepare_emo_request.py", SCRIPTS / "run_emo_request.py"
 MAKE = SCRIPTS / "make_emo_video.py"
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what is in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(SCRIPTS))
 # Service and client are threads of one process: they take turns sooner than every 5 ms.
 sys.setswitchinterval(0.0005)

@@ -80,14 +80,11 @@ LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local fil
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
 CONVERSION = (
     "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
-    "|image(Mogr2|View2)/([^&]*/)?format/|vframe/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 )
+CONVERSION += "|image(Mogr2|View2)/([^&]*/)?format/|vframe/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
-FORGE = (
-    "(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/",
-    "raw=true",
-    "Give the raw link, behind Raw or Download there.",
-)
+RAW = "Give the raw link, behind Raw or Download there."
+FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
@@ -182,8 +179,8 @@ CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &.
 # Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
 WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
 WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
-WIDE_MARKS += "\u200b\u200e\u200f\u2060\ufeff"  # and what nobody sees
-MARKS = ".,;:!)]}<>\"'`*|" + WIDE_MARKS
+WIDE_MARKS += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff"
+MARKS = ".,;:!)]}<>\"'`*|~" + WIDE_MARKS
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 # What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none.
@@ -191,7 +188,7 @@ KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
-BEHIND_A_MEDIUM += rf"[{WIDE_MARKS}\u201c\u300c\u3040-\ud7a3\"<>](?!.*\.(?:{MEDIA})$).*)"
+BEHIND_A_MEDIUM += rf"(?!\uff08\d+\uff09)[\"<>\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 
@@ -251,8 +248,9 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    head = re.split(r"[?#\uff1f\uff03]|%3f|&(\w+=|amp;)", start, maxsplit=1, flags=re.IGNORECASE)[0]
-    cut = "?..." if head != start else ""
+    cut = r"[?#\uff1f\uff03]|%(?:25)*3f|\\u003f|&(\w+=|amp;)|\s\w+="
+    head = re.split(cut, start, maxsplit=1, flags=re.IGNORECASE)[0]
+    cut = ("?..." if head else start[:1] + "...") if head != start else ""
     if "@" in value:
         host = head.rpartition("@")[2] if "@" in head else ""
         head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + "...@" + host
@@ -595,8 +593,8 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
     # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
-    bare = text.rstrip(WIDE_MARKS)
-    tail = text[len(bare) :] if bare.isascii() else ""
+    wide = re.search(f"[{WIDE_MARKS}].*" if query else f"[{WIDE_MARKS}]+$", query or text)
+    tail = wide[0] if wide and text[: text.rfind(wide[0])].isascii() else ""
     name, _, value = query[1:].rpartition("&")[2].partition("=")
     value, shown = unescaped(value), unescaped(path)
     if query and parameter_name(name) in signing_names(query_values(query)) - {"si"}:
@@ -870,7 +868,8 @@ def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = values.get("output", default)
     if path == "-":
-        raise Problem("output", "'-' is not a file", "--dry-run prints the request on stdout.")
+        hint = "Give a file; --dry-run prints a request on stdout, which run takes in its place."
+        raise Problem("output", "'-' is not a file", hint)
     if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
         message = shown_path(path) + " is a place of what is kept"
         raise Problem("output", message, "Name another file.")
@@ -1026,7 +1025,7 @@ def plain_words(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            words.append(option(field) + "=" + value)
+            words.append(option(field) + "=" + ("" if value == "--" else value))
         elif equals:
             report.error(field, "takes no value", "Write " + name + " alone.")
         else:

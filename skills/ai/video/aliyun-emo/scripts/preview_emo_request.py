@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program((preview, WHAT, EXAMPLE), OPTIONS, {0: "done"}, argv, came)
+    return run_program((preview, WHAT, EXAMPLE, OPTIONS, {0: "done"}), argv, came)
 
 
 def script() -> None:

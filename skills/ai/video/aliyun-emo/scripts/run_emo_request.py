@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         print(json.dumps({"ok": False, "errors": [error]}), flush=True)
         print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
-    return run_program((run, WHAT, EXAMPLE), OPTIONS, CODES, argv, came)
+    return run_program((run, WHAT, EXAMPLE, OPTIONS, CODES), argv, came)
 
 
 def script() -> None:

@@ -7,33 +7,36 @@ import sys
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, commands, local_files, looks, previews, sending, subjects
+from aliyun_emo import attempts, clock, commands, local_files, looks, previews, sending
 from aliyun_emo.evidence import PREVIEWS, kept_path
 from aliyun_emo.media import medium_facts
 from aliyun_emo.settings import Settings
+from aliyun_emo.subjects import Subject
+from aliyun_emo.tasks import Task
 
 
-def show_request(settings: Settings, subject: subjects.Subject, report: emo.Report) -> bool:
-    """Show what is asked for, and return whether there is a task of it, by whichever run."""
+def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Task | None:
+    """Show what is asked for, and return the task of it that there is, by whichever run."""
     decision = sending.decide_now(settings, emo.evidence_path("tasks"), subject.name)
-    if isinstance(decision, attempts.Follow):
-        subject.tell_task(decision.task)
-        report.facts.update(decision.task.facts())
+    task = decision.task if isinstance(decision, attempts.Follow) else None
+    subject.tell_task(task)
     evidence = emo.evidence_path("")
+    report.facts.update(task.facts() if task else dict.fromkeys(Task(evidence).facts()))
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
-    options = commands.option_words(settings.values, ("attempt", "no_look", "output"))
-    report.next = [(commands.RUN, report.facts["request_path"], *options)]
-    return isinstance(decision, attempts.Follow)
+    what = ("output",) if task else ("attempt", "no_look", "output")
+    given = ("--task", task.folder) if task else (report.facts["request_path"],)
+    report.next = [(commands.RUN, *given, *commands.option_words(settings.values, what))]
+    return task
 
 
 def shown_and_agreed(
-    subject: subjects.Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
+    subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
 ) -> Settings | None:
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
     known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
     report.facts.update({**media, **known})
-    is_sent = show_request(settings, subject, report)  # by another run, meanwhile
+    task = show_request(settings, subject, report)  # another run's, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]
     settings.progress.say(facts_in_words(subject, media, report.facts["preview_path"]))
@@ -41,39 +44,35 @@ def shown_and_agreed(
     if settings.has("pay"):
         return settings
     asked_at = clock.monotonic()
-    if not is_sent and says_yes(
-        f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
-    ):
+    amount = f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
+    if not task and says_yes(amount):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
-        since = emo.Report()  # what was changed meanwhile
-        local_files.look_again(subject.request, report.facts["request_path"], since)
-        again = looks.look(settings, subject.request, since)
-        since.check(looks.as_shown, report.facts, settings, again)
-        report.errors += since.errors
-        report.warnings += since.warnings
+        local_files.look_again(subject.request, report.facts["request_path"], report)
+        again = looks.look(settings, subject.request, report)  # what was changed meanwhile
+        report.check(looks.as_shown, report.facts, settings, again)
         return None if report.errors else settings
-    if is_sent or show_request(settings, subject, report):
-        words = "another run has sent it meanwhile: this command goes on with it"
-    else:
-        words = "not paid for yet: this command pays for it"
+    task = task or show_request(settings, subject, report)
+    if task and task.state == "made":
+        return settings  # which is gone on with: nothing is paid for any more
+    words = "another run is sending it: the next command tells what became of it"
+    if not task:
+        words = "not paid for yet: the next command pays for it"
         report.facts.update(state="ready", would_send=True)
     settings.progress.say(f"{words}\nnext: {commands.command(*report.next[0])}")
     return None
 
 
-def facts_in_words(subject: subjects.Subject, media: emo.Json, page_path: str) -> str:
-    image, audio = media.get("image"), media.get("audio")
+def facts_in_words(subject: Subject, found: emo.Json, page_path: str) -> str:
+    image, audio = found.get("image"), found.get("audio")
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""
     width, height = emo.size_of(subject.given["ext_bbox"])
     style = subject.request["parameters"]["style_level"]
     video = f"a video of {emo.VIDEO_SIZES[subject.ratio]}, {style}"
     names = subject.names
-    return (
-        f"from: {names['image_url']}{size}; {names['audio_url']}{length}\n"
-        f"what moves: {width}x{height} pixels of the picture; {video}\n"
-        f"page: {emo.printable(page_path, 200)}"
-    )
+    media = f"from: {names['image_url']}{size}; {names['audio_url']}{length}"
+    moves = f"what moves: {width}x{height} pixels of the picture; {video}"
+    return f"{media}\n{moves}\npage: {emo.printable(page_path, 200)}"
 
 
 def says_yes(price: str) -> bool:

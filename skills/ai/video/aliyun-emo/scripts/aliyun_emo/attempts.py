@@ -16,11 +16,9 @@ AT_WORK = 120  # seconds for which another run may be sending what it has claime
 
 def folders_of(tasks: str, name: str) -> list[tuple[int, Task]]:
     """Return the folders for the request `name` with their numbers, the oldest first."""
-    found = []
-    for entry in os.listdir(tasks) if os.path.isdir(tasks) else []:
-        match = re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", entry, re.IGNORECASE)
-        if match:
-            found.append((int(match[1] or 1), Task(os.path.join(tasks, entry))))
+    names = os.listdir(tasks) if os.path.isdir(tasks) else []
+    matches = [re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", n, re.IGNORECASE) for n in names]
+    found = [(int(m[1] or 1), Task(os.path.join(tasks, m[0]))) for m in matches if m]
     return sorted(found, key=lambda attempt: attempt[0])
 
 
@@ -80,9 +78,8 @@ def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
 
 
 def gives_way(task: Task) -> bool:
-    if task.state == "made":
-        return task.status in ENDS
-    return task.state == "unclear" or abs(task.age) >= AT_WORK
+    is_lost = task.state == "unclear" or abs(task.age) >= AT_WORK
+    return task.status in ENDS if task.state == "made" else is_lost
 
 
 def next_attempt(tasks: str, name: str) -> int:

@@ -29,10 +29,8 @@ def about(program: emo.Program, command: str) -> emo.Values:
     others = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in emo.VIDEO_SIZES.items())
     codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
-    epilog = (
-        f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\nexit codes:\n{codes}"
-    )
-    return {"description": f"{what[0].upper()}{what[1:]}.{others}", "epilog": epilog}
+    end = f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\nexit codes:\n{codes}"
+    return {"description": f"{what[0].upper()}{what[1:]}.{others}", "epilog": end}
 
 
 def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:

@@ -70,8 +70,6 @@ class Response(HTTPResponse):
 
 
 class Connection(HTTPConnection):
-    """A connection to the host of a URL, by way of its proxy where there is one."""
-
     response_class = Response
 
     def __init__(self, parts: SplitResult, proxy: str, times: Times, patience: Patience) -> None:
@@ -116,6 +114,8 @@ class Connection(HTTPConnection):
             context.sslsocket_class = TimedTls  # what wrap_socket makes
             self.line.settimeout(self.line.left())
             self.sock = self.keep(context.wrap_socket(self.line, server_hostname=self.host_name))
+        if clock.monotonic() > self.end:  # who was stopped meanwhile sends nothing any more
+            raise socket.timeout
 
     def limit(self, seconds: float) -> None:
         """Let what comes take so many `seconds` from now."""

@@ -44,9 +44,8 @@ def check_shown(path: str, name: str) -> None:
     """Raise `Problem` where `path` is of a request that was shown, and now it is that of `name`."""
     folder, file = os.path.split(os.path.realpath(path))
     is_shown = os.path.basename(folder) == REQUESTS and re.fullmatch(r"[0-9a-f]{12}\.json", file)
-    shown = file.partition(".")[0] if is_shown else name
-    if shown != name:
-        message = f"it is not the request {emo.printable(shown, 40)} that was shown, but {name}"
+    if is_shown and file != f"{name}.json":
+        message = f"it is not the request {file[:12]} that was shown, but {name}"
         hint = "It was changed, or is for another service by its base URL: look at it anew."
         raise emo.Problem("file", message, hint)
 
@@ -67,6 +66,6 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
         if is_kept(path):
-            message = f"{emo.shown_path(path)} is a .json file, or a place of evidence"
+            message = f"{emo.shown_path(path)} is a folder, a .json file, or a place of evidence"
             raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

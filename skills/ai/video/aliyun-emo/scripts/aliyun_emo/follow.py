@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, polls, service, transport
+from aliyun_emo.commands import RUN, command
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import refusal_problem, shown_words, with_store_hint
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import FAILED, GONE, SUCCEEDED, Task
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, Task
 
 
 def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> None:
@@ -26,7 +27,10 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         settings = settings.with_key()
         if settings.has("dry_run"):
             return
-        is_gone = polls.poll_to_the_end(settings, task, report) == GONE
+        status = polls.poll_to_the_end(settings, task, report)
+        if settings.has("no_wait") and status not in ENDS:  # it is there again
+            return
+        is_gone = status == GONE
     conclude(settings, task, is_gone, further, report)
 
 
@@ -42,7 +46,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
         problem.hint += f" --attempt {further} pays for another task." if further else ""
         raise problem
     if gone and not task.video_url:
-        raise gone_problem("the service knows no such task", further)
+        raise gone_problem("the service knows no such task", task, further)
     if not is_complete(settings, task):
         try:
             download(settings, task, 1 if gone else TRIES)
@@ -50,16 +54,14 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
             what = f"could not be downloaded: {error}"
             if gone and not error.again:
                 what = f"the service knows no such task, and its video {what}"
-                raise gone_problem(what, further) from None
+                raise gone_problem(what, task, further) from None
             hint = "Run again; until then response.json has the link, for 24 hours."
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
         report.facts.update(task.facts())
+    place = task.video_path or "made; its link ends 24 hours after the request was sent"
     if task.video_path and not settings.has("dry_run"):
-        place = task.copy_video(settings.values.get("output", task.video_path))
-        report.done, report.next = f"the video is {emo.printable(place, 200)}", []
-    else:
-        made = "made; its link ends 24 hours after the request was sent"
-        report.done = f"the video is {emo.printable(task.video_path or made, 200)}"
+        place, report.next = task.copy_video(settings.values.get("output", place)), []
+    report.done = f"the video is {emo.printable(place, 200)}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:
@@ -81,8 +83,10 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 
 def look_first(further: int) -> str:
     """Return what to do where it is not known whether there is a task."""
-    look = "Look at the account's tasks in the console: --task ID goes on with one that is there"
-    return look + (f", --attempt {further} pays for one." if further else ".")
+    look = "Look at the account's tasks in the console: run_emo_request.py --task ID goes on with"
+    return f"{look} one that is there" + (
+        f", --attempt {further} pays for one." if further else "."
+    )
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:
@@ -96,7 +100,8 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
     return emo.Problem("service", message, hint, 4)
 
 
-def gone_problem(what: str, further: int) -> emo.Problem:
-    hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten."
-    hint += f" --attempt {further} pays for another." if further else ""
+def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
+    hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
+    hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
+    hint += f" (--attempt {further} pays for another)" if further else ""
     return emo.Problem("service", f"the task is gone: {what}", hint, 3)

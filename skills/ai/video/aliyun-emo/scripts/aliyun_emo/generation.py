@@ -76,6 +76,7 @@ def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
         if theirs == mine and task.is_open:
             name = os.path.basename(task.folder)
             what = "its video was not fetched" if task.video_url else "it is not at its end"
+            what = what if task.state == "made" else "it is not known what became of it"
             message = f"there is a task of this picture and recording, {name}: {what}"
             report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
 

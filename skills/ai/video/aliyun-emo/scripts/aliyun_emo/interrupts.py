@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Union
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
@@ -83,19 +84,16 @@ class Interrupts:
         return self.came_at + self.grace if self.came else clock.FOREVER
 
 
-def run_program(
-    command: tuple[Callable[[emo.Values, emo.Report, Interrupts], None], str, str],
-    options: emo.Options,
-    codes: dict[int, str],
-    argv: Sequence[str] | None,
-    came: Sequence[int] | None,
-    keys: Sequence[str] = (),
-) -> int:
-    """Run a program with one `command`, whose line always has the `keys`; return the exit code."""
-    interrupts, (function, what, example) = Interrupts(), command
+Texts = Union[Sequence[str], None]
+Command = tuple[Callable[..., None], str, str, dict[str, tuple[str, str, str]], dict[int, str]]
+
+
+def run_program(command: Command, argv: Texts, came: Sequence[int] | None, keys: Texts = ()) -> int:
+    """Run one `command`: a function, what it does, an example, its options and exit codes."""
+    interrupts, (function, what, example, options, codes) = Interrupts(), command
 
     def run(values: emo.Values, report: emo.Report) -> None:
-        report.facts.update(dict.fromkeys(keys))
+        report.facts.update(dict.fromkeys(keys or ()))
         with interrupts.end(came):
             function(values, report, interrupts)
 

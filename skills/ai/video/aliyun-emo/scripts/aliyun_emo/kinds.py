@@ -148,7 +148,6 @@ def text_in(head: bytes) -> str:
 
 
 def text_kind(text: str) -> Kind:
-    """Return what kind of text begins with `text`."""
     lower = text.lstrip("\ufeff \t\r\n").lower()
     if lower.startswith("<"):
         found = re.search(MARKUP, lower)

@@ -11,7 +11,7 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
-WITHIN = rf"https?://(?:(?!\]\(|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
+WITHIN = rf"https?://(?:(?!\][\[(]|\}}\{{|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -82,7 +82,8 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         return emo.Problem(field, fault, f"Give {meant}.")
     within, bare = re.search(WITHIN, text, re.IGNORECASE), link.strip(emo.QUOTES)
     if within and not bare.startswith(within[0]) and scheme not in ("blob", "data"):
-        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000]))}."
+        meant = re.sub(rf"(\.(?:{emo.MEDIA}))[^!-~].*", r"\1", within[0][:1000], flags=re.DOTALL)
+        hint = f"Give {emo.shown_link(emo.without_marks(meant))}."
         return problem(text, "has more than a link around it", hint)
     if text[0] in emo.QUOTES:
         hint = 'Take them off; in cmd.exe only " quotes.'

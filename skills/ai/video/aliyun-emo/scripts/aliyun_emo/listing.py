@@ -14,25 +14,24 @@ from aliyun_emo.settings import DAY, Settings
 
 
 def list_tasks(report: emo.Report) -> None:
-    """Tell all tasks that are on disk, the newest first; each has a line for people as well."""
-    found, place = tell_tasks(report), os.path.abspath(emo.evidence_path(""))
-    head = f"tasks in {emo.printable(place, 200)}: {len(found)}"
-    report.done = "\n".join([head, *map(line_of, found)])
+    """Tell all tasks that are on disk, and which command comes next."""
+    found = tell_tasks(report)
     report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
 
 
 def tell_tasks(report: emo.Report) -> list[tasks.Task]:
-    """Tell all tasks, and return them; warn where there is no folder, and of those not known."""
+    """Tell all tasks, the newest first, a line each for people as well, and return them."""
     found = tasks.all_tasks(emo.evidence_path("tasks"))
     report.facts["tasks"] = list(map(row_of, found))
+    place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
+    report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
     if not os.path.isdir(emo.evidence_path("")):
-        place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
     for task in found:
-        if task.state in ("sending", "unclear"):  # nobody knows whether it was made, and paid for
+        if task.state in ("sending", "unclear"):
             name = os.path.basename(task.folder)
-            hint = f"Look what became of it: {commands.command(commands.RUN, '--task', name)}"
+            hint = follow.look_first(following(task))
             report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
     return found
 
@@ -46,13 +45,9 @@ def following(task: tasks.Task) -> int:
 def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
     links = member(task.record.get("request"), "input")
-    row = {
-        "task_path": task.found("task.json"),
-        "task_id": task.task_id or None,
-        "task_status": task.status or None,
-        "state": task.state,
-        "saved_at": text_in(task.record, "saved_at") or None,
-    }
+    row: emo.Json = {"task_path": task.found("task.json"), "task_id": task.task_id or None}
+    row.update(task_status=task.status or None, state=task.state)
+    row["saved_at"] = text_in(task.record, "saved_at") or None
     shown = {f: re.sub(r"(?i)(\?|%3f).*", "", text_in(links, f)) or None for f in emo.FORMATS}
     return {**row, **shown, "video_path": task.video_path}
 
@@ -97,7 +92,8 @@ def run_all(settings: Settings, report: emo.Report) -> None:
 def run_task(settings: Settings, report: emo.Report) -> None:
     """Go on with the task that is named, of this folder or made elsewhere."""
     report.facts["estimate"] = None
-    name = re.sub(rf"^[{emo.QUOTES}<]+|(?<=\w)[.,;>{emo.QUOTES}]+$", "", settings.values["task"])
+    mark, end = rf"[{emo.QUOTES}<\s]*", rf"(?<=\w)[.,;>\u3002{emo.QUOTES}]+$"
+    name = re.sub(rf"^{mark}(task_id{mark}[:=]{mark})?|{end}", "", settings.values["task"])
     task = task_named(name) if name else None
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."

@@ -116,12 +116,14 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
     try:
         file = read_file(field, path)
     except emo.Problem as problem:
-        problem.hint = "Put it back, or prepare the request again."
+        problem.hint = "Put it back, or make or prepare the request anew."
         raise
     if file.digest != digest:
         hint = "Boxes that were detected of it are of the old picture: detect the new one first."
         hint = hint if field == "image_url" else "Its length counts anew."
-        raise emo.Problem(field, f"{emo.shown_path(path)} has changed since: prepare again", hint)
+        raise emo.Problem(
+            field, f"{emo.shown_path(path)} has changed since: make or prepare it anew", hint
+        )
     return look_at_file(field, path, file)
 
 
@@ -147,7 +149,10 @@ def read_file(field: str, path: str) -> LocalFile:
             size = os.fstat(opened.fileno()).st_size
             content = opened.read(limit if size <= limit else media.MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
+        hint = f"Give the path of the {emo.KINDS[media.link_field(field)]}."
+        if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path):
+            hint += " A link begins with https://."
+        hint = file_meant(path) or hint
         # A path that is not there may be a signed link.
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)

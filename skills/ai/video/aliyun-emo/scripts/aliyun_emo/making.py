@@ -62,6 +62,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         report.errors += faults.errors
+        report.warnings += faults.warnings
         report.check(keys.find_key)  # for what is wrong with it alone
         return
     digits = requests.detection_name(draft, settings.base)
@@ -118,10 +119,10 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
     """Whether something may be sent now; report what is wrong with links or key, or a dry run."""
     report.errors += faults.errors
     report.check(settings.with_key)
-    if report.errors or not settings.has("dry_run"):
-        return not report.errors
+    if not report.errors and not settings.has("dry_run"):
+        return True
     report.warnings += faults.warnings
-    report.facts["would_send"] = True
+    report.facts["would_send"] = None if report.errors else True
     report.done = "all is well; nothing was sent"
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from itertools import chain, count
 from typing import Union
@@ -81,9 +82,11 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
         hint = "Cut it, to 59 s for example, or make two videos of it."
         if path.isprintable() and path:
             path = as_a_path(path)
-            stem, extension = os.path.splitext(path)
-            target = free_path(f"{stem}-59s", extension[1:] or "mp3")
-            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
+            stem, end = os.path.splitext(path)
+            named = end[1:].lower() in emo.FORMATS["audio_url"]
+            target = free_path(f"{stem}-59s", end[1:] if named else found.format)
+            command = for_the_shell(["ffmpeg", "-i", path, "-t", "59", target])
+            hint = f"Cut it: {command}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < 1:
@@ -94,24 +97,31 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
     """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
     kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
     hint = f"Give the {kind} itself: {formats}."
+    if re.search(r"(picture|recording), not a \w+$", str(fault)):
+        hint = f"Are the two swapped? {hint}"
     if fault.convertible:
         hint = "Convert it, and upload it anew."
         if path:
-            hint = f"Convert it: {conversion(path, kind)}" if path.isprintable() else "Convert it."
+            its = conversion(path, kind, str(fault)) if path.isprintable() else ""
+            hint = f"Convert it: {its}" if its else "Convert it."
+        if "SILK" in str(fault):
+            hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     what = refusals.shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 
 
-def conversion(path: str, kind: str) -> str:
+def conversion(path: str, kind: str, fault: str = "") -> str:
+    """Return the command that makes of a file with this `fault` one that is taken."""
     source = as_a_path(path)
     target = free_path(os.path.splitext(source)[0], "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
-    name = next(filter(shutil.which, names), "")
-    words = CONVERTERS[kind][name or names[0]].split()
-    command = for_the_shell([name or names[0], *(places.get(word, word) for word in words)])
+    if re.search("HEIC|SVG|EPS|raw", fault):  # ffmpeg reads none, or a tile of it
+        names.remove("ffmpeg")
+    name = next(filter(shutil.which, names), names[0])
+    words = [name, *(places.get(word, word) for word in CONVERTERS[kind][name].split())]
     missing = "ImageMagick" if kind == "picture" else "ffmpeg"
-    return command if name else f"{command} (after {missing} was installed)"
+    return ("" if shutil.which(name) else f"install {missing}, then: ") + for_the_shell(words)
 
 
 def as_a_path(path: str) -> str:

@@ -17,7 +17,6 @@ from aliyun_emo.subjects import Subject
 
 
 def part(name: str) -> str:
-    """Return what stands in the file `name` beside this one."""
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
 
@@ -33,10 +32,8 @@ PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page 
 PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
 TOO_LONG = 60  # seconds from which on the page says that a recording is too long
 Step = tuple[str, list[str]]  # what the next command does, and its words, none for no command
-POLICY = (
-    "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
-    " media-src https: http: file:; base-uri 'none'; form-action 'none'"
-)
+POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
+POLICY += " media-src https: http: file:; base-uri 'none'; form-action 'none'"
 TITLES = {  # of the page, of the part of the picture in ext_bbox, of the recording
     "request": ("A request, before it is paid for", "What the video will show", "What it will say"),
     "detection": ("A detection that passed", "What a video will show", ""),

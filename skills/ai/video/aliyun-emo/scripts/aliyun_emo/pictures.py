@@ -68,7 +68,6 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
 
 
 def png(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a PNG."""
     # The heads of its chunks are walked to the last, since eXIf may stand behind the picture.
     # PNG (Third Edition), 5.2 (signature), 5.3 (chunks), 11.2.1 (IHDR) and 11.3.4.5 (eXIf).
     if source.need(0, 8, "the picture") != b"\x89PNG\r\n\x1a\n":
@@ -92,7 +91,6 @@ def png(source: Beginning) -> tuple[int, int, int]:
 
 
 def bmp(source: Beginning) -> tuple[int, int, int]:
-    """Return width, height and orientation of a BMP."""
     # Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     head = source.need(0, 26, "its size")
     whole, _, offset, header = struct.unpack("<4I", head[2:18])

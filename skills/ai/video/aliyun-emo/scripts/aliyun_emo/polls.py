@@ -20,16 +20,20 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """Ask for `task` until it has ended, keeping all on the way; return the status then."""
     # Polls that fail are waited out with growing pauses, but where a video's link is known.
     interval = settings.interval or INTERVAL
-    answered, pause = False, interval
+    answered, pause, no_wait = False, interval, settings.has("no_wait")
     word, trouble, wanted = poll(settings, task, report)
     while word not in ENDS:
-        if trouble and task.video_url:
+        if task.video_url if trouble else no_wait:
             return task.status
         answered = answered or not trouble
         longer = min(pause * 2, LONGEST_PAUSE) if wanted is None else wanted
         pause = max(interval, longer) if trouble else interval
-        if not settings.timeout or clock.monotonic() + pause >= settings.deadline:
-            raise out_of_time_problem(answered, trouble)
+        if not settings.timeout or no_wait or clock.monotonic() + pause >= settings.deadline:
+            hint = "Run the same command again: it goes on where it was."
+            if answered:
+                raise emo.Problem("service", "the task has not ended within --timeout", hint, 5)
+            hint += " Check the network and the proxy variables."
+            raise emo.Problem("service", trouble, hint, 4)
         settings.pause(pause)
         word, trouble, wanted = poll(settings, task, report)
     return word
@@ -88,7 +92,7 @@ def merged(earlier: emo.Json, answer: emo.Json) -> emo.Json:
 def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     """Return the normalized form of the service's `answer` about a task, for response.json."""
     output = answer["output"]
-    links = [text_in(place, "video_url") for place in (member(output, "results"), output)]
+    links = [text_in(place, "video_url").strip() for place in (member(output, "results"), output)]
     video_url = next(filter(is_link, links), None)  # what is none stays in polls.jsonl
     values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
     told = ("code", "message", "submit_time", "scheduled_time", "end_time")
@@ -100,10 +104,3 @@ def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
 def is_link(text: str) -> bool:
     """Whether `text` is an http or https link; half a surrogate pair, for one, does not print."""
     return bool(re.match(r"https?://[^/?#\s]", text, re.IGNORECASE)) and text.isprintable()
-
-
-def out_of_time_problem(answered: bool, trouble: str) -> emo.Problem:
-    hint = "Run the same command again: it goes on where it was."
-    if answered:
-        return emo.Problem("service", "the task has not ended within --timeout", hint, 5)
-    return emo.Problem("service", trouble, f"{hint} Check the network and the proxy variables.", 4)

@@ -39,7 +39,6 @@ MISSING = 0.1  # seconds that may be missing at the end: decoders play what is t
 
 
 def wav_seconds(source: Beginning, start: int) -> float:
-    """Return the seconds of the WAV that begins at `start`."""
     # Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     # New Multimedia Data Types and Data Techniques 3.0 (ADPCM, GSM); EBU Tech 3306 (RF64, ds64).
     at, length, layout = wav_data(source, start)

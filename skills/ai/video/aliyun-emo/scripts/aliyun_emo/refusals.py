@@ -40,7 +40,7 @@ REMEDIES = {
     "InternalError": "This is the service's own fault: try again later.",
     "ServiceUnavailable": "This is the service's own fault: try again later.",
 }
-UNKNOWN_REMEDY = "Look the code up in the service's documentation, or ask its support."
+UNKNOWN_REMEDY = "Look it up in the service's documentation, or ask its support."
 SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 # Codes and messages that are about a link, if not about what is behind it.
@@ -69,7 +69,8 @@ def refusal_problem(
         ids.append("task_id")
     told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids if said.get(one))
     words += f" ({told})" if told else ""
-    return emo.Problem(field, words, REMEDIES.get(name, remedy), code)
+    remedy = REMEDIES.get(name) or REMEDIES.get(name.partition(".")[0], remedy)
+    return emo.Problem(field, words, remedy, code)
 
 
 def answer_problem(answer: answers.Answer) -> emo.Problem:
@@ -94,7 +95,6 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
 
 
 def uses_store(body: object) -> bool:
-    """Whether a `body` that is sent has links of the service's temporary store."""
     return any(str(value).startswith("oss://") for value in answers.member(body, "input").values())
 
 

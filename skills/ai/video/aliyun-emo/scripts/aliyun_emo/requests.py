@@ -31,6 +31,7 @@ def read_request(path: str) -> emo.Json:
     path = record if os.path.isfile(record) else path
     check_there(path)
     body = read_json("file", path)
+    body = member(body, "request") if "ok" in body else body  # what --dry-run has printed
     if "response" in body and "state" in body:
         hint = f"Go on with that task: {command(RUN, '--task', path)}"
         raise emo.Problem("file", "it is the record of a task, not a request", hint)
@@ -45,7 +46,7 @@ def read_request(path: str) -> emo.Json:
 def check_there(path: str) -> None:
     """Raise `Problem` where there is no file `path`, which may be "-"."""
     if path not in ("", "-") and not os.path.exists(path):
-        hint = "Run prepare_emo_request.py first, or go to the folder where that was done."
+        hint = "Make or prepare it first, or go to the folder where that was done."
         hint = file_meant(path) or MEANT.get(path, hint)
         if re.fullmatch(rf"{DIGITS}|[0-9a-f-]{{36}}", path):
             shown = emo.evidence_path(os.path.join("requests", f"{path}.json"))

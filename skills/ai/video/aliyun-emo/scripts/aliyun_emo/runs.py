@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 
 import prepare_emo_request as emo
@@ -15,9 +14,9 @@ from aliyun_emo.settings import Settings, settings_of
 CODES = {  # exit codes, beside those of prepare
     2: "the input is wrong; no video was paid for",
     3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
-    4: "the service could not be reached, or what happened is not known",
+    4: "the service could not be reached, or what happened is not known: a task may exist",
     5: "the task has not ended within --timeout: run the same command again",
-    130: "interrupted (143: by SIGTERM): run the same command again",
+    130: "interrupted (143: by SIGTERM): run the same command again, and it tells what is known",
 }
 # Which options may stand without FILE: beside --task, beside --all, and alone.
 FOLLOWING = ("interval", "timeout", "no_download")
@@ -36,7 +35,8 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
 
         return list_tasks(report)
     settings = settings_of(values, interrupts, report)
-    report.next = command_again(values)
+    done = ("dry_run",) if "dry_run" in values else ("no_wait", "no_download")
+    report.next = [command_without(values, *done)] if values.get("file") != "-" else []
     try:
         if "file" in values and not word:
             run_file(settings, report)
@@ -48,12 +48,6 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
         settings.progress.end()
         if "estimate" in report.facts:  # the last of what is told
             report.facts["estimate"] = report.facts.pop("estimate")
-
-
-def command_again(values: emo.Values) -> list[Sequence[str]]:
-    """Return the command that comes after the one of `values`, if it can be pasted."""
-    done = ("dry_run",) if "dry_run" in values else ("no_wait", "no_download")
-    return [command_without(values, *done)] if values.get("file") != "-" else []
 
 
 def command_without(values: emo.Values, *fields: str) -> list[str]:

@@ -52,8 +52,9 @@ def send_once(
     state, answer = service.NOT_TAKEN, answers.Answer(0)
     try:
         what = write_record(task, attempt, ready.request, ready.body)
-        if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
-            return None
+        rivals = attempts.folders_of(folder, name.partition("-")[0])
+        if attempts.has_rival(rivals, task) or abs(task.age) > service.RESEND_TIME:
+            return None  # as the one who came first, or who was stopped here: it decides anew
         ready.settings.tell_warnings(report)
         ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
         state = "unclear"  # from here on it may have left

@@ -92,7 +92,7 @@ def retry_after(text: str) -> float | None:
 
 def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) -> Try[Result]:
     """Return what comes of the last try: there is another after a pause where one says `again`."""
-    last_start = min(clock.monotonic() + RESEND_TIME, settings.deadline)
+    began, last_start = clock.time(), min(clock.monotonic() + RESEND_TIME, settings.deadline)
     for pause in (*PAUSES, None):
         result, answer = once()
         wait = answer.retry_after if pause and answer.retry_after is not None else pause
@@ -100,7 +100,8 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
         if not goes_on or wait is None or clock.monotonic() + wait > last_start:
             break
         settings.progress.show(f"{answer.reason}; {doing} it again")
-        if not settings.pause(wait):
+        # Who was stopped for longer by now, or slept, may find another run in its place.
+        if not settings.pause(wait) or abs(clock.time() - began) > RESEND_TIME + 1:
             break
     return result, answer
 

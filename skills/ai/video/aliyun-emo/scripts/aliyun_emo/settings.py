@@ -51,6 +51,10 @@ class Settings(NamedTuple):
     def patience(self) -> float:
         """Show that it goes on; return the moment until which an answer is waited for."""
         self.progress.beat()
+        if self.interrupts.came:
+            self.progress.show(
+                "waiting for the answer to what was sent: interrupted again, it is lost"
+            )
         return self.interrupts.patience()
 
     def pause(self, seconds: float) -> bool:

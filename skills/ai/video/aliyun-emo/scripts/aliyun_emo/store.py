@@ -61,7 +61,8 @@ def upload_once(
         message = f"{requests.file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
         hint = "Save it smaller and prepare it again, or give a public link."
         raise emo.Problem(field, message, hint)
-    name = f"{policy['upload_dir']}/{store_name(file)}"
+    plain = re.sub("[^A-Za-z0-9._-]+", "_", os.path.basename(local_path(file.url)))[-80:]
+    name = f"{policy['upload_dir']}/{file.digest[:12]}-{plain}"  # in which nothing is of its folder
     answer = whole(send_form(settings, policy, name, file))
     answer = answer._replace(base_variable=settings.base_variable)
     if answer.status == 200 and answer.document is None:
@@ -107,12 +108,6 @@ def is_store(url: str, base: str) -> bool:
     return parts.scheme == "https" or (base_parts is not None and is_loopback(base_parts))
 
 
-def store_name(file: LocalFile) -> str:
-    """Return the name of a local `file` in the store, in which nothing is of its folder."""
-    name = os.path.basename(local_path(file.url))
-    return f"{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', name)[-80:]}"
-
-
 def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile) -> answers.Answer:
     """Upload a local `file` as `name` with the rights that a `policy` gives; return the answer."""
     # multipart/form-data is RFC 7578. The API key is not sent, only kept out of the answer.
@@ -132,10 +127,8 @@ def send_form(settings: Settings, policy: emo.Values, name: str, file: LocalFile
             yield file.content[at : at + transport.PIECE]
         yield end
 
-    headers = {
-        "Content-Type": f"multipart/form-data; boundary={boundary}",
-        "Content-Length": str(len(start) + file.size + len(end)),
-    }
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    headers["Content-Length"] = str(len(start) + file.size + len(end))
     times, url = times_until(settings.deadline), policy["upload_host"]
     return service.answer_of(settings, url, pieces(), headers, times, MAX_ERROR)
 

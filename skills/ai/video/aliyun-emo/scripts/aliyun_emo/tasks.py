@@ -155,8 +155,9 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 
 
 def all_tasks(tasks: str) -> list[Task]:
-    """Return all tasks, the newest first."""
+    """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
     names = os.listdir(tasks) if os.path.isdir(tasks) else []
     folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
     found = [Task(folder) for folder in folders if os.path.isdir(folder)]
+    found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", os.path.basename(t.folder))]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
