@@ -9,7 +9,7 @@ from unittest import mock
 from support import AUDIO_URL, IMAGE_URL
 from support.making_case import MakingCase
 from support.service import mp3, raw, status_of
-from support.service_case import EVIDENCE, TASKS, utc
+from support.service_case import EVIDENCE, POSIX, utc
 from support.upload_case import PRICE
 
 from aliyun_emo import clock
@@ -108,7 +108,9 @@ class Asking(MakingCase):
                     service.links[AUDIO_URL] = link
                     code = 4 if "--pay" in words and state != "made" else 0
                     options = {"says": says, "media": media, "code": code}
+                    before = len(service.uploads)
                     result = self.make(*words, "--no-wait", **options)
+                    self.assertEqual(len(service.uploads) - before, "--pay" in words)
                     told = [result.line[key] for key in ("state", "task_id", "would_send")]
                     self.assertEqual(told, [state, "a-task", False])
                     self.assertNotIn("not paid for", result.stderr)
@@ -133,17 +135,20 @@ class Asking(MakingCase):
         self.assertNotEqual(self.run_next(result).code, 0)
         self.assertEqual(service.of("POST", "video-synthesis"), [])
 
-    def test_a_task_that_has_gone_again_is_told_of_no_more(self):
+    def test_after_a_yes_no_warning_is_told_twice(self):
         self.serve()
-        digits = Path(self.make().line["request_path"]).stem
-        folder = TASKS / digits
-        folder.mkdir(parents=True)
-        with mock.patch("aliyun_emo.files.sweep", lambda _: folder.rmdir()):  # just then
-            result = self.make(says="n\n")
-        told = [result.line[key] for key in ("state", "task_path", "already_submitted")]
-        self.assertEqual(told, ["ready", None, None])
-        page = Path(result.line["preview_path"]).read_text("utf-8")
-        self.assertIn("A request, before it is paid for", page)
+        Path("speech.mp3").write_bytes(mp3(0.5))
+        result = self.make(says="y\n")
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["audio"])
+
+    @unittest.skipUnless(POSIX, "terminals of POSIX")
+    def test_a_terminal_that_takes_no_orders_any_more_says_no(self):
+        import termios
+
+        self.serve()
+        gone = mock.patch("termios.tcflush", side_effect=termios.error(5, "Input/output error"))
+        with gone, mock.patch("support.Terminal.fileno", lambda _: 0, create=True):
+            self.assertEqual(self.make(says="n\n").line["state"], "ready")
 
     def test_a_terminal_that_is_gone_says_no(self):
         self.serve()

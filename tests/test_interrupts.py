@@ -201,7 +201,7 @@ class Runs(GenerationCase):
         process.send_signal(signal.SIGINT)
         result = self.ends(self.end_of(process), 130)
         self.assertNotIn("sending it again", result.stderr)
-        self.assertIn("waiting for the answer", result.stderr)
+        self.assertIn("waiting for an answer", result.stderr)
         self.assertTrue((EVIDENCE / "detection.json").exists())
         self.assertEqual(len(service.posts), 1)
 

@@ -40,7 +40,7 @@ class People(ListingCase):
     def test_time_is_rounded_down_and_of_a_task_made_elsewhere_it_is_how_long_it_is_known(self):
         self.serve(tasks=[status_of("RUNNING")])
         (name,) = self.send("calm")
-        for age, words in ((3599, "23 h left"), (3601, "22 h left"), (DAY - 59, "0 min left")):
+        for age, words in ((3500, "23 h left"), (3700, "22 h left"), (DAY - 50, "0 min left")):
             self.age(age, name)
             self.assertIn(words, self.lines()[1])
         self.clear()
@@ -244,6 +244,21 @@ class Named(ListingCase):
         for name in ("0123456789ab", "0123456789ab-2"):
             self.ends(self.call_run("--task", name), 2, "task")
         self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_the_path_of_a_task_that_was_not_sent_after_all_says_so(self):
+        service = self.serve()
+        for name in (str(TASKS / "0123456789ab"), str(TASKS / "0123456789ab-2") + os.sep):
+            result = self.ends(self.call_run("--task", name), 2, "task")
+            self.assertIn("it was not sent from here", result.stderr)
+        self.ends(self.call_run("--task", "task.json"), 2, "task")
+        self.assertEqual(service.seen, [])
+
+    def test_of_one_that_may_be_on_its_way_no_attempt_is_named(self):
+        self.serve()
+        (TASKS / "0123456789ab").mkdir(parents=True)
+        (warning,) = self.ends(self.call_run(), 0).line["warnings"]
+        self.assertIn("Another run may be at it", warning["hint"])
+        self.assertNotIn("--attempt", warning["hint"])
 
     def test_of_one_without_a_request_no_attempt_is_named(self):
         folder = TASKS / "id-abc"

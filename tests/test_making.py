@@ -37,7 +37,14 @@ class Check(MakingCase):
 
     def test_no_signature_in_the_name_of_a_file_is_told(self):
         self.serve()
-        for name in ("p.png?Signature=s3cret", "p&Signature=s3cret.png"):
+        for name in (
+            *("p.png?Signature=s3cret", "p&Signature=s3cret.png", "p.png?X-Amz-Signature=s3cret"),
+            *(
+                "p.png?x-oss-signature=s3cret",
+                "p.png?sv=1&sig=s3cret",
+                "p.png?security-token=s3cret",
+            ),
+        ):
             shutil.copy("portrait.png", name)
             result = self.make("--dry-run", media=(name, "speech.mp3"))
             self.assertNotIn("s3cret", str(result))
@@ -192,6 +199,14 @@ class Detecting(MakingCase):
         (error,) = self.make("--pay", code=3).line["errors"]
         self.assertIn(f"Remove {path}", error["hint"])
         self.assertEqual(len(service.of("POST", "/image2video/")), 1)
+
+    def test_a_way_through_a_folder_that_is_not_there_leads_to_the_same_one(self):
+        service = self.serve()
+        os.environ["OUTPUT_DIR"] = os.path.join("nowhere", os.pardir, "out")
+        for _ in range(2):
+            result = self.make()
+        self.ends(self.run_next(result, "--no-wait"), 0)
+        self.assertEqual(len(service.of("POST", "face-detect")), 1)
 
 
 class Showing(MakingCase):
@@ -508,6 +523,16 @@ class Running(MakingCase):
             self.make("--pay", "--attempt", "2")
         self.make("--pay", "--attempt", "4", code=2, fields=["attempt"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 2)
+
+    def test_so_it_is_beside_tasks_of_another_picture(self):
+        service = self.serve()
+        self.make("--pay", "--no-wait")
+        service.seen.clear()
+        shutil.copy("portrait.png", "other.png")
+        Path("other.png").write_bytes(png(900, 900))
+        media = ("other.png", "speech.mp3")
+        self.make("--attempt", "2", media=media, code=2, fields=["attempt"])
+        self.assertEqual(service.seen, [])
 
     def test_an_attempt_that_cannot_be_is_refused_before_anything_is_detected(self):
         service = self.serve()

@@ -18,6 +18,7 @@ from support.service import (
     fixture,
     polled,
     raw,
+    refuses,
     reset,
     says,
     stall,
@@ -328,6 +329,14 @@ class Polls(GenerationCase):
                 for words in ("support", "another recording or picture", "--attempt 2"):
                     self.assertIn(words, error["hint"])
                 self.assertEqual(self.ends(self.go(), 3).line["errors"], [error])
+
+
+class Words(GenerationCase):
+    def test_what_the_service_says_of_a_poll_is_told(self):
+        self.serve(tasks=[refuses(429, "Throttling.RateQuota", "Requests rate limit exceeded")])
+        result = self.ends(self.go("--timeout", "0"), 4, "service")
+        self.assertIn("HTTP 429: Throttling.RateQuota: Requests rate", result.stderr)
+        self.assertNotIn("network", result.stderr)
 
 
 class OtherIds(GenerationCase):

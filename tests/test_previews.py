@@ -37,7 +37,7 @@ PICTURE = requests.detection_name(DETECT, "").partition("-")[0]  # the digits of
 class Place(PreviewCase):
     def test_stdout_is_refused(self):
         error = self.refuses(self.show(self.write(REQUEST), "--output", "-"), "output")
-        self.assertNotIn("dry-run", error["hint"])
+        self.assertIn("prepare --dry-run", error["hint"])  # which is no option here
 
     def test_output_names_another_file_and_its_folders_are_made(self):
         file = self.write(REQUEST)

@@ -5,7 +5,6 @@ import os
 import socket
 import unittest
 from functools import partial
-from pathlib import Path
 from unittest import mock
 
 from support.service import (
@@ -14,7 +13,7 @@ from support.service import (
 )
 from support.service_case import GenerationCase
 
-from aliyun_emo import attempts, tasks
+from aliyun_emo import attempts, sending, tasks
 
 
 class Settling(GenerationCase):
@@ -71,27 +70,43 @@ class Settling(GenerationCase):
                     if not left:
                         self.assertEqual(service.posts, [])
 
-    def test_who_was_stopped_before_it_sent_decides_anew(self):
+    def test_who_was_stopped_or_held_up_before_it_sent_sends_nothing(self):
+        service = self.serve()
+        for room, name in (
+            (attempts, "claim"),
+            (sending, "write_record"),
+            (attempts, "has_rival"),
+            (sending.tasks.Task, "write"),
+        ):
+            for late, posts in ((123, 0), (-7200, 0), (61, 0), (20, 1)):
+                with self.subTest(name, late=late):
+                    self.clear()
+                    service.seen.clear()
+                    real = getattr(room, name)
+
+                    def stopped(*words, real=real, late=late, **more):
+                        if not self.clock.slept:
+                            self.clock.slept.append(late)
+                        return real(*words, **more)
+
+                    with mock.patch.object(room, name, stopped):
+                        self.ends(self.go("--no-wait"), 0 if posts else 4)
+                    self.assertEqual((len(service.posts), len(self.folders())), (posts, posts))
+
+    def test_all_is_said_before_it_is_looked_for_a_rival(self):
+        self.serve()
+        said = []
+        say = mock.patch("aliyun_emo.progress.Progress.say", lambda _, line: said.append(line))
         real = attempts.has_rival
-        for name, another in (("nobody took its place", False), ("its place was given away", True)):
-            with self.subTest(name):
-                self.clear()
-                service, stops = self.serve(), [123]
 
-                def stopped(found, mine, another=another, stops=stops):
-                    if stops:
-                        self.clock.slept.append(stops.pop())
-                        record = {"state": "made", "attempt": 2}
-                        record["response"] = {"output": {"task_id": "another"}}
-                        if another:
-                            self.write(f"tasks/{Path(mine.folder).name}-2/task.json", record)
-                    return real(found, mine)
+        def rival(*words):
+            self.assertTrue([line for line in said if "paying for" in line])
+            said.append("looked")
+            return real(*words)
 
-                with mock.patch.object(attempts, "has_rival", stopped):
-                    line = self.ends(self.go("--no-wait"), 0).line
-                self.assertEqual(len(service.posts), 0 if another else 1)
-                self.assertEqual(line["task_id"] == "another", another)
-                self.assertEqual(len(self.folders()), 1)
+        with say, mock.patch.object(attempts, "has_rival", rival):
+            self.ends(self.go("--no-wait"), 0)
+        self.assertFalse([line for line in said[said.index("looked") :] if "paying" in line])
 
     def test_what_was_not_taken_leaves_nothing_and_is_sent_anew_in_the_same_place(self):
         service = self.serve(video_synthesis=[fails("error-429", 429)])

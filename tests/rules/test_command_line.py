@@ -467,6 +467,10 @@ class Words(Case):
 
 
 class Echo(Case):
+    def test_a_key_is_no_scheme(self):
+        result = self.call(*arguments(image_url="sk-0123456789abcdef0123:x"))
+        self.assertNotIn("0123456789", str(result))
+
     def test_no_message_shows_a_query_or_a_password_whatever_option_it_was_pasted_to(self):
         fields = "image_url audio_url face_bbox ext_bbox style_level model detection".split()
         for link in WITH_A_SECRET:

@@ -333,12 +333,13 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     },
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
     f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
-    f"{IMAGE_URL}%E3%80%82": ("。", "from that 。 on"),
+    f"{IMAGE_URL}%E3%80%82": ("。", GIVE),
     f"{IMAGE_URL}?v=1，谢谢": ("，", "from that ， on"),
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
-    f"{IMAGE_URL}%20": (" ", "from that   on"),
-    f"{IMAGE_URL}%E2%80%8B": ("\\u200b", "from that \\u200b on"),
+    f"{IMAGE_URL}%20": (" ", GIVE),
+    f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
+    f"{IMAGE_URL})![]({IMAGE_URL})": (")", GIVE),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
     "https://example.com/a_(1).png)": (")", "/a_(1).png'."),
     "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
@@ -348,6 +349,10 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
 NO_SENTENCES = """
 portrait_(1).png a(b) a.png(1) (a.png) a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
 头像，新.png 你好，世界 头像.png（1） 图《一》
+get?name=（张三）.png get?name=《封面》.png&w=800 p.png?name=Tom（1）.png&w=800 p.png?text=A—B&v=x
+speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人
+p.png?t=10～20 p.png?c=1：1 p.png?c=“hi”&w=8
+p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
 AROUND = """
@@ -355,7 +360,7 @@ AROUND = """
 《{}》 |{}| **{}** ({}). @{} 1.~{} >~{} >>{} image_url={} <img~src="{}">
 <{}|portrait>
 <a~href='{}'>x</a> curl~-O~{} view-source:{} &lt;{}&gt; [{}](x) [img]{}[/img] ＜{}＞
-复制打开抖音，看看【作品】~{}~01/08 _{} [[{}][a]] \\href{{{}}}{{a}} 点击{}查看
+复制打开抖音，看看【作品】~{}~01/08 _{} [[{}][a]] \\href{{{}}}{{a}}
 """.split()
 ALMOST = {
     "https：//example.com/a.png": "https://example.com/a.png",

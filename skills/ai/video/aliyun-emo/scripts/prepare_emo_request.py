@@ -78,10 +78,11 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = (
-    "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?f_)"
+CONVERSION = "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,"
+CONVERSION += (
+    "|video/snapshot,([^&]*,)?f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)"
 )
-CONVERSION += "|image(Mogr2|View2)/([^&]*/)?format/|vframe/)(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
+CONVERSION += "(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
@@ -248,7 +249,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    cut = r"[?#\uff1f\uff03]|%(?:25)*3f|\\u003f|&(\w+=|amp;)|\s\w+="
+    cut = r"[?#\uff1f\uff03]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
     head = re.split(cut, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = ("?..." if head else start[:1] + "...") if head != start else ""
     if "@" in value:
@@ -585,7 +586,11 @@ def check_format(field: str, path: str, query: str) -> None:
 
 def without_marks(text: str) -> str:
     """Return `text` without the marks at its end; a bracket whose other one is in it stays."""
-    while text[-1:] in MARKS and text.count(text[-1:]) > text.count(BRACKETS.get(text[-1:], "\n")):
+    while (
+        text
+        and text[-1:] in MARKS
+        and text.count(text[-1:]) > text.count(BRACKETS.get(text[-1:], "\n"))
+    ):
         text = text[:-1]
     return text
 
@@ -593,22 +598,24 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
     # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
-    wide = re.search(f"[{WIDE_MARKS}].*" if query else f"[{WIDE_MARKS}]+$", query or text)
-    tail = wide[0] if wide and text[: text.rfind(wide[0])].isascii() else ""
+    end = re.search(rf"[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
+    tail = end[0] if end and text[: end.start()].isascii() else ""
     name, _, value = query[1:].rpartition("&")[2].partition("=")
     value, shown = unescaped(value), unescaped(path)
     if query and parameter_name(name) in signing_names(query_values(query)) - {"si"}:
-        tail = value[len(re.split('["<>]|[^!-~]', value)[0].rstrip(MARKS)) :]
+        tail = value[len(re.split('["<>]|[^!-~]', value)[0].rstrip(MARKS.replace("~", ""))) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
         before = shown[: found.start(1)]
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
-    if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|\]\()https?:", text, re.IGNORECASE):
+    if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
         tail = text[second.start() :]
     if tail:
         mark, hint = printable(tail[0], 1), "Give " + shown_link(text[: -len(tail)]) + "."
         if query or not text.endswith(tail):
             hint = "Take its end away, from that " + mark + " on."
+            if not query and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
+                hint = "Give " + shown_link(bare[0]) + "."  # the mark is escaped
         raise text_problem(field, text, "ends with the " + mark + " of a sentence", hint)
 
 
@@ -765,6 +772,8 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
 def evidence_path(name: str) -> str:
     """Return the path of the file `name` among the evidence; raises `Problem`."""
     folder = check_path("OUTPUT_DIR=", os.environ.get("OUTPUT_DIR", "").strip() or "output")
+    if ".." in folder and not os.path.exists(folder):  # "x/../y" leads nowhere without x
+        folder = os.path.realpath(folder)
     return os.path.join(folder, "aliyun-emo", name)
 
 
@@ -867,9 +876,8 @@ KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
 def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = values.get("output", default)
-    if path == "-":
-        hint = "Give a file; --dry-run prints a request on stdout, which run takes in its place."
-        raise Problem("output", "'-' is not a file", hint)
+    if path == "-" or path.startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        raise Problem("output", shown_path(path) + " is not a file", "See prepare --dry-run.")
     if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
         message = shown_path(path) + " is a place of what is kept"
         raise Problem("output", message, "Name another file.")

@@ -19,7 +19,8 @@ def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Ta
     """Show what is asked for, and return the task of it that there is, by whichever run."""
     decision = sending.decide_now(settings, emo.evidence_path("tasks"), subject.name)
     task = decision.task if isinstance(decision, attempts.Follow) else None
-    subject.tell_task(task)
+    if task:
+        subject.tell_task(task)
     evidence = emo.evidence_path("")
     report.facts.update(task.facts() if task else dict.fromkeys(Task(evidence).facts()))
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
@@ -47,14 +48,16 @@ def shown_and_agreed(
     amount = f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
     if not task and says_yes(amount):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
-        local_files.look_again(subject.request, report.facts["request_path"], report)
-        again = looks.look(settings, subject.request, report)  # what was changed meanwhile
-        report.check(looks.as_shown, report.facts, settings, again)
+        since = emo.Report()  # of what was changed meanwhile: all warnings were told already
+        local_files.look_again(subject.request, report.facts["request_path"], since)
+        again = looks.look(settings, subject.request, since)
+        since.check(looks.as_shown, report.facts, settings, again)
+        report.errors += since.errors
         return None if report.errors else settings
     task = task or show_request(settings, subject, report)
     if task and task.state == "made":
-        return settings  # which is gone on with: nothing is paid for any more
-    words = "another run is sending it: the next command tells what became of it"
+        return None  # it is gone on with: nothing is paid for any more
+    words = "another run has sent it, or is about to: the next command tells what is known"
     if not task:
         words = "not paid for yet: the next command pays for it"
         report.facts.update(state="ready", would_send=True)
@@ -79,10 +82,11 @@ def says_yes(price: str) -> bool:
     """Ask at a terminal whether to pay about the `price`; elsewhere nobody says yes."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return False
-    with contextlib.suppress(ImportError, OSError, ValueError):
+    with contextlib.suppress(ImportError):
         import termios
 
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed before is no answer
+        with contextlib.suppress(OSError, ValueError, termios.error):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # typed before is no answer
     try:
         print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")

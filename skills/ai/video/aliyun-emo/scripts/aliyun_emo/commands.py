@@ -12,10 +12,9 @@ import prepare_emo_request as emo
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
 FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
-BESIDE = "the program beside this one."
 MEANT = {  # words of other tools and versions: what to use here
-    **dict.fromkeys(("submit", "wait", "run"), f"Use run_emo_request.py FILE, {BESIDE}"),
-    **dict.fromkeys(("list", "status"), f"Use run_emo_request.py without FILE, {BESIDE}"),
+    **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE."),
+    **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
     "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
     **dict.fromkeys(("--api-key", "--key"), emo.KEY_HINT),
 }

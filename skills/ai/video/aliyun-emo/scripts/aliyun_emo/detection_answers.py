@@ -21,8 +21,7 @@ def saved_boxes(
         message = "it gives both boxes, and a box option is there as well"
         report.error("detection", message, "Leave out --face-bbox and --ext-bbox.")
     saved = report.check(read_json, "detection", values["detection"])
-    image = files.get("image_url")
-    digest = image.digest if image else None
+    digest = getattr(files.get("image_url"), "digest", None)
     return boxes_of(saved, image_url, digest, report) if saved is not None else None
 
 

@@ -51,7 +51,7 @@ def check_shown(path: str, name: str) -> None:
 
 
 def is_kept(path: str) -> bool:
-    """Whether `path` lies where evidence is kept by name, or above that, or is of its JSON."""
+    """Whether `path` lies where evidence is kept by name, or above that, or is a JSON file."""
     places = [path, *map(emo.evidence_path, ("tasks", REQUESTS, DETECTIONS, PREVIEWS))]
     real, *folders = (os.path.join(os.path.realpath(place), "") for place in places)
     is_json = real.lower().endswith(".json" + os.sep)

@@ -26,10 +26,13 @@ def run_generation(
     decision = sending.decide_now(settings, tasks, name)
     if isinstance(decision, attempts.Send):
         ready = make_ready(settings, request, faults, os.path.join(tasks, name), report)
-        if not ready:
-            return
-        settings = ready.settings
-        decision = sending.send_or_follow(ready, tasks, name, report)
+        if ready:
+            settings = ready.settings
+            decision = sending.send_or_follow(ready, tasks, name, report)
+        else:
+            decision = sending.decide_now(settings, tasks, name)  # what another run has made
+            if isinstance(decision, attempts.Send) or decision.task.state != "made":
+                return
     further = attempts.next_attempt(tasks, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
@@ -69,11 +72,16 @@ def make_ready(
     return agreed and sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
 
 
-def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
+def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
+    """Return the tasks of the picture and the recording of a `request`."""
+    found = [(task, member(task.record, "request")) for task in all_tasks(tasks)]
     mine = [identity_of(field, request) for field in emo.FORMATS]
-    for task in all_tasks(tasks):
-        theirs = [identity_of(field, member(task.record, "request")) for field in emo.FORMATS]
-        if theirs == mine and task.is_open:
+    return [task for task, its in found if [identity_of(f, its) for f in emo.FORMATS] == mine]
+
+
+def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
+    for task in of_same_media(tasks, request):
+        if task.is_open:
             name = os.path.basename(task.folder)
             what = "its video was not fetched" if task.video_url else "it is not at its end"
             what = what if task.state == "made" else "it is not known what became of it"

@@ -60,7 +60,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def held(self, grace: float = 0) -> Iterator[None]:
-        """Within, a first signal waits for an answer, by default for `GRACE`, and until the end."""
+        """Within, a first signal is held; an answer has `grace` seconds then, or `GRACE`."""
         self.check()
         self.is_held, self.grace = True, grace or GRACE
         try:

@@ -1,4 +1,4 @@
-"""What makes links lead to the same file, what hosts and URLs are, what was meant by no link."""
+"""What makes links lead to the same file, what hosts and URLs are, what no link was meant to be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
-WITHIN = rf"https?://(?:(?!\][\[(]|\}}\{{|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
+WITHIN = rf"https?://(?:(?!\][\[(]|\)!?\[|\}}\{{|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -61,7 +61,6 @@ def plain_escape(escape: re.Match[str]) -> str:
 
 
 def ascii_hint(field: str, host: str) -> str:
-    """Return how a `host` that is not ASCII may be written, "" where that is no host either."""
     try:
         form = emo.check_host(field, host.encode("idna").decode())
     except (emo.Problem, UnicodeError):
@@ -82,8 +81,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         return emo.Problem(field, fault, f"Give {meant}.")
     within, bare = re.search(WITHIN, text, re.IGNORECASE), link.strip(emo.QUOTES)
     if within and not bare.startswith(within[0]) and scheme not in ("blob", "data"):
-        meant = re.sub(rf"(\.(?:{emo.MEDIA}))[^!-~].*", r"\1", within[0][:1000], flags=re.DOTALL)
-        hint = f"Give {emo.shown_link(emo.without_marks(meant))}."
+        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000]))}."
         return problem(text, "has more than a link around it", hint)
     if text[0] in emo.QUOTES:
         hint = 'Take them off; in cmd.exe only " quotes.'
@@ -92,4 +90,4 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         return problem(text, "is a local path, or lacks https:// in front", local)
     upload = f"Upload the {what} first, for example to OSS, and give its public https link."
     hint = local if scheme == "file" else upload
-    return problem(text, f"is not an http or https link but {scheme}:", hint)
+    return problem(text, f"is not an http or https link but {emo.printable(scheme, 40)}:", hint)

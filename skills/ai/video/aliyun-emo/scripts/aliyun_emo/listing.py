@@ -31,7 +31,7 @@ def tell_tasks(report: emo.Report) -> list[tasks.Task]:
     for task in found:
         if task.state in ("sending", "unclear"):
             name = os.path.basename(task.folder)
-            hint = follow.look_first(following(task))
+            hint = follow.may_exist_problem(task, following(task)).hint
             report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
     return found
 
@@ -56,7 +56,7 @@ def line_of(task: tasks.Task) -> str:
     """Return what is told of a task to people: digits, media, status, age or time left, video."""
     links = member(task.record.get("request"), "input")
     media = ", ".join(file_name(link) for link in map(partial(text_in, links), emo.FORMATS) if link)
-    left = DAY - task.age
+    left = min(DAY - task.age, DAY)  # a clock may have been wrong
     time = f"{hours(task.age)} old" if links else f"known for {hours(task.age)}"  # made elsewhere
     if is_to_follow(task) and links:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
@@ -123,18 +123,17 @@ def task_named(name: str) -> tasks.Task | None:
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
     folder = os.path.join(emo.evidence_path("tasks"), name)
-    if re.fullmatch(rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}", name) and os.path.isdir(
-        folder
-    ):
+    own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # names of folders; of short ids none
+    if re.fullmatch(own, name) and os.path.isdir(folder):
         return tasks.Task(folder)
     return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
 
 
 def check_task_id(text: str) -> str:
-    if re.fullmatch(DIGITS, text):
-        message = f"there is no task {text} in {emo.shown_path(emo.evidence_path('tasks'))}"
+    if re.fullmatch(rf"(.*[/\\])?{DIGITS}[/\\]?", text):
+        message = f"there is no task {emo.shown_path(text)}: it was not sent from here"
         raise emo.Problem("task", message, "Run without --task: it tells what tasks there are.")
-    if id_in({"task_id": text}) and emo.without_keys(text) == text:
+    if id_in({"task_id": text}) and emo.without_keys(text) == text and text[-5:] != ".json":
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."
     raise emo.Problem("task", f"{emo.shown_link(text)} is not the id of a task", hint)

@@ -65,7 +65,7 @@ def media_words(image_url: str) -> list[str]:
 def is_file_url(url: str) -> bool:
     """Whether `url` is spelled as `file_url` does, so that all read the same path in it."""
     path = os.path.normpath(local_path(url)) if url.startswith("file://") else ""
-    return os.path.isabs(path) and Path(path).as_uri() == url
+    return os.path.isabs(path) and "\0" not in path and Path(path).as_uri() == url
 
 
 def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
@@ -131,7 +131,7 @@ def file_at(field: str, path: str) -> LocalFile:
     if not path.strip():
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
     scheme, mark, _ = path.partition("://")
-    if mark and scheme.isalpha() and len(scheme) > 1:  # of one letter it is a drive of Windows
+    if mark and re.fullmatch("[a-z][a-z0-9+-]+", scheme, re.I):  # of one letter it is a drive
         hint = file_meant(path) or "Give the path of a file, or a public link with https://."
         if scheme.lower() in ("http", "https"):
             hint = f"A link is for {emo.option(media.link_field(field))}."
@@ -149,10 +149,10 @@ def read_file(field: str, path: str) -> LocalFile:
             size = os.fstat(opened.fileno()).st_size
             content = opened.read(limit if size <= limit else media.MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        hint = f"Give the path of the {emo.KINDS[media.link_field(field)]}."
-        if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path):
-            hint += " A link begins with https://."
-        hint = file_meant(path) or hint
+        hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
+        hint += (
+            " A link begins with https://." if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path) else ""
+        )
         # A path that is not there may be a signed link.
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import prepare_emo_request as emo
 from aliyun_emo import answers, asking, attempts, clock, detection, keys, links, requests, sending
 from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
-from aliyun_emo.generation import run_generation
+from aliyun_emo.generation import of_same_media, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, facts_of_files
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject, name_of
-from aliyun_emo.tasks import all_tasks
 
 # What the line on stdout always has, null where it is not known.
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
@@ -51,7 +50,7 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 
 
 def make_video(settings: Settings, report: emo.Report) -> None:
-    """Check, detect, and go on; `faults` (of links, by now) count only where something is sent."""
+    """Check, detect, and go on; faults of links by now count only where something is sent."""
     media, faults = media_of(settings.values, report), emo.Report()
     draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
@@ -72,7 +71,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
         words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
-    elif not all_tasks(emo.evidence_path("tasks")):  # so only attempt 1 can be, and another
+    elif not of_same_media(emo.evidence_path("tasks"), draft):  # so only attempt 1 can be; another
         sending.decide_now(settings, "", "")  # is refused before a detection is paid for
     if not record and clear_to_send(settings, faults, report):
         record = detected(settings.with_key(), media, path, report)
@@ -99,7 +98,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
     given: emo.Values = {name: values[name] for name in options if name in values}
     for field, name in emo.LOCAL.items():
         text = values.get(name, "").strip()
-        if re.search(f"https?://|^{links.ALMOST_HTTP}", text, re.I) and not os.path.exists(text):
+        if re.search(rf"https?:\\?/|^{links.ALMOST_HTTP}", text, re.I) and not os.path.exists(text):
             given[field] = text
         elif text:
             given[name] = values[name]

@@ -85,8 +85,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
             stem, end = os.path.splitext(path)
             named = end[1:].lower() in emo.FORMATS["audio_url"]
             target = free_path(f"{stem}-59s", end[1:] if named else found.format)
-            command = for_the_shell(["ffmpeg", "-i", path, "-t", "59", target])
-            hint = f"Cut it: {command}"
+            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < 1:
@@ -96,9 +95,8 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
 def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.Problem:
     """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
     kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
-    hint = f"Give the {kind} itself: {formats}."
-    if re.search(r"(picture|recording), not a \w+$", str(fault)):
-        hint = f"Are the two swapped? {hint}"
+    swapped = "Are the two swapped? " if re.search("(ture|ding), not a ", str(fault)) else ""
+    hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
         hint = "Convert it, and upload it anew."
         if path:
@@ -111,7 +109,6 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
 
 
 def conversion(path: str, kind: str, fault: str = "") -> str:
-    """Return the command that makes of a file with this `fault` one that is taken."""
     source = as_a_path(path)
     target = free_path(os.path.splitext(source)[0], "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first

@@ -32,7 +32,9 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
             hint = "Run the same command again: it goes on where it was."
             if answered:
                 raise emo.Problem("service", "the task has not ended within --timeout", hint, 5)
-            hint += " Check the network and the proxy variables."
+            hint += (
+                "" if trouble.startswith("HTTP") else " Check the network and the proxy variables."
+            )
             raise emo.Problem("service", trouble, hint, 4)
         settings.pause(pause)
         word, trouble, wanted = poll(settings, task, report)
@@ -53,7 +55,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
     if not answer.status:
         trouble = answer.reason
     elif answer.status >= 300 or not word:
-        trouble = f"HTTP {answer.status}, not to be read as a status"
+        trouble = refusals.answer_problem(answer).message
     elif output.get("task_id", task.task_id) != task.task_id:
         trouble = f"HTTP {answer.status}, about another task"
     if trouble:

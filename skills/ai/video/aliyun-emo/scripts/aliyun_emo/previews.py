@@ -77,8 +77,6 @@ def next_step(subject: Subject, place: str) -> Step:
 
 def page_path_of(values: emo.Values, usual: str) -> str:
     hint = "Give another file for the page, or leave --output out."
-    if values.get("output") == "-":
-        raise emo.Problem("output", "'-' is not a file", hint)
     page_path = emo.output_path(values, usual)
     if os.path.isfile(page_path) and os.path.getsize(page_path):
         with open(page_path, "rb") as file:

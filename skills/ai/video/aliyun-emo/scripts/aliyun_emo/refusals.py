@@ -32,7 +32,6 @@ REMEDIES = {
     "InvalidParameter.DataInspection": "A file was not read: try its link from another network.",
     "InvalidFile.FullBody": "For 1:1 show the whole head, for 3:4 the upper body; or change ratio.",
     "Throttling": "Too many requests: wait and try again.",
-    "Throttling.RateQuota": "Too many requests: wait and try again.",
     "Arrearage": "The account is unpaid: settle it, then try again.",
     "AccessDenied": "The account may not use the model: ask for access in the console.",
     "Model.AccessDenied": "The account may not use the model: ask for access in the console.",

@@ -16,7 +16,7 @@ from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import file_meant, read_json
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
-AS_A_SIGNATURE = r"[?&](?=\w*(?:sign|token|credential|key|expires)\w*=)"
+AS_A_SIGNATURE = r"[?&](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 DETECTION_FIELDS = ("model", "image_url", "ratio")
@@ -26,12 +26,12 @@ PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
 
 def read_request(path: str) -> emo.Json:
-    """Return the JSON object in the file `path`, "-" for stdin; raises `Problem`."""
+    """Return the request in the file `path`, "-" for stdin; raises `Problem`."""
     record = os.path.join(path, "task.json")
     path = record if os.path.isfile(record) else path
     check_there(path)
     body = read_json("file", path)
-    body = member(body, "request") if "ok" in body else body  # what --dry-run has printed
+    body = member(body, "request") or body if "ok" in body else body  # what --dry-run has printed
     if "response" in body and "state" in body:
         hint = f"Go on with that task: {command(RUN, '--task', path)}"
         raise emo.Problem("file", "it is the record of a task, not a request", hint)
@@ -49,10 +49,7 @@ def check_there(path: str) -> None:
         hint = "Make or prepare it first, or go to the folder where that was done."
         hint = file_meant(path) or MEANT.get(path, hint)
         if re.fullmatch(rf"{DIGITS}|[0-9a-f-]{{36}}", path):
-            shown = emo.evidence_path(os.path.join("requests", f"{path}.json"))
             hint = f"Go on with that task: {command(RUN, '--task', path)}"
-            if os.path.isfile(shown) and not os.path.isdir(emo.evidence_path(f"tasks/{path}")):
-                hint = f"It was shown, and not sent; this pays for it: {command(RUN, shown)}"
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)
 
 

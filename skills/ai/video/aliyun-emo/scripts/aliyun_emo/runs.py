@@ -60,7 +60,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     generation = requests.is_generation(body or {})
     if generation:
         report.facts["estimate"] = None
-    request = requests.request_of(body, clock.time(), faults) if body else None
+    request = None if body is None else requests.request_of(body, clock.time(), faults)
     folder = evidence.evidence_of(path)
     if settings.has("again"):
         report.errors.append(again_problem(settings, request, folder))

@@ -6,7 +6,7 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, attempts, files, follow, refusals, requests, service, tasks
+from aliyun_emo import answers, attempts, clock, files, follow, refusals, requests, service, tasks
 from aliyun_emo.settings import Settings
 
 # What is sent: settings with the key, the request, its body with links of uploads, what it costs.
@@ -25,12 +25,12 @@ def send_or_follow(ready: Ready, folder: str, name: str, report: emo.Report) -> 
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
     decision = decide_now(ready.settings, folder, name)
     while isinstance(decision, attempts.Send):
-        task = outcome = None
+        task, outcome, began = None, None, clock.time()
         try:
             with ready.settings.interrupts.held():
                 task = attempts.claim(folder, name, decision.number)
                 if task:
-                    outcome = send_once(ready, task, decision.attempt, report)
+                    outcome = send_once(ready, task, decision.attempt, began, report)
         except KeyboardInterrupt as interrupt:
             if task and task.state == "unclear":
                 hint = follow.look_first(decision.attempt + 1)
@@ -45,18 +45,20 @@ def send_or_follow(ready: Ready, folder: str, name: str, report: emo.Report) -> 
 
 
 def send_once(
-    ready: Ready, task: tasks.Task, attempt: int, report: emo.Report
+    ready: Ready, task: tasks.Task, attempt: int, began: float, report: emo.Report
 ) -> tuple[str, answers.Answer] | None:
-    """Send what is `ready`, and keep what comes; return that, or None where a rival has sent it."""
+    """Send what is `ready`, and keep what comes; return that, or None where it decides anew."""
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, answers.Answer(0)
     try:
         what = write_record(task, attempt, ready.request, ready.body)
-        rivals = attempts.folders_of(folder, name.partition("-")[0])
-        if attempts.has_rival(rivals, task) or abs(task.age) > service.RESEND_TIME:
-            return None  # as the one who came first, or who was stopped here: it decides anew
         ready.settings.tell_warnings(report)
         ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
+        if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
+            return None
+        if abs(clock.time() - began) > attempts.AT_WORK / 2:  # then another one may be paid for
+            message = "nothing was sent: this run was stopped, or held up, before it could"
+            raise emo.Problem("service", message, "Run the same command again.", 4)
         state = "unclear"  # from here on it may have left
         state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)
     except BaseException as error:
@@ -80,7 +82,7 @@ def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Js
 
 
 def settle(task: tasks.Task, state: str, answer: answers.Answer, report: emo.Report) -> None:
-    """Keep what became of a generation that was sent; what certainly never left leaves nothing."""
+    """Keep what became of a generation; what was certainly not taken leaves nothing."""
     if state == service.NOT_TAKEN:
         return task.remove()
     came = {"http_status": answer.status or None, "response": answer.document}

@@ -113,11 +113,9 @@ def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)
         state = state_of(path, answer)
-        if path == DETECTION_PATH:
-            again = state in ("unclear", NOT_TAKEN) and not 200 <= answer.status < 300
-        else:
-            again = state == NOT_TAKEN if answer.status else answer.again
-        return state, answer._replace(again=again)
+        may_help = state in ("unclear", NOT_TAKEN) and not 200 <= answer.status < 300
+        again = state == NOT_TAKEN if answer.status else answer.again
+        return state, answer._replace(again=may_help if path == DETECTION_PATH else again)
 
     return repeated(settings, "sending", once)
 

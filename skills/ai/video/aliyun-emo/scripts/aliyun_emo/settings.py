@@ -52,9 +52,7 @@ class Settings(NamedTuple):
         """Show that it goes on; return the moment until which an answer is waited for."""
         self.progress.beat()
         if self.interrupts.came:
-            self.progress.show(
-                "waiting for the answer to what was sent: interrupted again, it is lost"
-            )
+            self.progress.show("waiting for an answer on its way: interrupted again, it is lost")
         return self.interrupts.patience()
 
     def pause(self, seconds: float) -> bool:

@@ -61,8 +61,8 @@ def upload_once(
         message = f"{requests.file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
         hint = "Save it smaller and prepare it again, or give a public link."
         raise emo.Problem(field, message, hint)
-    plain = re.sub("[^A-Za-z0-9._-]+", "_", os.path.basename(local_path(file.url)))[-80:]
-    name = f"{policy['upload_dir']}/{file.digest[:12]}-{plain}"  # in which nothing is of its folder
+    own = re.split(requests.AS_A_SIGNATURE, os.path.basename(local_path(file.url)), flags=re.I)[0]
+    name = f"{policy['upload_dir']}/{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', own)[-80:]}"
     answer = whole(send_form(settings, policy, name, file))
     answer = answer._replace(base_variable=settings.base_variable)
     if answer.status == 200 and answer.document is None:

@@ -28,11 +28,8 @@ class Subject:
         self.state = self.said = self.task_id = ""  # of a task, what the service `said` of it
         self.attempt = 0  # which task of a request is wanted, where that was given
 
-    def tell_task(self, task: Task | None) -> None:
-        """Let the page tell of the `task` that was made of this, or is on its way, if any."""
-        self.state = self.said = self.task_id = self.video = ""
-        if not task:
-            return
+    def tell_task(self, task: Task) -> None:
+        """Let the page tell of the `task` that was made of this, or is on its way."""
         said = [of.get(n) for of in (task.answer, task.first_answer) for n in ("code", "message")]
         self.said = ", ".join(refusals.shown_words(word) for word in (task.status, *said) if word)
         self.state, self.video, self.task_id = task.state, task.video_path or "", task.task_id

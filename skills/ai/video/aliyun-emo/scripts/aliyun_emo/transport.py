@@ -132,8 +132,7 @@ def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
         yield
     except (OSError, HTTPException, ValueError) as error:
         reason = reason_of(error)
-        if variable:
-            reason += f", by way of the proxy that {variable} names"
+        reason += f", by way of the proxy that {variable} names" if variable else ""
         may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
         raise NoAnswer(reason, is_get or may_pass, left) from None
     except BaseException as error:
