@@ -21,7 +21,7 @@ MEANT = {  # words of other tools and versions: what to use here
 
 
 def about(program: emo.Program, command: str) -> emo.Values:
-    """Return what --help of a `command` says before and behind its options."""
+    """Return what --help of a `command` says around its options (codes: prepare, 11, and runs)."""
     commands, _, exit_codes = program
     _, what, example = commands[command]
     lines = [f"  {name:9}{its}" for name, (_, its, _) in commands.items() if name]

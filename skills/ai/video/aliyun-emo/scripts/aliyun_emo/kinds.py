@@ -1,4 +1,4 @@
-"""What a file is, by its content, in words; of what is not taken, what it is instead."""
+"""What a file is, by its content, in words, also where it is not taken (names: prepare, 1)."""
 # No search here goes on for long, and no input raises anything but `NotTaken`.
 
 from __future__ import annotations

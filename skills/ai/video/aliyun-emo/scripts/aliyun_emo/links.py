@@ -1,4 +1,4 @@
-"""What makes links lead to the same file, what hosts and URLs are, what no link was meant to be."""
+"""Links: what makes two the same, what was meant by none; hosts, URLs (rules: prepare, 4 to 7)."""
 
 from __future__ import annotations
 

@@ -44,21 +44,21 @@ def following(task: tasks.Task) -> int:
 
 def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
-    links = member(task.record.get("request"), "input")
+    given = member(task.record.get("request"), "input")
     row: emo.Json = {"task_path": task.found("task.json"), "task_id": task.task_id or None}
     row.update(task_status=task.status or None, state=task.state)
     row["saved_at"] = text_in(task.record, "saved_at") or None
-    shown = {f: re.sub(r"(?i)(\?|%3f).*", "", text_in(links, f)) or None for f in emo.FORMATS}
+    shown = {f: re.sub(r"(?i)(\?|%3f).*", "", text_in(given, f)) or None for f in emo.FORMATS}
     return {**row, **shown, "video_path": task.video_path}
 
 
 def line_of(task: tasks.Task) -> str:
     """Return what is told of a task to people: digits, media, status, age or time left, video."""
-    links = member(task.record.get("request"), "input")
-    media = ", ".join(file_name(link) for link in map(partial(text_in, links), emo.FORMATS) if link)
+    given = member(task.record.get("request"), "input")
+    media = ", ".join(file_name(link) for link in map(partial(text_in, given), emo.FORMATS) if link)
     left = min(DAY - task.age, DAY)  # a clock may have been wrong
-    time = f"{hours(task.age)} old" if links else f"known for {hours(task.age)}"  # made elsewhere
-    if is_to_follow(task) and links:
+    time = f"{hours(task.age)} old" if given else f"known for {hours(task.age)}"  # made elsewhere
+    if is_to_follow(task) and given:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
     words = [os.path.basename(task.folder), media, task.status or task.state, time, task.video_path]
     return "  " + "; ".join(emo.printable(word, 200) for word in words if word)

@@ -23,7 +23,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     answered, pause, no_wait = False, interval, settings.has("no_wait")
     word, trouble, wanted = poll(settings, task, report)
     while word not in ENDS:
-        if task.video_url if trouble else no_wait:
+        if (trouble and task.video_url) or (no_wait and not trouble):
             return task.status
         answered = answered or not trouble
         longer = min(pause * 2, LONGEST_PAUSE) if wanted is None else wanted

@@ -71,13 +71,13 @@ def send_once(
 
 def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Json) -> str:
     """Write what is about to be sent, and return it in words; raises `OSError`."""
-    links = request["input"]
-    names = [requests.file_name(links[field]) for field in emo.FORMATS]
+    given = request["input"]
+    names = [requests.file_name(given[field]) for field in emo.FORMATS]
     title = " + ".join(name.rpartition(".")[0] or name for name in names)
     record = {"saved_at": tasks.timestamp(), "title": title, "attempt": attempt, "state": "sending"}
     task.write(**record, request=request, sent=body, http_status=None, response=None)
     files.sync_folder(os.path.dirname(task.folder))
-    size = emo.VIDEO_SIZES[emo.ratio_of(links["ext_bbox"]) or ""]
+    size = emo.VIDEO_SIZES[emo.ratio_of(given["ext_bbox"]) or ""]
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
 
 
