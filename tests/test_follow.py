@@ -5,6 +5,7 @@ import os
 import unittest
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from support import IMAGE_URL
 from support.service import (
@@ -21,6 +22,8 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, FILE, GenerationCase
+
+from aliyun_emo import polls as room
 
 OTHER = says(fixture("task-succeeded"))  # about a task that no test makes
 RUNS = status_of("RUNNING")
@@ -182,6 +185,21 @@ class KnownTasks(GenerationCase):
         result = self.go()
         self.assertEqual(result.code, 3)
         self.assertEqual([w["field"] for w in result.line["warnings"]], ["image_url"])
+
+
+class Together(GenerationCase):
+    def test_a_video_that_another_run_has_saved_meanwhile_is_told(self):
+        self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        real = room.poll_to_the_end
+
+        def saved(settings, task, report):
+            status = real(settings, task, report)
+            self.place().joinpath("video.mp4").write_bytes(video_of(task.task_id))
+            return status
+
+        with mock.patch.object(room, "poll_to_the_end", saved):
+            self.ends_with_video(self.go())
 
 
 class Videos(GenerationCase):

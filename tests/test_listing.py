@@ -60,7 +60,11 @@ class People(ListingCase):
         self.write("request.json", other(**links))
         self.ends(self.go("--no-wait"), 0)
         self.assertNotIn("s3cret", "".join(self.lines()))
-        for url in ("file:///a/q.png%3FSignature%3Ds3cret", "file:///a/q.png%3fSignature=s3cret"):
+        for url in (
+            *("file:///a/q.png%3FSignature%3Ds3cret", "file:///a/q.png%3fSignature=s3cret"),
+            *("https://e.com/q.png&Signature=s3cret", "https://e.com/q.png%26X-Signature%3Ds3cret"),
+            *("https://e.com/q.png;Signature=s3cret", "https://e.com/q.png&amp;Signature=s3cret"),
+        ):
             folder = TASKS / self.folders()[0]
             record = json.loads((folder / "task.json").read_text())
             record["request"]["input"]["image_url"] = url

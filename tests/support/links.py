@@ -109,6 +109,7 @@ WITH_A_SECRET = (  # in a query, a password or a fragment, whole or mangled
     "https://example.com/p.png X-Amz-Signature=s3cret",
     "https://github.com/me/p/blob/main/p.png&X-Amz-Signature=s3cret",
     "https://example.com/p.gif%26x-oss-signature=s3cret",
+    "https://example.com/portrait.png\uff06Signature=s3cret",
     "https://me:s3cret@example.com/a.png",
     "https://me:s3cret@@example.com/a.png",
     "https://s3cret@example.com/a.png",

@@ -249,7 +249,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    cut = r"[?#\uff1f\uff03]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
+    cut = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
     head = re.split(cut, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = ("?..." if head else start[:1] + "...") if head != start else ""
     if "@" in value:

@@ -57,7 +57,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
                 raise gone_problem(what, task, further) from None
             hint = "Run again; until then response.json has the link, for 24 hours."
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
-        report.facts.update(task.facts())
+    report.facts.update(task.facts())  # another run may have saved it
     place = task.video_path or "made; its link ends 24 hours after the request was sent"
     if task.video_path and not settings.has("dry_run"):
         place, report.next = task.copy_video(settings.values.get("output", place)), []

@@ -30,7 +30,7 @@ def run_generation(
             settings = ready.settings
             decision = sending.send_or_follow(ready, tasks, name, report)
         else:
-            decision = sending.decide_now(settings, tasks, name)  # what another run has made
+            settings, decision = settings.started_anew(), sending.decide_now(settings, tasks, name)
             if isinstance(decision, attempts.Send) or decision.task.state != "made":
                 return
     further = attempts.next_attempt(tasks, name)

@@ -15,8 +15,7 @@ from aliyun_emo.settings import DAY, Settings
 
 def list_tasks(report: emo.Report) -> None:
     """Tell all tasks that are on disk, and which command comes next."""
-    found = tell_tasks(report)
-    report.next = [(commands.RUN, "--all")] if any(is_to_follow(task) for task in found) else []
+    report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, tell_tasks(report))) else []
 
 
 def tell_tasks(report: emo.Report) -> list[tasks.Task]:
@@ -30,9 +29,9 @@ def tell_tasks(report: emo.Report) -> list[tasks.Task]:
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
     for task in found:
         if task.state in ("sending", "unclear"):
-            name = os.path.basename(task.folder)
             hint = follow.may_exist_problem(task, following(task)).hint
-            report.warn("tasks", f"{name} was sent, and its answer is not known", hint)
+            what = "was sent, and its answer is not known"
+            report.warn("tasks", f"{os.path.basename(task.folder)} {what}", hint)
     return found
 
 
@@ -48,7 +47,8 @@ def row_of(task: tasks.Task) -> emo.Json:
     row: emo.Json = {"task_path": task.found("task.json"), "task_id": task.task_id or None}
     row.update(task_status=task.status or None, state=task.state)
     row["saved_at"] = text_in(task.record, "saved_at") or None
-    shown = {f: re.sub(r"(?i)(\?|%3f).*", "", text_in(given, f)) or None for f in emo.FORMATS}
+    query = r"(?i)(\?|%(25)*3f|(&|;|%(25)*26)([\w.-]+(=|%3d)|amp;)).*"
+    shown = {f: re.sub(query, "", text_in(given, f)) or None for f in emo.FORMATS}
     return {**row, **shown, "video_path": task.video_path}
 
 
@@ -132,7 +132,7 @@ def task_named(name: str) -> tasks.Task | None:
 def check_task_id(text: str) -> str:
     if re.fullmatch(rf"(.*[/\\])?{DIGITS}[/\\]?", text):
         message = f"there is no task {emo.shown_path(text)}: it was not sent from here"
-        raise emo.Problem("task", message, "Run without --task: it tells what tasks there are.")
+        raise emo.Problem("task", message, "Make it again, or run without --task for the list.")
     if id_in({"task_id": text}) and emo.without_keys(text) == text and text[-5:] != ".json":
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."

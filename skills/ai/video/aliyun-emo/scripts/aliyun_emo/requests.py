@@ -16,7 +16,7 @@ from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import file_meant, read_json
 
 # Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
-AS_A_SIGNATURE = r"[?&](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 DETECTION_FIELDS = ("model", "image_url", "ratio")
