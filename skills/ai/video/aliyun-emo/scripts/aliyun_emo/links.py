@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import prepare_emo_request as emo
 
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
-BASE_URL = f"https://{BASE_HOST}{BASE_PATH}"
+BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = rf"https?://(?:(?!\][\[(]|\)!?\[|\}}\{{|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 
