@@ -78,10 +78,8 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,"
-CONVERSION += (
-    "|video/snapshot,([^&]*,)?f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)"
-)
+CONVERSION = "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,"
+CONVERSION += "([^&]*,)?f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)"
 CONVERSION += "(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
@@ -233,7 +231,7 @@ class Report:
         return new
 
     def check(self, rule: "Callable[..., Value]", *arguments: "Any") -> "Value | None":
-        """Return what `rule` returns, or None when it raised a `Problem`, which is kept."""
+        """Return what `rule` returns, or None; a `Problem` or `OSError` that it raised is kept."""
         try:
             return rule(*arguments)
         except Problem as problem:
@@ -249,9 +247,9 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    cut = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
-    head = re.split(cut, start, maxsplit=1, flags=re.IGNORECASE)[0]
-    cut = ("?..." if head else start[:1] + "...") if head != start else ""
+    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
+    head = re.split(query, start, maxsplit=1, flags=re.IGNORECASE)[0]
+    cut = "" if head == start else "?..." if head else start[:1] + "..."
     if "@" in value:
         host = head.rpartition("@")[2] if "@" in head else ""
         head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + "...@" + host
@@ -586,11 +584,9 @@ def check_format(field: str, path: str, query: str) -> None:
 
 def without_marks(text: str) -> str:
     """Return `text` without the marks at its end; a bracket whose other one is in it stays."""
-    while (
-        text
-        and text[-1:] in MARKS
-        and text.count(text[-1:]) > text.count(BRACKETS.get(text[-1:], "\n"))
-    ):
+    while text and text[-1] in MARKS:
+        if text.count(text[-1]) <= text.count(BRACKETS.get(text[-1], "\n")):
+            break
         text = text[:-1]
     return text
 

@@ -12,7 +12,7 @@ from aliyun_emo.evidence import PREVIEWS, kept_path
 from aliyun_emo.media import medium_facts
 from aliyun_emo.settings import Settings
 from aliyun_emo.subjects import Subject
-from aliyun_emo.tasks import Task
+from aliyun_emo.tasks import Task, no_facts
 
 
 def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Task | None:
@@ -22,7 +22,7 @@ def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Ta
     if task:
         subject.tell_task(task)
     evidence = emo.evidence_path("")
-    report.facts.update(task.facts() if task else dict.fromkeys(Task(evidence).facts()))
+    report.facts.update(task.facts() if task else no_facts())
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
     what = ("output",) if task else ("attempt", "no_look", "output")
     given = ("--task", task.folder) if task else (report.facts["request_path"],)

@@ -68,9 +68,8 @@ def open_at_once(path: str, flags: int) -> int:
 
 def file_meant(path: str) -> str:
     """Return as a hint which file a shell or a browser would have made of `path`, "" for none."""
-    bare = re.sub(
-        "^file:(//(localhost)?)?", "", path.strip(emo.QUOTES + " \t\r\n\u202a\u202c\ufeff")
-    )
+    bare = path.strip(emo.QUOTES + " \t\r\n\u202a\u202c\ufeff")
+    bare = re.sub("^file:(//(localhost)?)?", "", bare)
     named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
     ways = unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
     guesses = [os.path.expanduser(os.path.expandvars(way)) for way in ways]

@@ -84,9 +84,8 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 def look_first(further: int) -> str:
     """Return what to do where it is not known whether there is a task."""
     look = "Look at the account's tasks in the console: run_emo_request.py --task ID goes on with"
-    return f"{look} one that is there" + (
-        f", --attempt {further} pays for one." if further else "."
-    )
+    end = f", --attempt {further} pays for one." if further else "."
+    return f"{look} one that is there{end}"
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:

@@ -12,7 +12,7 @@ from aliyun_emo.commands import RUN, command
 from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import Task, all_tasks
+from aliyun_emo.tasks import Task, all_tasks, no_facts
 
 
 def run_generation(
@@ -64,12 +64,13 @@ def make_ready(
     price = emo.price_words(report.facts.get("estimate"), ratio)
     agreed = settings.before_pay(settings, found)
     if agreed and settings.has("dry_run"):
-        nothing = dict.fromkeys(Task(folder).facts())
-        report.facts.update(nothing, already_submitted=False, would_send=True, request=body)
+        report.facts.update(no_facts(), already_submitted=False, would_send=True, request=body)
         what = "all is well; nothing was sent, and a run without --dry-run costs money"
         report.done = f"{what}: {price}"
         return None
-    return agreed and sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
+    if not agreed:
+        return None
+    return sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
 
 
 def of_same_media(tasks: str, request: emo.Json) -> list[Task]:

@@ -8,8 +8,8 @@ import prepare_emo_request as emo
 KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
-NO_KEY = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
-NO_KEY += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
+EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
+EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
@@ -17,7 +17,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r".*[,;\\].*|.*(=.|://|.sk-).*", "has more in it than one key", "Put one alone into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
-    (NO_KEY, "is a placeholder", OWN_KEY),
+    (EXAMPLE, "is a placeholder", OWN_KEY),
 )
 
 

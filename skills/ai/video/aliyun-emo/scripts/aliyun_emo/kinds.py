@@ -74,7 +74,9 @@ Kind = namedtuple("Kind", "name sort start")  # `start`: where the content begin
 
 
 class NotTaken(Exception):
-    """Says what a file is instead, if that is `convertible`, or that it `needs_more` of it."""
+    """Says what `kind` a file is instead, if `convertible`, or that it `needs_more` of it."""
+
+    kind = Kind("", OTHER, 0)  # where it is not another one that is wanted
 
     def __init__(self, message: str, convertible: bool = False, needs_more: bool = False) -> None:
         super().__init__(message)
@@ -165,4 +167,6 @@ def refusal(kind: Kind, wanted: str) -> NotTaken:
     convertible = kind.sort == wanted or (kind.sort, wanted) == (VIDEO, RECORDING)
     instead = TAKEN[wanted] if convertible else f"a {wanted}"
     instead = "the file" if kind.name == SHORTCUT else instead
-    return NotTaken(f"it is {kind.name} {kind.sort}".rstrip() + f", not {instead}", convertible)
+    fault = NotTaken(f"it is {kind.name} {kind.sort}".rstrip() + f", not {instead}", convertible)
+    fault.kind = kind
+    return fault

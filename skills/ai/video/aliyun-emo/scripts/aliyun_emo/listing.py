@@ -15,7 +15,8 @@ from aliyun_emo.settings import DAY, Settings
 
 def list_tasks(report: emo.Report) -> None:
     """Tell all tasks that are on disk, and which command comes next."""
-    report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, tell_tasks(report))) else []
+    found = tell_tasks(report)
+    report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, found)) else []
 
 
 def tell_tasks(report: emo.Report) -> list[tasks.Task]:

@@ -121,9 +121,8 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
     if file.digest != digest:
         hint = "Boxes that were detected of it are of the old picture: detect the new one first."
         hint = hint if field == "image_url" else "Its length counts anew."
-        raise emo.Problem(
-            field, f"{emo.shown_path(path)} has changed since: make or prepare it anew", hint
-        )
+        message = f"{emo.shown_path(path)} has changed since: make or prepare it anew"
+        raise emo.Problem(field, message, hint)
     return look_at_file(field, path, file)
 
 
@@ -150,9 +149,8 @@ def read_file(field: str, path: str) -> LocalFile:
             content = opened.read(limit if size <= limit else media.MAX_RECORDING)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
-        hint += (
-            " A link begins with https://." if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path) else ""
-        )
+        if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path):
+            hint += " A link begins with https://."
         # A path that is not there may be a signed link.
         name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)

@@ -95,25 +95,25 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
 def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.Problem:
     """Return the `Problem` of content that is not taken, and how the local file `path` would be."""
     kind, formats = emo.KINDS[link_field(field)], ", ".join(emo.FORMATS[link_field(field)])
-    swapped = "Are the two swapped? " if re.search("(ture|ding), not a ", str(fault)) else ""
+    swapped = "Are the two swapped? " if fault.kind.sort in {*emo.KINDS.values()} - {kind} else ""
     hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
         hint = "Convert it, and upload it anew."
         if path:
-            its = conversion(path, kind, str(fault)) if path.isprintable() else ""
+            its = conversion(path, kind, fault.kind.name) if path.isprintable() else ""
             hint = f"Convert it: {its}" if its else "Convert it."
-        if "SILK" in str(fault):
+        if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     what = refusals.shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 
 
-def conversion(path: str, kind: str, fault: str = "") -> str:
+def conversion(path: str, kind: str, what: str = "") -> str:
     source = as_a_path(path)
     target = free_path(os.path.splitext(source)[0], "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
-    if re.search("HEIC|SVG|EPS|raw", fault):  # ffmpeg reads none, or a tile of it
+    if re.search("HEIC|SVG|EPS|raw", what):  # ffmpeg reads none, or a tile of it
         names.remove("ffmpeg")
     name = next(filter(shutil.which, names), names[0])
     words = [name, *(places.get(word, word) for word in CONVERTERS[kind][name].split())]

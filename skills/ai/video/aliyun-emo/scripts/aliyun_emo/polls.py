@@ -32,9 +32,8 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
             hint = "Run the same command again: it goes on where it was."
             if answered:
                 raise emo.Problem("service", "the task has not ended within --timeout", hint, 5)
-            hint += (
-                "" if trouble.startswith("HTTP") else " Check the network and the proxy variables."
-            )
+            if not trouble.startswith("HTTP"):
+                hint += " Check the network and the proxy variables."
             raise emo.Problem("service", trouble, hint, 4)
         settings.pause(pause)
         word, trouble, wanted = poll(settings, task, report)

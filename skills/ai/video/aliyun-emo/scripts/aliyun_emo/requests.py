@@ -31,7 +31,7 @@ def read_request(path: str) -> emo.Json:
     path = record if os.path.isfile(record) else path
     check_there(path)
     body = read_json("file", path)
-    body = member(body, "request") or body if "ok" in body else body  # what --dry-run has printed
+    body = (member(body, "request") if "ok" in body else {}) or body  # what a dry run printed
     if "response" in body and "state" in body:
         hint = f"Go on with that task: {command(RUN, '--task', path)}"
         raise emo.Problem("file", "it is the record of a task, not a request", hint)

@@ -138,6 +138,11 @@ class Task:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def no_facts() -> emo.Json:
+    """Return what the line on stdout has where there is no task: the same, null."""
+    return dict.fromkeys(Task(os.devnull).facts())
+
+
 def timestamp() -> str:
     """Return the time now as "2026-01-01T00:00:00.000000Z"."""
     from datetime import datetime, timezone
