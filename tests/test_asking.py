@@ -150,6 +150,12 @@ class Asking(MakingCase):
         with gone, mock.patch("support.Terminal.fileno", lambda _: 0, create=True):
             self.assertEqual(self.make(says="n\n").line["state"], "ready")
 
+    def test_what_comes_after_the_question_begins_a_line_of_its_own(self):
+        self.serve()
+        for says, between in (("n\n", ""), ("", "\n"), ("n", "\n")):
+            with self.subTest(repr(says)):
+                self.assertIn(f"[y/N] {between}not paid", self.make(says=says).stderr)
+
     def test_a_terminal_that_is_gone_says_no(self):
         self.serve()
         with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
@@ -162,7 +168,8 @@ class Asking(MakingCase):
             raise KeyboardInterrupt(130)
 
         with mock.patch("support.Terminal.readline", interrupted):
-            self.make(says="", code=130)
+            result = self.make(says="", code=130)
+        self.assertIn("[y/N] \nerror: ", result.stderr)
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
         self.make("--pay")
         self.saw(service, policies=3, uploads=3, detections=1, generations=1)

@@ -87,8 +87,11 @@ def says_yes(price: str) -> bool:
 
         with contextlib.suppress(OSError, ValueError, termios.error):
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # typed before is no answer
-    try:
-        print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-    except (OSError, ValueError):  # nobody is there, or what is no text: no yes
-        return False
+    said = ""
+    with contextlib.suppress(OSError, ValueError):  # nobody is there, or what is no text: no yes
+        try:
+            print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
+            said = sys.stdin.readline()
+        finally:  # Ctrl-D and Ctrl-C end no line
+            print("" if said.endswith("\n") else "\n", end="", file=sys.stderr, flush=True)
+    return said.strip().lower() in ("y", "yes")

@@ -86,8 +86,7 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
     request, response = record["request"], understood(record["response"])
     output = member(response, "output")
     if not output["check_pass"]:
-        request_id = {k: v for k, v in response.items() if k == "request_id"}
-        what, said = "the portrait did not pass", {**output, **request_id}
+        what, said = "the portrait did not pass", {**response, **output}
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
         raise refusals.with_store_hint(problem, said, record["sent"])
     found = emo.Report()

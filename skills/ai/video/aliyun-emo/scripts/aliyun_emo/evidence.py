@@ -51,12 +51,10 @@ def check_shown(path: str, name: str) -> None:
 
 
 def is_kept(path: str) -> bool:
-    """Whether `path` lies where evidence is kept by name, or above that, or is a JSON file."""
-    places = [path, *map(emo.evidence_path, ("tasks", REQUESTS, DETECTIONS, PREVIEWS))]
-    real, *folders = (os.path.join(os.path.realpath(place), "") for place in places)
-    is_json = real.lower().endswith(".json" + os.sep)
-    of_task = os.path.isfile(os.path.join(os.path.dirname(real[:-1]), "task.json"))
-    return is_json or of_task or folders[0].startswith(real) or real.startswith(tuple(folders))
+    """Whether `path` is a JSON file, lies beside a task's record, or would be above evidence."""
+    real, tasks = map(os.path.realpath, (path, emo.evidence_path("tasks")))
+    of_task = os.path.isfile(os.path.join(os.path.dirname(real), "task.json"))
+    return real.lower().endswith(".json") or of_task or tasks.startswith(os.path.join(real, ""))
 
 
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:

@@ -63,14 +63,13 @@ def make_ready(
     body = service.body_to_send(request)
     price = emo.price_words(report.facts.get("estimate"), ratio)
     agreed = settings.before_pay(settings, found)
-    if agreed and settings.has("dry_run"):
-        report.facts.update(no_facts(), already_submitted=False, would_send=True, request=body)
-        what = "all is well; nothing was sent, and a run without --dry-run costs money"
-        report.done = f"{what}: {price}"
-        return None
     if not agreed:
         return None
-    return sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
+    if not settings.has("dry_run"):
+        return sending.Ready(agreed, request, store.with_uploads(agreed, body), price)
+    report.facts.update(no_facts(), already_submitted=False, would_send=True, request=body)
+    report.done = "all is well; nothing was sent, and a run without --dry-run costs money: " + price
+    return None
 
 
 def of_same_media(tasks: str, request: emo.Json) -> list[Task]:

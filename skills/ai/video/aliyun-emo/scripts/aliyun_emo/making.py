@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, asking, attempts, clock, detection, keys, links, requests, sending
+from aliyun_emo import answers, asking, attempts, clock, detection, links, requests, sending
 from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import of_same_media, run_generation
 from aliyun_emo.interrupts import Interrupts
@@ -60,9 +60,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
-        report.errors += faults.errors
-        report.warnings += faults.warnings
-        report.check(keys.find_key)  # for what is wrong with it alone
+        clear_to_send(settings, faults, report)  # for what is wrong with links and key, too
         return
     digits = requests.detection_name(draft, settings.base)
     path = kept_path(emo.evidence_path(""), DETECTIONS, digits)

@@ -25,18 +25,10 @@ def send_or_follow(ready: Ready, folder: str, name: str, report: emo.Report) -> 
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
     decision = decide_now(ready.settings, folder, name)
     while isinstance(decision, attempts.Send):
-        task, outcome, began = None, None, clock.time()
-        try:
-            with ready.settings.interrupts.held():
-                task = attempts.claim(folder, name, decision.number)
-                if task:
-                    outcome = send_once(ready, task, decision.attempt, began, report)
-        except KeyboardInterrupt as interrupt:
-            if task and task.state == "unclear":
-                hint = follow.look_first(decision.attempt + 1)
-                code = interrupt.args[0] if interrupt.args else 130
-                raise emo.Problem("arguments", "interrupted", hint, code) from None
-            raise
+        began = clock.time()
+        with ready.settings.interrupts.held():
+            task = attempts.claim(folder, name, decision.number)
+            outcome = send_once(ready, task, decision.attempt, began, report) if task else None
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
@@ -95,13 +87,13 @@ def settle(task: tasks.Task, state: str, answer: answers.Answer, report: emo.Rep
 
 def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
-    place = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
-    if task.state != "made":
-        hint = "Make room, then look whether the account has a task."
-        return emo.Problem("output", place, hint, 1)
-    task_id = emo.printable(task.task_id, 200)
-    hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
-    return emo.Problem("output", f"task {task_id} was made, and {place}", hint, 1)
+    message = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
+    hint = "Make room, then look whether the account has a task."
+    if task.state == "made":
+        task_id = emo.printable(task.task_id, 200)
+        message = f"task {task_id} was made, and {message}"
+        hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
+    return emo.Problem("output", message, hint, 1)
 
 
 def check_made(state: str, answer: answers.Answer, body: emo.Json, attempt: int) -> None:
