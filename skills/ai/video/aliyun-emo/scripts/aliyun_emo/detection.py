@@ -10,7 +10,7 @@ from aliyun_emo.answers import member, understood
 from aliyun_emo.files import read_evidence
 from aliyun_emo.local_files import local_path, look_again, media_words
 from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
-from aliyun_emo.settings import READ_TIMEOUT, Settings
+from aliyun_emo.settings import Settings
 
 PRICE = 0.004  # CNY a picture, passed or not (references/api.md)
 
@@ -42,7 +42,7 @@ def detect(
 ) -> emo.Json:
     """Send a detection; keep its record at `path`, as `place` says, and return it; or `Problem`."""
     body = store.with_uploads(settings, body_to_send(request))
-    with settings.interrupts.held(READ_TIMEOUT):  # an answer that is lost is billed anew
+    with settings.interrupts.held():  # an answer that is lost is billed anew
         state, answer = deliver(settings, DETECTION_PATH, body)
         record: emo.Json = {"saved_at": tasks.timestamp(), "request": request, "sent": body}
         record["response"] = answer.document

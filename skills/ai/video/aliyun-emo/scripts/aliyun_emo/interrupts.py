@@ -13,7 +13,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 
 ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}
-GRACE = 5  # seconds that an interrupt leaves to the answer of what was paid for
+GRACE = 30  # seconds that an interrupt leaves to the answer of what is paid for, as it has else
 APART = 1  # seconds between two of one mind: programs and terminals send several at once
 
 
@@ -59,10 +59,10 @@ class Interrupts:
             raise KeyboardInterrupt(128 + self.came)
 
     @contextlib.contextmanager
-    def held(self, grace: float = 0) -> Iterator[None]:
-        """Within, a first signal is held; an answer has `grace` seconds then, or `GRACE`."""
+    def held(self) -> Iterator[None]:
+        """Within, a first signal is held, so that an answer on its way is not lost."""
         self.check()
-        self.is_held, self.grace = True, grace or GRACE
+        self.is_held, self.grace = True, GRACE
         try:
             yield
         finally:
