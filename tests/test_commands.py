@@ -81,6 +81,10 @@ class Quoting(Case):
             ({"image_url": "./p.png"}, "--image ./p.png"),
             ({"image_url": "https://example.com/a.png"}, "--image-url https://example.com/a.png"),
             ({"image_url": "https://example.com/a.png?Signature=s"}, "--image-url PICTURE"),
+            *(
+                ({"image_url": f"https%3A%2F%2Fexample.com%2Fa.png{end}"}, "--image PICTURE")
+                for end in ("%3FSignature%3Ds", " Signature=s", "\uff06Signature=s", "#s")
+            ),
             ({}, "--image PICTURE"),
         ):
             with self.subTest(given):

@@ -70,7 +70,7 @@ class Key(GenerationCase):
             "has a space in it": (
                 *(f"Bearer sk-{secret}", f"sk-{secret} # Beijing", f"sk-{secret} sk-{secret}"),
                 *(f"sk-\n{secret}", f"sk-\t{secret}", f"export DASHSCOPE_API_KEY=sk-{secret}"),
-                *("your api key", "<your key>"),
+                "your api key",
             ),
             "has more than visible ASCII characters": (f"\u200bsk-{secret}", f"sk-{secret}\x01"),
             "has more in it than one key": (
@@ -102,6 +102,7 @@ class Key(GenerationCase):
                     "${DASHSCOPE_API_KEY}",
                     "$DASHSCOPE_API_KEY",
                 ),
+                *("<your key>", "${{ secrets.KEY }}", "{{ key }}", "$(cat key.txt)"),
                 *("$(cat-key)", "%DASHSCOPE_API_KEY%", "{{api_key}}", "[key]", "sk-****", "sk-..."),
                 *(
                     f"sk-{secret[:4]}****{secret[-4:]}",

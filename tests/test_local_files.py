@@ -543,6 +543,11 @@ class Pasted(LocalCase):
             ("my%20portrait.png", "my portrait.png"),
             ("\u202amy portrait.png", "my portrait.png"),
             ("\ufeffmy portrait.png", "my portrait.png"),
+            *(
+                (around.format("my portrait.png"), "my portrait.png")
+                for around in ("{},", "{}。", "({})", "<{}>", "[me]({})", "{}\u200b", "（{}）。")
+            ),
+            (f"FILE://{self.folder}/my portrait.png", f"{self.folder}/my portrait.png"),
             (f"file://{self.folder}/my%20portrait.png", f"{self.folder}/my portrait.png"),
             (f"file://localhost{self.folder}/my portrait.png", f"{self.folder}/my portrait.png"),
         ):

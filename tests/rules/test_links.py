@@ -329,6 +329,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             "👍",
             "→",
             "~~",
+            *("](x)", "](https://x.com", "|portrait", "[/img]", "&gt;", "&lt;/a"),
         )
     },
     f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
@@ -337,7 +338,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}?v=1，谢谢": ("，", "from that ， on"),
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
-    f"{IMAGE_URL}%20": (" ", GIVE),
+    f"{IMAGE_URL}%20": ("%20", GIVE),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
     f"{IMAGE_URL})![]({IMAGE_URL})": (")", GIVE),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
@@ -360,6 +361,7 @@ AROUND = """
 《{}》 |{}| **{}** ({}). @{} 1.~{} >~{} >>{} image_url={} <img~src="{}">
 <{}|portrait>
 <a~href='{}'>x</a> curl~-O~{} view-source:{} &lt;{}&gt; [{}](x) [img]{}[/img] ＜{}＞
+[url={}]portrait[/url] see~{}[1](x)
 复制打开抖音，看看【作品】~{}~01/08 _{} [[{}][a]] \\href{{{}}}{{a}}
 """.split()
 ALMOST = {

@@ -323,19 +323,24 @@ class Signed(Case):
     def test_a_mark_of_a_sentence_behind_what_belongs_to_a_signature_is_refused(self):
         for signer in SIGNERS:
             for end in [
-                *".,;!)]}>\"'，、；！）】》”’…。",
-                "）。",
+                *".,;!?)]}>\"'，、；！）】》”’…。",
+                *("...", "[1]", "[/img]", "(portrait)", "{a}", "）。"),
                 "。谢谢",
                 "的",
                 "%E3%80%82",
                 "</a>",
             ]:
                 with self.subTest(signer + end):
-                    link, (error,), _ = check(f"{IMAGE_URL}?{signed(signer, 86400)}{end}")
+                    link, errors, _ = check(f"{IMAGE_URL}?{signed(signer, 86400)}{end}")
                     self.assertIsNone(link)
+                    error = errors[0]
+                    self.assertEqual(len(errors), 2 if end == "..." else 1)
                     mark = "。" if end[0] == "%" else end[0]
                     self.assertIn(f"?...' ends with the {mark} of a sentence", error.message)
-                    self.assertEqual(error.hint, f"Take its end away, from that {mark} on.")
+                    cut = end in ("…", "...")  # what is left would be no whole signature
+                    taken = "Copy it whole: it may be cut there."
+                    taken = taken if cut else f"Take its end away, from that {mark} on."
+                    self.assertEqual(error.hint, taken)
 
     def test_a_query_as_messages_show_it_is_refused(self):
         for query in ("...", f"{signed('Alibaba OSS V1', 86400)}...", "OSSAccessKeyId=LTAI...&a=1"):
@@ -351,8 +356,17 @@ class Signed(Case):
                 self.assertIn(f"ends with the {mark} of a sentence", error.message)
                 self.assertTrue((error.message + error.hint).isprintable())
 
+    def test_so_it_is_behind_the_last_value_whatever_that_is_called(self):
+        for name in ("x-id=GetObject", "x-oss-process=image/resize,w_100", "v=1", "v=a%29"):
+            for end in [*".,;!)]}>\"'`*，、；！）】》”’…。", "。谢谢", ").", "**"]:
+                with self.subTest(name + end):
+                    query = f"{signed('Alibaba OSS V1', 86400)}&{name}{end}"
+                    link, (error,), _ = check(f"{IMAGE_URL}?{query}")
+                    self.assertIsNone(link)
+                    self.assertIn(f"ends with the {end[0]} of a sentence", error.message)
+
     def test_a_mark_in_a_signed_link_that_belongs_to_no_signature_is_taken(self):
-        for end in ("&v=hi!", '&response-content-disposition=inline;filename="a"', "&x=a)", "&y=."):
+        for end in ("&v=hi%21", "&filename=%22a%22", "&x=(a)", "&v=hi!&x=1", "&v=a?"):
             self.accept(signed("Alibaba OSS V1", 86400) + end)
         self.accept("sv=2022-11-02&sr=c&sig=rtH7%2B&si=readers!")
 

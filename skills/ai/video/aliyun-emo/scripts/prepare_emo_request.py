@@ -186,8 +186,8 @@ MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&quot;|"
-BEHIND_A_MEDIUM += rf"(?!\uff08\d+\uff09)[\"<>\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
+BEHIND_A_MEDIUM += rf"(?!\uff08\d+\uff09)[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 
@@ -594,12 +594,17 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
     # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
-    end = re.search(rf"[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
+    end = re.search(rf"(?<![{WIDE_MARKS}])[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
-    name, _, value = query[1:].rpartition("&")[2].partition("=")
+    last = query[1:].rpartition("&")[2]
+    name, _, value = last.partition("=")
     value, shown = unescaped(value), unescaped(path)
-    if query and parameter_name(name) in signing_names(query_values(query)) - {"si"}:
-        tail = value[len(re.split('["<>]|[^!-~]', value)[0].rstrip(MARKS.replace("~", ""))) :]
+    signed = signing_names(query_values(query)) - {"si"} if parameter_name(name) != "si" else set()
+    if parameter_name(name) in signed:
+        whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
+        tail = value[len(whole) :]
+    elif signed:  # it covers this value as well
+        tail = last[len(without_marks(re.split(f"[{WIDE_MARKS}]", last)[0])) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
         before = shown[: found.start(1)]
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
@@ -607,9 +612,12 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
         tail = text[second.start() :]
     if tail:
-        mark, hint = printable(tail[0], 1), "Give " + shown_link(text[: -len(tail)]) + "."
+        mark = printable(tail[0], 1).strip() or "%20"
+        hint = "Give " + shown_link(text[: -len(tail)].strip()) + "."
         if query or not text.endswith(tail):
             hint = "Take its end away, from that " + mark + " on."
+            if tail.startswith(("...", "\u2026")):
+                hint = "Copy it whole: it may be cut there."
             if not query and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
                 hint = "Give " + shown_link(bare[0]) + "."  # the mark is escaped
         raise text_problem(field, text, "ends with the " + mark + " of a sentence", hint)
@@ -651,7 +659,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
-    if text[-1] in MARKS or "%" in text or not text.isascii():
+    if text[-1] in MARKS + "?" or not text.isascii() or set("%]|&<") & set(text):
         report.check(check_end, field, text, path, query)
     if "&" in query and (mark := re.search(ESCAPED, query + fragment)):
         message = f"the link has {mark[1]} in it, which is how a web page or a shell writes &"

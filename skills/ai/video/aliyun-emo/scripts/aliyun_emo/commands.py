@@ -12,11 +12,13 @@ import prepare_emo_request as emo
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
 FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
-MEANT = {  # words of other tools and versions: what to use here
+DETECT = "Use prepare_emo_request.py detect with --image or --image-url alone."
+MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE."),
     **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
-    "--detect-only": "Use prepare_emo_request.py detect with --image or --image-url alone.",
-    **dict.fromkeys(("--api-key", "--key"), emo.KEY_HINT),
+    **dict.fromkeys(("detect", "detect-only"), DETECT),
+    **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
+    **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }
 
 
@@ -35,8 +37,9 @@ def about(program: emo.Program, command: str) -> emo.Values:
 def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:
     """Report `words` that no option takes: options, without their values, which may be secrets."""
     told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
+    has_key = any(emo.without_keys(word) != word for word in words)
     for name in [word.partition("=")[0] for word in told[:20]]:
-        hint = hint_for(name, program, report.options)
+        hint = emo.KEY_HINT if has_key else hint_for(name, program, report.options)
         if name[:1] == "-" and name[1:2] != "-" and name[2:]:  # "-kVALUE" has a value
             name = name[:2] + "..."
         report.error("arguments", f"{emo.shown_link(name)} is not an option here", hint)
@@ -63,7 +66,8 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
         otherwise = f"The first word is {' or '.join(names)}, or an option: see --help."
     word = word[:100].lower().replace("_", "-")
     bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word.strip("-"), bare, 1)]
+    word = word.strip("-")
+    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]
     return MEANT.get(word, *(close or [otherwise]))
 
 
@@ -85,7 +89,7 @@ def detect_hint(values: emo.Values) -> str:
     """Return how the boxes of the picture in the `values` of prepare are detected."""
     given = values.get("image_url") or values.get("image", "")
     name = "image_url" if given.lower().startswith(("http:", "https:")) else "image"
-    if not given or set("?@&") & set(given) or emo.printable(given, 1000) != given:
+    if not given or emo.shown_link(given) != f"'{given}'":
         given = "PICTURE"  # none, or one that is not shown: a signature, a password, a key
     return f"Detect the picture first: {command(PREPARE, 'detect', emo.option(name), given)}"
 

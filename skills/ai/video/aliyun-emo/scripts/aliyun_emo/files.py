@@ -69,9 +69,17 @@ def open_at_once(path: str, flags: int) -> int:
 def file_meant(path: str) -> str:
     """Return as a hint which file a shell or a browser would have made of `path`, "" for none."""
     bare = path.strip(emo.QUOTES + " \t\r\n\u202a\u202c\ufeff")
-    bare = re.sub("^file:(//(localhost)?)?", "", bare)
+    bare = re.sub("(?i)^file:(//(localhost)?)?", "", bare)
     named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
-    ways = unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
+    of_a_sentence = re.sub(r"^\[.*\]\(", "", bare).strip("([{<" + emo.MARKS)
+    ways = (
+        of_a_sentence,
+        unquote(bare),
+        named.replace("\\", "/"),
+        named,
+        bare.replace("\\", ""),
+        bare,
+    )
     guesses = [os.path.expanduser(os.path.expandvars(way)) for way in ways]
     there = [g for g in guesses if g != path and g.isprintable() and os.path.isfile(g)]
     return f"Did you mean {emo.shown_path(there[-1])}?" if there else ""

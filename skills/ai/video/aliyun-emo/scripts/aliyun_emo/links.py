@@ -11,7 +11,8 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
-WITHIN = rf"https?://(?:(?!\][\[(]|\)!?\[|\}}\{{|\[/|&(?:quot|[lg]t|#39);)[^\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
+WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|(?!\)!?\[|\}\{|&(?:quot|[lg]t|#39);)"
+WITHIN += rf"[^][\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -38,7 +39,7 @@ def plain_url(text: str) -> SplitResult | None:
         usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
     except ValueError:
         return None
-    return parts if usable and not set("@?#<>{}$") & set(text) else None
+    return parts if usable and not set("@?#<>{}$,;|\\") & set(text) else None
 
 
 def is_safe(parts: SplitResult) -> bool:
