@@ -99,7 +99,7 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
         goes_on = answer.again and not settings.interrupts.came
         if not goes_on or wait is None or clock.monotonic() + wait > last_start:
             break
-        settings.progress.show(f"{answer.reason}; {doing} it again")
+        settings.progress.show(f"{answer.words or f'HTTP {answer.status}'}; {doing} it again")
         # Who was stopped for longer by now, or slept, may find another run in its place.
         if not settings.pause(wait) or abs(clock.time() - began) > RESEND_TIME + 1:
             break
