@@ -48,9 +48,8 @@ def document_of(data: bytes, key: str) -> object:
     # Where it is no JSON, the key may be escaped in it, or cut off in its midst.
     escaped = "".join(f"(?:{re.escape(c)}|\\\\u{ord(c):04x})" for c in key)
     text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)
-    beginnings = [key[:length] for length in range(len(key), 3, -1)]
-    cut = next((start for start in beginnings if text.endswith(start)), "")
-    return (text[: len(text) - len(cut)] + "***" if cut else text)[:MAX_JSON] or None
+    cut = next(filter(text.endswith, (key[:length] for length in range(len(key), 3, -1))), "")
+    return (text.removesuffix(cut) + "***" if cut else text)[:MAX_JSON] or None
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:

@@ -5,7 +5,6 @@ from contextlib import closing
 from urllib.parse import quote, urljoin
 
 from aliyun_emo import answers, clock
-from aliyun_emo.connections import Patience, forever
 from aliyun_emo.refusals import shown_words
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
@@ -17,14 +16,12 @@ SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
 PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
 
 
-def follow_redirects(
-    url: str, deadline: float, check: Callable[[str], object] = str, patience: Patience = forever
-) -> Reply:
+def follow_redirects(url: str, settings: Settings, check: Callable[[str], object] = str) -> Reply:
     """Return the reply of `url`, behind redirects, which `check` sees; raises `NoAnswer`."""
     for _ in range(REDIRECTS + 1):
         # Redirects have spaces and letters in them that no request line may have.
         url = quote(url, PRINTING, errors="surrogateescape")
-        reply = exchange(url, None, {}, times_until(deadline), patience)
+        reply = exchange(url, None, {}, times_until(settings.deadline), settings.patience)
         if reply.status not in (301, 302, 303, 307, 308):
             return reply
         location = reply.headers.get("Location", "")
@@ -40,7 +37,7 @@ def follow_redirects(
 
 def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
     """Yield the video at `url`, following redirects; raises `NoAnswer`."""
-    with closing(follow_redirects(url, clock.FOREVER, patience=settings.patience)) as reply:
+    with closing(follow_redirects(url, settings._replace(deadline=clock.FOREVER))) as reply:
         if reply.status != 200:
             raise NoAnswer(f"HTTP {reply.status}", answers.is_over_soon(reply.status))
         yield from checked_pieces(reply, settings)
@@ -48,15 +45,16 @@ def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
-    timely, boxes = -1, VideoBoxes()
+    timely, boxes, head = -1, VideoBoxes(), b""
     while True:
         if boxes.size > timely:  # what a minute should bring has to come within the next one
             timely = boxes.size + SLOWEST * SLOW_TIME
             reply.connection.limit(SLOW_TIME)
         piece = reply.read()
         boxes.add(piece)
-        if not boxes.may_be_video or (not piece and reply.length == boxes.size < 8):
-            raise NoAnswer(f"what came is no video: {shown_words(boxes.head.decode('latin-1'))}")
+        head += piece[: 8 - len(head)]  # the first box is "ftyp" (ISO/IEC 14496-12, 4.3)
+        if not b"ftyp".startswith(head[4:]) or (not piece and reply.length == boxes.size < 8):
+            raise NoAnswer(f"what came is no video: {shown_words(head.decode('latin-1'))}")
         if boxes.size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")
         if not piece:
@@ -73,20 +71,14 @@ class VideoBoxes:
 
     def __init__(self) -> None:
         self.size = self.left = 0  # bytes of the last box that are still to come
-        self.head = self.box = b""  # how the video, and a box of unknown length, begin
+        self.box = b""  # how one begins whose length is not known yet
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
-        self.head += piece[: 8 - len(self.head)]
         data, at = self.box + piece, self.left
         while length := length_of(data[at : at + 16]):
             at += length
         self.box, self.left = data[at : at + 16], max(at - len(data), 0)
-
-    @property
-    def may_be_video(self) -> bool:
-        """Whether the first box is "ftyp", as far as it is known (ISO/IEC 14496-12, 4.3)."""
-        return b"ftyp".startswith(self.head[4:])
 
     @property
     def are_whole(self) -> bool:
