@@ -116,6 +116,16 @@ class Documents(unittest.TestCase):
             ("two ids", '{"output": {"task_id": "a"}, "output": {"task_id": "b"}}', made),
             ("an id twice", '{"output": {"task_id": "a", "task_id": "b"}}', made),
             ("no id, then one", '{"output": {"task_id": "", "task_id": "a"}}', made),
+            (
+                "apart",
+                '{"output": {"task_id": "a"}, "output": {"task_status": "PENDING"}}',
+                {"output": {"task_id": "a", "task_status": "PENDING"}},
+            ),
+            (
+                "apart, further down",
+                '{"a": {"b": {"c": 1}}, "a": {"b": {"d": 2}}}',
+                {"a": {"b": {"c": 1, "d": 2}}},
+            ),
         ):
             with self.subTest(name):
                 self.assertEqual(understood(said), expected)

@@ -76,15 +76,21 @@ def understood(said: object) -> Any:
             parse_constant=lambda _: None,
             parse_int=lambda text: int(text) if len(text) < 4000 else None,
             parse_float=lambda text: float(text) if math.isfinite(float(text)) else None,
-            object_pairs_hook=first_of_doubles,
+            object_pairs_hook=joined_doubles,
         )
     except (ValueError, RecursionError):
         return None
 
 
-def first_of_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
+def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
     """Return the object of `pairs`; of a name that stands twice the first value that says much."""
-    return {**dict(pairs), **{name: value for name, value in reversed(pairs) if value}}
+    found: emo.Json = {}
+    for name, value in pairs:
+        before = found.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            before = joined_doubles([*before.items(), *value.items()])
+        found[name] = before or value
+    return found
 
 
 def member(document: object, name: str) -> emo.Json:

@@ -47,8 +47,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
         except emo.Problem:
             raise NoAnswer("it redirects to what is no public link") from None
 
-    deadline = min(clock.monotonic() + LOOK_TIME, settings.deadline)
-    settings = settings._replace(deadline=deadline)
+    settings = settings._replace(deadline=min(clock.monotonic() + LOOK_TIME, settings.deadline))
     with closing(download.follow_redirects(url, settings, check)) as reply:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
