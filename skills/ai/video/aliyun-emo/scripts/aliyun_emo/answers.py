@@ -28,10 +28,6 @@ class Answer(NamedTuple):
     base: str = ""  # of the service, if that was asked
     base_variable: str = "DASHSCOPE_BASE_URL"  # that this is from, or that sets another one
 
-    @property
-    def reason(self) -> str:
-        return self.words or f"HTTP {self.status}"
-
 
 def is_over_soon(status: int) -> bool:
     """Whether an HTTP `status` may be another one at another time."""
@@ -40,26 +36,20 @@ def is_over_soon(status: int) -> bool:
 
 def document_of(data: bytes, key: str) -> object:
     """Return an answer's JSON value, else its text, or None for nothing, without the API key."""
-    # What could not be written again as it came stays a text: a name twice, a number that is none.
+    # What could not be written again as it came stays a text: a name twice, NaN, too many levels.
     if len(data) <= MAX_JSON:
         try:
-            value = json.loads(
-                data, parse_constant=int, parse_float=finite, object_pairs_hook=without_doubles
-            )
-            return masked(value, key)
-        except (ValueError, RecursionError):  # or so deep that it could not be written
+            value = json.loads(data, object_pairs_hook=without_doubles)
+            if depth_of(value) <= DEEPEST:
+                written = json.dumps(value, allow_nan=False)
+                return json.loads(written.replace(json.dumps(key)[1:-1], "***"))
+        except (ValueError, RecursionError):
             pass
     # Where it is no JSON, the key may be escaped in it, or cut off in its midst.
     escaped = "".join(f"(?:{re.escape(c)}|\\\\u{ord(c):04x})" for c in key)
     text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)
-    beginnings = [key[:length] for length in range(len(key), 3, -1)]
-    cut = next((start for start in beginnings if text.endswith(start)), "")
-    return (text[: len(text) - len(cut)] + "***" if cut else text)[:MAX_JSON] or None
-
-
-def finite(text: str) -> float:
-    """Return the number in `text`; raises `ValueError` where JSON cannot write it again."""
-    return float(json.loads(repr(float(text))))
+    cut = next(filter(text.endswith, (key[:length] for length in range(len(key), 3, -1))), "")
+    return (text.removesuffix(cut) + "***" if cut else text)[:MAX_JSON] or None
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
@@ -70,17 +60,10 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
     return found
 
 
-def masked(value: Any, key: str, depth: int = 0) -> Any:
-    """Return a JSON `value` without the API key; `RecursionError` where it is too deep to write."""
-    if depth > DEEPEST:
-        raise RecursionError
-    if isinstance(value, str):
-        return value.replace(key, "***")
-    if isinstance(value, list):
-        return [masked(item, key, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {masked(k, key): masked(item, key, depth + 1) for k, item in value.items()}
-    return value
+def depth_of(value: object) -> int:
+    """Return how many levels a JSON `value` has below its outermost one."""
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return max((1 + depth_of(item) for item in inner), default=0) if isinstance(inner, list) else 0
 
 
 def understood(said: object) -> Any:
@@ -105,9 +88,8 @@ def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:
     for name, value in pairs:
         before = found.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
-            found[name] = joined_doubles([*before.items(), *value.items()])
-        elif not before:
-            found[name] = value
+            before = joined_doubles([*before.items(), *value.items()])
+        found[name] = before or value
     return found
 
 

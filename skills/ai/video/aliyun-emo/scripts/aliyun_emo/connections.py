@@ -87,13 +87,6 @@ class Connection(HTTPConnection):
                 self.set_tunnel(*place, headers=self.proxy_headers)
         self._create_connection = self.timed_socket  # what connect() calls before the tunnel
 
-    @property
-    def target(self) -> str:
-        """What the request line names: for a proxy that is to fetch it, the whole URL."""
-        query = f"?{self.parts.query}" if self.parts.query else ""
-        whole = f"http://{self.parts.netloc}" if self.proxy_fetches else ""
-        return f"{whole}{self.parts.path or '/'}{query}"
-
     def timed_socket(self, address: tuple[str, int], *_: object) -> Any:
         places = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)  # each gets a share of time
         plain = socket.create_connection(address, self.times.connect / max(len(places), 1))

@@ -5,7 +5,6 @@ from contextlib import closing
 from urllib.parse import quote, urljoin
 
 from aliyun_emo import answers, clock
-from aliyun_emo.connections import Patience, forever
 from aliyun_emo.refusals import shown_words
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
@@ -17,14 +16,12 @@ SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds
 PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line of a request
 
 
-def follow_redirects(
-    url: str, deadline: float, check: Callable[[str], object] = str, patience: Patience = forever
-) -> Reply:
+def follow_redirects(url: str, settings: Settings, check: Callable[[str], object] = str) -> Reply:
     """Return the reply of `url`, behind redirects, which `check` sees; raises `NoAnswer`."""
     for _ in range(REDIRECTS + 1):
         # Redirects have spaces and letters in them that no request line may have.
         url = quote(url, PRINTING, errors="surrogateescape")
-        reply = exchange(url, None, {}, times_until(deadline), patience)
+        reply = exchange(url, None, {}, times_until(settings.deadline), settings.patience)
         if reply.status not in (301, 302, 303, 307, 308):
             return reply
         location = reply.headers.get("Location", "")
@@ -40,7 +37,7 @@ def follow_redirects(
 
 def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
     """Yield the video at `url`, following redirects; raises `NoAnswer`."""
-    with closing(follow_redirects(url, clock.FOREVER, patience=settings.patience)) as reply:
+    with closing(follow_redirects(url, settings._replace(deadline=clock.FOREVER))) as reply:
         if reply.status != 200:
             raise NoAnswer(f"HTTP {reply.status}", answers.is_over_soon(reply.status))
         yield from checked_pieces(reply, settings)
@@ -48,20 +45,16 @@ def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
-    timely, boxes = -1, VideoBoxes()
+    timely, boxes, head = -1, VideoBoxes(), b""
     while True:
         if boxes.size > timely:  # what a minute should bring has to come within the next one
             timely = boxes.size + SLOWEST * SLOW_TIME
             reply.connection.limit(SLOW_TIME)
-        try:
-            piece = reply.read()
-        except NoAnswer as error:
-            slow = f"it is slower than {SLOWEST} bytes a second"
-            raise NoAnswer(str(error).replace("it took too long", slow), again=True) from None
+        piece = reply.read()
         boxes.add(piece)
-        is_tiny = not piece and boxes.size < 8 and boxes.size == reply.length
-        if not boxes.may_be_video or is_tiny:
-            raise NoAnswer(f"what came is no video: {shown_words(boxes.head.decode('latin-1'))}")
+        head += piece[: 8 - len(head)]  # the first box is "ftyp" (ISO/IEC 14496-12, 4.3)
+        if not b"ftyp".startswith(head[4:]) or (not piece and reply.length == boxes.size < 8):
+            raise NoAnswer(f"what came is no video: {shown_words(head.decode('latin-1'))}")
         if boxes.size > MAX_VIDEO:
             raise NoAnswer(f"it is larger than {MAX_VIDEO >> 20} MiB")
         if not piece:
@@ -69,7 +62,7 @@ def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
         settings.progress.show("downloading", f" {boxes.size / 1e6:.1f}{of} MB")
         yield piece
     whole = "" if reply.length is None else f" of {reply.length}"
-    if (boxes.size != reply.length) if whole else (reply.is_cut or not boxes.are_whole):
+    if reply.is_cut or not (whole or boxes.are_whole):
         raise NoAnswer(f"it is cut short: {boxes.size}{whole} bytes", again=True)
 
 
@@ -77,37 +70,24 @@ class VideoBoxes:
     """The top-level boxes of a video (ISO/IEC 14496-12, 4.2), of which `size` bytes have come."""
 
     def __init__(self) -> None:
-        self.size = self.next = 0  # where the next box begins
-        self.head = b""  # of the video
-        self.box = b""  # the bytes of the next box that have come, as far as they tell its length
+        self.size = self.left = 0  # bytes of the last box that are still to come
+        self.box = b""  # how one begins whose length is not known yet
 
     def add(self, piece: bytes) -> None:
-        self.head += piece[: 8 - len(self.head)]
-        start, self.size = self.size, self.size + len(piece)
-        while self.next <= self.size:
-            wanted = self.next + len(self.box) - start  # where in `piece` the box goes on
-            self.box += piece[wanted : wanted + 16 - len(self.box)]
-            length = length_of(self.box)
-            if not length:
-                return
-            self.next, self.box = self.next + length, b""
-
-    @property
-    def may_be_video(self) -> bool:
-        """Whether the first box is "ftyp", as far as it is known (ISO/IEC 14496-12, 4.3)."""
-        return self.head[4:] == b"ftyp"[: max(0, len(self.head) - 4)]
+        self.size += len(piece)
+        data, at = self.box + piece, self.left
+        while length := length_of(data[at : at + 16]):
+            at += length
+        self.box, self.left = data[at : at + 16], max(at - len(data), 0)
 
     @property
     def are_whole(self) -> bool:
         """Whether the last box ends here; one without a length never does."""
-        return self.next == self.size > 0 and not self.box
+        return self.size > 0 and not self.left and not self.box
 
 
 def length_of(box: bytes) -> int:
     """Return the length of the `box` that begins so, 0 where it is not known yet, or has none."""
-    length = int.from_bytes(box[:4], "big")
-    if len(box) < 8 or (length == 1 and len(box) < 16):
-        return 0
-    if length == 1:
-        length = int.from_bytes(box[8:16], "big")
-    return length if length >= 8 else 0
+    is_large = box[:4] == b"\0\0\0\1"
+    length = int.from_bytes(box[8:16] if is_large else box[:4], "big")
+    return length if length >= 8 and len(box) >= (16 if is_large else 8) else 0

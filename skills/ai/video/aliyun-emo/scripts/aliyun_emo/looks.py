@@ -22,21 +22,19 @@ def look(settings: Settings, request: emo.Json, report: emo.Report) -> dict[str,
     links = [f for f in emo.FORMATS if f not in found and not settings.has("no_look")]
     if links:
         settings.progress.show("looking at the links")
+    earlier = len(report.errors)
     for field in links:
-        judged = emo.Report()
         try:
             found[field], size = look_at_link(field, given[field], settings)
-            media.check_medium(field, found[field], size, boxes, judged)
+            media.check_medium(field, found[field], size, boxes, report)
         except emo.Problem as problem:
-            judged.errors.append(problem)
+            report.errors.append(problem)
         except NoAnswer as error:
             message = f"{emo.shown_link(given[field])} could not be looked at from here: {error}"
             hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
             report.warn(field, message, hint)
-        for fault in judged.errors:
-            fault.hint += " --no-look goes on without looking."
-        report.errors += judged.errors
-        report.warnings += judged.warnings
+    for fault in report.errors[earlier:]:
+        fault.hint += " --no-look goes on without looking."
     return found
 
 
@@ -49,13 +47,13 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
         except emo.Problem:
             raise NoAnswer("it redirects to what is no public link") from None
 
-    deadline = min(clock.monotonic() + LOOK_TIME, settings.deadline)
-    with closing(download.follow_redirects(url, deadline, check, settings.patience)) as reply:
+    settings = settings._replace(deadline=min(clock.monotonic() + LOOK_TIME, settings.deadline))
+    with closing(download.follow_redirects(url, settings, check)) as reply:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
             hint = "Make it public, or sign it anew: the service downloads it without logging in."
             raise emo.Problem(field, message, hint)
-        if reply.status not in (200, 206):
+        if reply.status != 200:
             raise NoAnswer(f"HTTP {reply.status}")
         if reply.coding:
             raise NoAnswer(f"it comes packed, as {emo.shown_link(reply.coding)}")
@@ -64,15 +62,14 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
 
 def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     """Return what is in a body, and its size: a picture by its head, a recording as a whole."""
-    data, is_whole, size = bytearray(), False, reply.file_length
+    data, size = bytearray(), reply.length
     is_picture = field == "image_url"
     count = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
     while True:
-        while len(data) < count and not is_whole:
-            piece = reply.read()
-            is_whole = not piece
+        while len(data) < count and (piece := reply.read()):
             data += piece
-        if is_whole and (reply.is_cut or len(data) < (size or 0)):
+        is_whole = len(data) < count
+        if is_whole and reply.is_cut:
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:

@@ -52,7 +52,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
     output, trouble = member(said, "output"), ""
     word = text_in(output, "task_status")
     if not answer.status:
-        trouble = answer.reason
+        trouble = answer.words
     elif answer.status >= 300 or not word:
         trouble = refusals.answer_problem(answer).message
     elif output.get("task_id", task.task_id) != task.task_id:

@@ -77,7 +77,7 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     # Its exit code is 3 where the service said no, and 4 where it may say yes at another time.
     if not answer.status:
         hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
-        return emo.Problem("service", answer.reason, hint, 4)
+        return emo.Problem("service", answer.words, hint, 4)
     status, said = answer.status, answer.document
     code = 4 if status < 300 or answers.is_over_soon(status) else 3
     if 300 <= status < 400:

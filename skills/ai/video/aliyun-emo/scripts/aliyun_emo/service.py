@@ -40,15 +40,14 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     """Return the answer to a `body`, or to a GET, or one of status 0."""
     # That to a POST, which may be worth money, has its time also where --timeout ends before.
     headers = {"Authorization": f"Bearer {settings.key}", "Accept": "application/json"}
+    data, times = None, times_until(settings.deadline)
     if body is not None:
         headers["Content-Type"] = "application/json"
+        data, times = json.dumps(body).encode(), Times(times.connect, limits.READ_TIMEOUT)
     if path == GENERATION_PATH:
         headers["X-DashScope-Async"] = "enable"
     if refusals.uses_store(body):
         headers["X-DashScope-OssResourceResolve"] = "enable"
-    data = None if body is None else json.dumps(body).encode()
-    times = times_until(settings.deadline)
-    times = times if data is None else Times(times.connect, limits.READ_TIMEOUT)
     answer = answer_of(settings, settings.base + path, data, headers, times, MAX_JSON)
     return answer._replace(base=settings.base, base_variable=settings.base_variable)
 
@@ -99,7 +98,7 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
         goes_on = answer.again and not settings.interrupts.came
         if not goes_on or wait is None or clock.monotonic() + wait > last_start:
             break
-        settings.progress.show(f"{answer.reason}; {doing} it again")
+        settings.progress.show(f"{answer.words or f'HTTP {answer.status}'}; {doing} it again")
         # Who was stopped for longer by now, or slept, may find another run in its place.
         if not settings.pause(wait) or abs(clock.time() - began) > RESEND_TIME + 1:
             break

@@ -64,13 +64,16 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
             yield piece
 
     connection.limit(connection.times.answer)
-    host = connection.parts.netloc.rpartition("@")[2]
+    _, netloc, path, query, _ = connection.parts
+    target = (path or "/") + (f"?{query}" if query else "")
+    host = netloc.rpartition("@")[2]
     headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
     if connection.proxy_fetches:
+        target = f"http://{netloc}{target}"
         headers.update(connection.proxy_headers)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
-        connection.request("GET" if data is None else "POST", connection.target, body, headers)
+        connection.request("GET" if data is None else "POST", target, body, headers)
 
 
 class Reply:
@@ -83,13 +86,11 @@ class Reply:
         coding = self.headers.get("Content-Encoding", "").strip().lower()
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
-        # In bytes, where it was announced plainly: of the body, and of the file that it is part of.
-        is_plain = not (self.unpacker or response.chunked)
-        announced = self.headers.get_all("Content-Length", []) if is_plain else []
-        self.length = length_in(announced[0]) if len(announced) == 1 else None
-        self.file_length = self.length
-        if self.status == 206 and is_plain:  # "bytes 0-999/5000"
-            self.file_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
+        announced = ", ".join(self.headers.get_all("Content-Length", []))
+        is_plain = re.fullmatch("[0-9]{1,19}", announced) and not (
+            self.unpacker or response.chunked
+        )
+        self.length = int(announced) if is_plain else None  # in bytes, if it was announced plainly
 
     @property
     def is_cut(self) -> bool:
@@ -107,7 +108,7 @@ class Reply:
             try:  # so much at once: a thousand bytes may unpack to a megabyte
                 data = self.unpacker.decompress(packed, PIECE)
             except zlib.error:
-                raise NoAnswer("what came cannot be unpacked") from None
+                raise NoAnswer("what came cannot be unpacked", again=True) from None
         return data
 
     def received(self) -> bytes:
@@ -118,11 +119,6 @@ class Reply:
     def close(self) -> None:
         self.response.close()
         self.connection.close()
-
-
-def length_in(text: str) -> int | None:
-    """Return the number of bytes in `text`, or None; int() refuses too many digits."""
-    return int(text) if emo.is_number(text) and len(text) < 20 else None
 
 
 @contextlib.contextmanager
