@@ -40,7 +40,7 @@ from aliyun_emo import store as room
 
 RESOLVE = "X-DashScope-OssResourceResolve"
 FIELDS = [
-    *("policy", "signature", "upload_dir", "upload_host"),
+    *("policy", "signature", "upload_dir", "upload_host", "max_file_size_mb"),
     *("oss_access_key_id", "x_oss_object_acl", "x_oss_forbid_overwrite"),
 ]
 DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>"
@@ -350,9 +350,10 @@ class Faults(UploadCase):
 
     def test_each_field_that_a_policy_lacks_or_has_as_something_else_is_named(self):
         document = fixture("upload-policy")
+        odd = [("max_file_size_mb", word) for word in ("lots", "-1", "1e9", "NaN", "10 MB", -1)]
         rows = [(field, value) for field in FIELDS for value in (None, "", " ", [1], {}, "missing")]
         service = self.serve()
-        for count, (field, value) in enumerate(rows, 1):
+        for count, (field, value) in enumerate(rows + odd, 1):
             with self.subTest(field, value=value):
                 data = {**document["data"], field: value}
                 if value == "missing":
@@ -368,9 +369,9 @@ class Faults(UploadCase):
     def test_what_is_not_needed_may_be_missing_and_numbers_may_be_text_or_not(self):
         service = self.serve()
         for changes in (
-            {"expire_in_seconds": None, "capacity_limit_mb": None, "max_file_size_mb": None},
+            {"expire_in_seconds": None, "capacity_limit_mb": None, "max_file_size_mb": "1.5"},
             {"expire_in_seconds": 300, "capacity_limit_mb": 999999999, "max_file_size_mb": 100},
-            {"expire_in_seconds": "300", "max_file_size_mb": "1.5", "more": {"a": 1}},
+            {"expire_in_seconds": "300", "max_file_size_mb": 1.5, "more": {"a": 1}},
         ):
             with self.subTest(changes):
                 self.clear()
@@ -527,16 +528,30 @@ class Faults(UploadCase):
         self.ends(self.go(), 4, "service")
         self.assertEqual(self.folders(), [])
 
-    def test_a_file_larger_than_the_store_takes_is_refused_by_the_store(self):
-        self.image.write_bytes(PORTRAIT + bytes(MIB))
+    def test_a_file_larger_than_the_store_takes_is_refused_with_both_numbers(self):
+        large = PORTRAIT + bytes(3 * MIB // 2 - len(PORTRAIT))
+        self.image.write_bytes(large)
         self.prepare()
         self.detect()
-        for go in (self.go, partial(self.call_run, DETECT)):
-            service = self.serve(uploads=[policy_with(max_file_size_mb="1")])
-            result = self.ends(go(), 3, "service")
-            self.assertIn("HTTP 400: EntityTooLarge", result.line["errors"][0]["message"])
-            self.saw(service, policies=1, uploads=1)
-            self.paid_nothing(service, result)
+        for limit in ("1", 1):
+            for go in (self.go, partial(self.call_run, DETECT)):
+                with self.subTest(limit):
+                    service = self.serve(uploads=[policy_with(max_file_size_mb=limit)])
+                    result = self.ends(go(), 2, "image_url")
+                    (error,) = result.line["errors"]
+                    self.assertIn("has 1.50 MiB; the store takes 1 MiB", error["message"])
+                    self.saw(service, policies=1)
+                    self.paid_nothing(service, result)
+        for size, code in ((MIB, 0), (MIB + 1, 2)):
+            with self.subTest(size):
+                self.clear()
+                self.image.write_bytes(PORTRAIT + bytes(size - len(PORTRAIT)))
+                self.prepare()
+                service = self.serve(uploads=[policy_with(max_file_size_mb="1")])
+                self.ends(self.go(), code)
+                self.saw(
+                    service, policies=2 - code // 2, uploads=2 - code, generations=1 - code // 2
+                )
 
     def test_the_second_file_may_be_the_one_that_fails(self):
         stop = store_fails(403, "AccessDenied", "no")
@@ -583,6 +598,7 @@ class Faults(UploadCase):
             {"signature": "a\r\nb"},
             {"upload_dir": 'a\r\n"/../\u00fc'},
             {"upload_dir": "/"},
+            {"max_file_size_mb": "0." + "0" * 300_000 + "1"},
         ):
             with self.subTest(str(changes)[:40]):
                 service = self.serve(uploads=[policy_with(**changes)])
@@ -691,8 +707,9 @@ class Rights(UploadCase):
                 self.assertIn(result.code, (3, 4), result)
                 self.assertTrue(service.policies)
                 self.paid_nothing(service, result)
-        self.serve(uploads=[policy_with(upload_host="https://h.cn/s3cret")])
-        self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
+        for changes in ({"max_file_size_mb": "s3cret"}, {"upload_host": "https://h.cn/s3cret"}):
+            self.serve(uploads=[policy_with(**changes)])
+            self.assertNotIn("s3cret", str(self.ends(self.go(), 4, "service")))
 
 
 class Times(UploadCase):

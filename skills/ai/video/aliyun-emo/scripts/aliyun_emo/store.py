@@ -23,23 +23,24 @@ FORM = {
     "x-oss-object-acl": "x_oss_object_acl",
     "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
 }
-POLICY = (*FORM.values(), "upload_dir", "upload_host")
+POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
 MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
 RIGHTS = "[A-Za-z0-9+/=%_-]{20,}"  # what may be a policy or a signature
 
 
 def with_uploads(settings: Settings, body: emo.Json) -> emo.Json:
     """Return the `body` with the links of its local files in the store, after they are there."""
-    links = {f: upload(settings, body["model"], file) for f, file in settings.files.items()}
+    links = {f: upload(settings, body["model"], f, file) for f, file in settings.files.items()}
     if clock.monotonic() >= settings.deadline:
         hint = "Run the same command again, with more time: no video was paid for."
         raise emo.Problem("service", "--timeout is over before the request was sent", hint, 4)
     return {**body, "input": {**body["input"], **links}}
 
 
-def upload(settings: Settings, model: str, file: LocalFile) -> str:
-    """Upload a local `file` for a `model`; return its link; raises `Problem`."""
-    found, _ = service.repeated(settings, "uploading", partial(upload_once, settings, model, file))
+def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
+    """Upload the local `file` of a `field` for a `model`; return its link; raises `Problem`."""
+    once = partial(upload_once, settings, model, field, file)
+    found, _ = service.repeated(settings, "uploading", once)
     if isinstance(found, str):
         return found
     if clock.monotonic() >= settings.deadline:
@@ -47,12 +48,19 @@ def upload(settings: Settings, model: str, file: LocalFile) -> str:
     raise found
 
 
-def upload_once(settings: Settings, model: str, file: LocalFile) -> service.Try[str | emo.Problem]:
+def upload_once(
+    settings: Settings, model: str, field: str, file: LocalFile
+) -> service.Try[str | emo.Problem]:
     """Try it, with a new policy; return the link, or what is wrong and may pass, and the answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200:
         return failed(answer)
     policy = policy_of(answer.document, settings.base)
+    size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
+    if size > most:
+        message = f"{requests.file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
+        hint = "Save it smaller and prepare it again, or give a public link."
+        raise emo.Problem(field, message, hint)
     own = re.split(requests.AS_A_SIGNATURE, os.path.basename(local_path(file.url)), flags=re.I)[0]
     name = f"{policy['upload_dir']}/{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', own)[-80:]}"
     answer = whole(send_form(settings, policy, name, file))
@@ -75,11 +83,14 @@ def whole(answer: answers.Answer) -> answers.Answer:
 
 def policy_of(document: object, base: str) -> emo.Values:
     """Return the texts of a policy, by name; raises `Problem`, which shows none of them."""
-    data = answers.member(document, "data")
-    texts = {name: answers.text_in(data, name).strip() for name in POLICY}
-    texts["upload_dir"] = texts["upload_dir"].strip("/")
-    fault = ", ".join(f"no {name}" for name in POLICY if not texts[name])
-    if not fault and not all(map(emo.is_visible_ascii, texts.values())):
+    given = answers.member(document, "data").items()
+    texts = {n: str(value).strip() for n, value in given if isinstance(value, (str, int, float))}
+    texts["upload_dir"] = texts.get("upload_dir", "").strip("/")
+    fault = ", ".join(f"no {name}" for name in POLICY if not texts.get(name))
+    number = texts.get("max_file_size_mb", "")
+    if not fault and not (emo.is_number(number.replace(".", "", 1)) and len(number) < 20):
+        fault = "an odd max_file_size_mb"
+    if not fault and not all(emo.is_visible_ascii(texts[name]) for name in POLICY):
         fault = "characters that no policy has"
     if not fault and not is_store(texts["upload_host"], base):
         fault = "an upload_host that is not safe to use"
