@@ -508,23 +508,27 @@ class Replies(TransportCase):
         self.assertLessEqual(max(sizes), transport.PIECE)
 
     def test_a_length_is_known_where_it_was_announced_plainly(self):
-        for name, headers, length in (
-            ("plain", {"Content_Length": 2}, 2),
-            ("none", {}, None),
-            ("a sign", {"Content_Length": "+2"}, None),
-            ("2 and 2", {"Content_Length": "2, 2"}, None),
-            ("letters", {"Content_Length": "two"}, None),
-            ("\u00b2", {"Content_Length": "\u00b2"}, None),
-            ("9s", {"Content_Length": "9" * 5000}, None),
-            ("packed", {"Content_Length": 2, "Content_Encoding": "gzip"}, None),
-            ("packed otherwise", {"Content_Length": 2, "Content_Encoding": "br"}, 2),
-            ("chunks", {"Content_Length": 2, "Transfer_Encoding": "chunked"}, None),
+        for name, status, headers, length, whole in (
+            ("plain", 200, {"Content_Length": 2}, 2, 2),
+            ("none", 200, {}, None, None),
+            ("a sign", 200, {"Content_Length": "+2"}, None, None),
+            ("2 and 2", 200, {"Content_Length": "2, 2"}, None, None),
+            ("letters", 200, {"Content_Length": "two"}, None, None),
+            ("\u00b2", 200, {"Content_Length": "\u00b2"}, None, None),
+            ("9s", 200, {"Content_Length": "9" * 5000}, None, None),
+            ("packed", 200, {"Content_Length": 2, "Content_Encoding": "gzip"}, None, None),
+            ("packed otherwise", 200, {"Content_Length": 2, "Content_Encoding": "br"}, 2, 2),
+            ("chunks", 200, {"Content_Length": 2, "Transfer_Encoding": "chunked"}, None, None),
+            ("a part", 206, {"Content_Length": 2, "Content_Range": "bytes 0-1/500"}, 2, 500),
+            ("a part of *", 206, {"Content_Length": 2, "Content_Range": "bytes 0-1/*"}, 2, None),
+            ("a part of nothing", 206, {"Content_Length": 2}, 2, None),
+            ("no part", 200, {"Content_Length": 2, "Content_Range": "bytes 0-1/500"}, 2, 2),
         ):
             with self.subTest(name):
-                server = self.server(answers(head_of(200, **headers) + b"ok"))
+                server = self.server(answers(head_of(status, **headers) + b"ok"))
                 reply = exchange(server.url, None, {}, TIMES)
                 self.addCleanup(reply.close)
-                self.assertEqual(reply.length, length)
+                self.assertEqual((reply.length, reply.file_length), (length, whole))
 
     def test_what_is_cut_is_known_to_be_as_far_as_it_was_announced(self):
         chunked = {"Transfer_Encoding": "chunked"}

@@ -43,8 +43,11 @@ def key_in_file(profile: str) -> str:
 
     parser = configparser.RawConfigParser()
     try:
-        parser.read(os.path.expanduser(CREDENTIALS), "utf-8-sig")  # there need not be one
-    except (ValueError, configparser.Error):  # its message may show the key
+        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, configparser.Error):  # its message may show the key
         hint = "It is UTF-8, begins with a [name], has each name once; or set DASHSCOPE_API_KEY."
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

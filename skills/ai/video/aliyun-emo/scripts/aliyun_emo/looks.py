@@ -53,7 +53,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
             hint = "Make it public, or sign it anew: the service downloads it without logging in."
             raise emo.Problem(field, message, hint)
-        if reply.status != 200:
+        if reply.status not in (200, 206):
             raise NoAnswer(f"HTTP {reply.status}")
         if reply.coding:
             raise NoAnswer(f"it comes packed, as {emo.shown_link(reply.coding)}")
@@ -62,14 +62,14 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
 
 def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     """Return what is in a body, and its size: a picture by its head, a recording as a whole."""
-    data, size = bytearray(), reply.length
+    data, size = bytearray(), reply.file_length
     is_picture = field == "image_url"
     count = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
     while True:
         while len(data) < count and (piece := reply.read()):
             data += piece
         is_whole = len(data) < count
-        if is_whole and reply.is_cut:
+        if is_whole and (reply.is_cut or len(data) < (size or 0)):
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
         try:

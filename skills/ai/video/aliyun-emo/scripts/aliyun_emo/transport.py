@@ -86,11 +86,12 @@ class Reply:
         coding = self.headers.get("Content-Encoding", "").strip().lower()
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
-        announced = ", ".join(self.headers.get_all("Content-Length", []))
-        is_plain = re.fullmatch("[0-9]{1,19}", announced) and not (
-            self.unpacker or response.chunked
-        )
-        self.length = int(announced) if is_plain else None  # in bytes, if it was announced plainly
+        # In bytes, if it was announced plainly: of the body, and of the file that it is part of.
+        lengths = ", ".join(self.headers.get_all("Content-Length", []))
+        self.length = None if self.unpacker or response.chunked else length_in(lengths)
+        self.file_length = self.length
+        if self.status == 206:  # "bytes 0-999/5000"
+            self.file_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
 
     @property
     def is_cut(self) -> bool:
@@ -119,6 +120,10 @@ class Reply:
     def close(self) -> None:
         self.response.close()
         self.connection.close()
+
+
+def length_in(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
 
 
 @contextlib.contextmanager
