@@ -71,15 +71,8 @@ def file_meant(path: str) -> str:
     bare = path.strip(emo.QUOTES + " \t\r\n\u202a\u202c\ufeff")
     bare = re.sub("(?i)^file:(//(localhost)?)?", "", bare)
     named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
-    of_a_sentence = re.sub(r"^\[.*\]\(", "", bare).strip("([{<" + emo.MARKS)
-    ways = (
-        of_a_sentence,
-        unquote(bare),
-        named.replace("\\", "/"),
-        named,
-        bare.replace("\\", ""),
-        bare,
-    )
+    alone = re.sub(r"^\[.*\]\(", "", bare).strip("([{<" + emo.MARKS)  # out of a sentence
+    ways = alone, unquote(bare), named.replace("\\", "/"), named, bare.replace("\\", ""), bare
     guesses = [os.path.expanduser(os.path.expandvars(way)) for way in ways]
     there = [g for g in guesses if g != path and g.isprintable() and os.path.isfile(g)]
     return f"Did you mean {emo.shown_path(there[-1])}?" if there else ""
