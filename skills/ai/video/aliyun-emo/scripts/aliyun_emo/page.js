@@ -76,7 +76,7 @@ function showLength() {
 
 find("copy")?.addEventListener("click", () => {
   getSelection().selectAllChildren(find("command"));
-  const isCopied = document.execCommand("copy");
+  const isCopied = document.execCommand?.("copy");
   find("copied").textContent = isCopied ? "Copied." : "It is selected: copy it with the keyboard.";
 });
 watch(portrait, "picture", showPortrait);
