@@ -459,6 +459,7 @@ class Media(BrowserCase):
         self.assertAlmostEqual(
             page.evaluate("document.getElementById('recording').duration"), 12.4, delta=0.05
         )
+        self.assertGreater(page.locator("#recording").bounding_box()["height"], 30)
 
     def test_the_video_of_a_task_plays(self):
         video = bytes(blank.evaluate(FILM))

@@ -31,7 +31,7 @@ PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page 
 
 PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
 TOO_LONG = 60  # seconds from which on the page says that a recording is too long
-Step = tuple[str, list[str]]  # what the next command does, and its words, none for no command
+Step = tuple[str, list[str]]  # what comes next, and the words of its command, none for no command
 POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
 POLICY += " media-src https: http: file:; base-uri 'none'; form-action 'none'"
 TITLES = {  # of the page, of the part of the picture in ext_bbox, of the recording
@@ -76,7 +76,7 @@ def page_of(subject: Subject, step: Step, warnings: Sequence[emo.Problem], now: 
         ratio=subject.ratio,
         **costs,
         details="\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items()),
-        next=next_section(subject, *step),
+        next=next_section(*step),
         script=SCRIPT,
     )
 
@@ -149,9 +149,9 @@ def costs_of(subject: Subject) -> emo.Values:
     }
 
 
-def next_section(subject: Subject, what: str, words: list[str]) -> str:
+def next_section(what: str, words: list[str]) -> str:
     if not words:
-        return HTML["refused" if subject.state == "refused" else "unclear"]
+        return f"<p>{what}</p>"
     pasteable = [word if word.isprintable() else "PATH" for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."

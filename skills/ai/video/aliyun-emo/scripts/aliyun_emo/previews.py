@@ -13,6 +13,9 @@ from aliyun_emo.page import PAGE_BEGINS, Step, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
+REFUSED = "The service refused the request, so there is no task. Correct the request, and run that."
+UNCLEAR = "It is not known whether there is a task. Look at the account's tasks in the console."
+UNCLEAR += " If the task is there, run run_emo_request.py --task ID with its id."
 
 
 def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) -> None:
@@ -50,7 +53,7 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
 
 
 def next_step(subject: Subject, place: str) -> Step:
-    """Return what the command that comes next does, and its words; none where there is none."""
+    """Return what comes next, and the words of the command for it; none where there is none."""
     run = commands.starting(commands.RUN, anywhere=True)
     if subject.kind == "request" and (subject.task_id or not subject.state):
         what = "This command sends the request, which costs money. Then it fetches the video."
@@ -67,12 +70,13 @@ def next_step(subject: Subject, place: str) -> Step:
         target = os.path.join(folder_above(place), "request.json")
         words = [*media, "--detection", place, "--output", target]
         return what, [*commands.starting(commands.PREPARE, anywhere=True), *words]
+    if not subject.task_id:
+        return REFUSED if subject.state == "refused" else UNCLEAR, []
     what = "This command waits for the end of the task, and shows it. It costs nothing."
     what = "This command tells where the video is. It costs nothing." if subject.video else what
     folder = os.path.dirname(place)
     is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
-    words = [*run, "--task", folder if is_at_home else subject.task_id]
-    return what, words if subject.task_id else []
+    return what, [*run, "--task", folder if is_at_home else subject.task_id]
 
 
 def page_path_of(values: emo.Values, usual: str) -> str:
