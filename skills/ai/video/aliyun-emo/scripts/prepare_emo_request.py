@@ -19,7 +19,6 @@ if __name__ == "__main__":
 
     gc.disable()  # a run this short leaves nothing to collect; those who import this run long
 
-import argparse
 import errno
 import functools
 import json
@@ -84,25 +83,21 @@ CONVERSION += "(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
-DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
+FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.\w+$"
+DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
-    docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
-    www.icloud.com share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com
-    m.youtube.com youtu.be www.bilibili.com b23.tv v.douyin.com www.douyin.com xhslink.com
-    www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
-    .lanzoup.com .lanzoui.com weibo.com yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc
-    www.pinterest.com www.pexels.com soundcloud.com suno.com vocaroo.com
-    oss.console.aliyun.com image.baidu.com voca.ro on.soundcloud.com m.weibo.cn gofile.io""".split()
+    docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com .icloud.com
+    photos.google.com photos.app.goo.gl www.youtube.com m.youtube.com youtu.be www.bilibili.com
+    b23.tv .douyin.com xhslink.com onedrive.live.com www.xiaohongshu.com open.spotify.com
+    mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com .lanzoui.com weibo.com
+    yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc www.pinterest.com www.pexels.com
+    .soundcloud.com suno.com vocaroo.com voca.ro m.weibo.cn oss.console.aliyun.com image.baidu.com
+    gofile.io imgur.com .feishu.cn .larksuite.com music.163.com y.qq.com""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
     "download.wetransfer.com": ("$.", *DRIVE[1:]),
-    **dict.fromkeys((".feishu.cn", ".larksuite.com"), ("/(?!space/api/)", *DRIVE[1:])),
-    "music.163.com": ("/(?!song/media/outer/)", *DRIVE[1:]),
-    "y.qq.com": ("/(?!music/photo)", *DRIVE[1:]),
-    "imgur.com": (r"/(?!download/|\w+\.\w+$)", *DRIVE[1:]),
     "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
-    "onedrive.live.com": ("/(?!download)", *DRIVE[1:]),
     ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
     "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
     **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
@@ -136,12 +131,11 @@ class Signer:
 
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
-AT = "x-oss-date x-oss-expires"
 V4 = ("v-algorithm v-credential v-date v-expires", "v-signature", "v-date v-expires")
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
     Signer(OSS + " x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
-    Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, AT, "OSS4-"),
+    Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, "x-oss-date x-oss-expires", "OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
@@ -150,6 +144,7 @@ SIGNERS = (
     Signer("sv", "sig se|si", "se", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
     Signer("", "token e", "e", ".*:"),  # Qiniu
 )
+ANYBODY = Signer("Signature", "Expires", "Expires")  # whoever signs so, that is a Unix time
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
 BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
     x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders
@@ -159,13 +154,11 @@ BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
-# Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
+# Names that a cloud has for itself alone; what is in the three groups stands in the public ones.
 # The first of several labels is the bucket's, which may be called anything.
-INTERNAL_NAMES = (
-    (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
-    ((".tencentcos.cn", ".myqcloud.com"), r"(^|\.)cos-internal(?=\.)", r"\1cos"),
-    ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
-)
+INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.(?:[^.]+\.)*aliyuncs\.com$)|"
+INTERNAL += r"((?:^|\.)cos)-internal(?=\.(?:[^.]+\.)*(?:tencentcos\.cn|myqcloud\.com)$)|"
+INTERNAL += r"(^|\.)i(?=volces\.com$)"
 # What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
 # The library's is_global has changed between Python versions, and counts multicast as global.
 NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
@@ -322,9 +315,8 @@ def parse_box(field: str, text: "Text") -> "Box":
     hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
-    parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
-    numbers = [number for part in parts for number in part or [""]]
+    parts = [re.findall(r"[^ \t\r\n]+", part) or [""] for part in inner.split(",")]
+    numbers = [number for part in parts for number in part]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -428,8 +420,7 @@ def check_signature(field: str, query: str) -> None:
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
-        missing = signer.missing_in(values)
-        if missing:
+        if missing := signer.missing_in(values):
             message = "the link has lost its end: its query has no " + " and no ".join(missing)
             raise Problem(field, message, CUT_HINT)
         length = seconds(values.get(signer.length, "")) if missing == [] else None
@@ -452,14 +443,11 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
     values = {**query_values(query), "": "0"}  # the length where a signer has none
-    ends = [(s.end, s.length) for s in SIGNERS if s.missing_in(values) == []]
-    if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
-        ends.append(("Expires", ""))
     moments = []
-    for name, length_name in ends:
-        read = instant if length_name or name == "se" else seconds
-        moment = read(values.get(name, "").rpartition(";")[2])
-        length = seconds(values.get(length_name, "0"))
+    for signer in [s for s in (*SIGNERS, ANYBODY) if s.missing_in(values) == []]:
+        read = instant if signer.length or signer.end == "se" else seconds
+        moment = read(values.get(signer.end, "").rpartition(";")[2])
+        length = seconds(values[signer.length])
         if moment is not None and length is not None:
             moments.append(moment + length)
     return min(moments, default=None)
@@ -475,17 +463,16 @@ def seconds(text: str) -> "int | None":
 
 def instant(text: str) -> "int | None":
     """Return the second since 1970 of "20241114T084516Z" or "2026-01-01T00:00:00Z", or None."""
-    time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?"
-    found = re.fullmatch(rf"(\d{{4}})-?(\d\d)-?(\d\d)(?:{time_of_day})?", text, re.ASCII)
-    if not found:
+    digits = re.sub(r"(?<=\d)[-:T](?=\d)|(\.\d+)?(Z|\+00:00)?$", "", text)
+    if not is_number(digits) or len(digits) not in (8, 12, 14):
         return None
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    year, month, day, hour, minute, second = map(int, found.groups("0"))
     try:
-        return int(datetime(year, month, day, hour, minute, second, 0, timezone.utc).timestamp())
+        moment = datetime.strptime(digits.ljust(14, "0") + "Z", "%Y%m%d%H%M%S%z")
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
+    return int(moment.timestamp())
 
 
 def utc(moment: int) -> str:
@@ -516,12 +503,11 @@ def check_host(field: str, host: str) -> str:
             raise host_problem(field, host, fault, "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
-    dotted = "." + name
     for suffix in PRIVATE_NAMES:
-        if dotted.endswith("." + suffix):
+        if ("." + name).endswith("." + suffix):
             raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
-    for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, name) if dotted.endswith(end) else name
+    if "internal" in name or "ivolces" in name:
+        public = re.sub(INTERNAL, r"\1\2\3", name)
         if public != name:
             fault = "is an internal endpoint: only its own cloud reaches it"
             hint = "Give the link with " + public + " for the host."
@@ -987,38 +973,40 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
         raise Problem("arguments", shown_link(command) + " is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
-    words, unknown = plain_words(arguments, options, report)
-    is_help = "-h" in words or "--help" in words
-    about = explained("commands", "about", program, command) if is_help else None
-    parsed = parser_of(options, command, fields, about or {}).parse_args(words)
+    given, unknown = read_words(arguments, options, report)
+    name = os.path.basename(sys.argv[0])
+    if "--help" in given:
+        about = explained("commands", "help_text", program, command, report.options)
+        raise SystemExit(about or " ".join(["usage:", name, command, *map(option, report.options)]))
+    if "--version" in given:
+        raise SystemExit(name + " " + VERSION)
     if unknown and not explained("commands", "unknown_words", unknown, program, report):
         report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
-    given = {f: str(value or "") for f, value in vars(parsed).items() if value is not None}
-    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
+    values = {field: given[field] for field in fields if field in given}
+    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in values.items()}
 
 
-def plain_words(
+def read_words(
     arguments: "Sequence[str]", options: "Options", report: Report
-) -> "tuple[list[str], list[str]]":
-    """Return `arguments` in words with which argparse finds no fault, and those of no option."""
-    # It stops at the first fault, and takes a time that grows with the square of unknown words. An
-    # option has its value behind "=", "" where it is missing; places come last, behind "--".
-    fields = {option(field): field for field in report.options}
-    fields |= {"-o": "output"} if "output" in options else {}
-    count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
-    words, places, others = [], [], []  # type: list[str], list[str], list[str]
+) -> "tuple[Values, list[str]]":
+    """Return the values that `arguments` give, by field or "--help", and the words of no option."""
+    # Not argparse: that stops at the first fault, and to import it takes longer than all the rest.
+    names = {option(field): field for field in report.options}
+    names |= {"-o": "output"} if "output" in options else {}
+    places = [field for field, (_, metavar, _) in options.items() if metavar.startswith(PLACES)]
+    values, others = {}, []  # type: Values, list[str]
     waiting = [*reversed(arguments)]
     while waiting:
         word = waiting.pop()
         name, equals, value = word.partition("=")
-        field = fields.get(name, "")
-        is_plain = not fields or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
-        if word == "--" and fields:  # all that comes behind it is no option
-            fields = {}
-        elif word in ("-h", "--help", "--version") and fields:
-            words.append(word)
-        elif not field and is_plain and len(places) < count:
-            places.append(word)
+        field = names.get(name, "")
+        is_plain = not names or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
+        if word == "--" and names:  # all that comes behind it is no option
+            names = {}
+        elif word in ("-h", "--help", "--version") and names:
+            values["--help" if word == "-h" else word] = ""
+        elif not field and is_plain and places:
+            values[places.pop(0)] = word
         elif not field:
             others.append(word)
         elif options[field][1]:
@@ -1029,43 +1017,16 @@ def plain_words(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            words.append(option(field) + "=" + ("" if value == "--" else value))
+            values[field] = "" if value == "--" else value
         elif equals:
             report.error(field, "takes no value", "Write " + name + " alone.")
         else:
-            words.append(name)
-    return [*words, *(["--", *places] if places else [])], others
+            values[field] = name
+    return values, others
 
 
 def is_of_box(word: str) -> bool:
     return (word[:1] != "-" or word[1:2].isdigit()) and word not in COMMANDS
-
-
-# Its own words stay English: to look for a translation of them imports locale, at every start.
-argparse._ = str  # type: ignore[attr-defined]
-
-
-def parser_of(
-    options: "Options", command: str, fields: "Sequence[str]", about: "Json"
-) -> argparse.ArgumentParser:
-    word = ["[prepare]"] if command == "prepare" else [command] if command else []
-    places = [field for field in fields if options[field][1].startswith(PLACES)]
-    parser = argparse.ArgumentParser(
-        usage=" ".join(["%(prog)s", *word, "[options]", *(options[f][1] for f in places)]),
-        **about,
-        # Without a width argparse asks shutil for it, at every option, and that imports a lot.
-        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
-        allow_abbrev=False,
-    )
-    for field in fields:
-        _, metavar, text = options[field]
-        valued = {"metavar": metavar, "nargs": "?" if field in places else None}
-        kind: Json = valued if metavar else {"action": "store_true", "default": None}
-        names = [field] if field in places else [option(field)]
-        names += ["-o"] if field == "output" else []
-        parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)
-    parser.add_argument("--version", action="version", version="%(prog)s " + VERSION)
-    return parser
 
 
 # --- 12. A run: its exit code, its line of JSON, its lines for people -----------------------------
@@ -1121,8 +1082,9 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
         try:
             code, line = run(program, sys.argv[1:] if argv is None else argv, report)
             print(json.dumps(line))
-        except SystemExit as done:  # argparse has printed --help or --version
-            code = int(done.code or 0)
+        except SystemExit as asked:  # for --help or --version
+            code = 0
+            print(asked)
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
