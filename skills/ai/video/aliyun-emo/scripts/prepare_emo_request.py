@@ -14,11 +14,7 @@ The boxes come from a detection, which "detect" prepares in the same way. --imag
 run_emo_request.py runs what was prepared. Stdout is one line of JSON, stderr the same for people.
 """
 
-if __name__ == "__main__":
-    import gc
-
-    gc.disable()  # a run this short leaves nothing to collect; those who import this run long
-
+import argparse
 import errno
 import functools
 import json
@@ -77,13 +73,12 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,"
-CONVERSION += "([^&]*,)?f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)"
-CONVERSION += "(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
+CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
+CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
-FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.\w+$"
+FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.(png|jpe?g|webp|gif)$"
 DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com .icloud.com
@@ -148,8 +143,8 @@ ANYBODY = Signer("Signature", "Expires", "Expires")  # whoever signs so, that is
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
 BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
     x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders
-    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers
-    q-key-time q-header-list q-url-param-list""".split()
+    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers q-key-time q-header-list
+    q-url-param-list""".split()
 BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
@@ -469,10 +464,9 @@ def instant(text: str) -> "int | None":
     from datetime import datetime
 
     try:
-        moment = datetime.strptime(digits.ljust(14, "0") + "Z", "%Y%m%d%H%M%S%z")
+        return int(datetime.strptime(digits.ljust(14, "0") + "Z", "%Y%m%d%H%M%S%z").timestamp())
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
-    return int(moment.timestamp())
 
 
 def utc(moment: int) -> str:
@@ -506,12 +500,10 @@ def check_host(field: str, host: str) -> str:
     for suffix in PRIVATE_NAMES:
         if ("." + name).endswith("." + suffix):
             raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
-    if "internal" in name or "ivolces" in name:
-        public = re.sub(INTERNAL, r"\1\2\3", name)
-        if public != name:
-            fault = "is an internal endpoint: only its own cloud reaches it"
-            hint = "Give the link with " + public + " for the host."
-            raise host_problem(field, host, fault, hint)
+    public = re.sub(INTERNAL, r"\1\2\3", name) if "internal" in name or "ivolces" in name else name
+    if public != name:
+        fault = "is an internal endpoint: only its own cloud reaches it"
+        raise host_problem(field, host, fault, "Give the link with " + public + " for the host.")
     return host.lower()
 
 
@@ -792,8 +784,7 @@ def local_files(values: "Values", report: Report) -> "Files":
     if not (names := {field: name for field, name in LOCAL.items() if name in values}):
         return {}
     found = report.check(part, "local_files", next(iter(names.values())))
-    files: Files = found.look_at_files(values, report) if found else dict.fromkeys(names)
-    return files
+    return found.look_at_files(values, report) if found else dict.fromkeys(names)
 
 
 def check_writable(path: str) -> str:
@@ -905,7 +896,6 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
         report.next = [("preview_emo_request", path), *report.next]
 
 
-# The commands: what each writes, and by which rule.
 prepare = functools.partial(write_request, "request.json", generation_request)
 detect = functools.partial(write_request, "detect_request.json", detection_request)
 
@@ -934,9 +924,8 @@ EXIT_CODES = {
 }
 
 
-# A program is its commands (name, or "" for the only one: function, what it does, an example), its
-# options (field: commands, metavar, "" for a flag, in brackets where it is a place, help) and its
-# exit codes.
+# A program: commands (name, or "" for the only one: function, what it does, an example), options
+# (field: commands, metavar, "" for a flag, in brackets where it is a place, help), exit codes.
 WHAT = "check links and boxes, write the request of a video (the default command)"
 EXAMPLE = r"""--image-url https://example.com/portrait.png \
     --audio-url https://example.com/speech.mp3 \
@@ -973,40 +962,37 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
         raise Problem("arguments", shown_link(command) + " is not a command", hint)
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
-    given, unknown = read_words(arguments, options, report)
-    name = os.path.basename(sys.argv[0])
-    if "--help" in given:
-        about = explained("commands", "help_text", program, command, report.options)
-        raise SystemExit(about or " ".join(["usage:", name, command, *map(option, report.options)]))
-    if "--version" in given:
-        raise SystemExit(name + " " + VERSION)
+    words, unknown = plain_words(arguments, options, report)
+    is_help = "-h" in words or "--help" in words
+    about = explained("commands", "about", program, command) if is_help else None
+    parsed = parser_of(options, command, fields, about or {}).parse_args(words)
     if unknown and not explained("commands", "unknown_words", unknown, program, report):
         report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
-    values = {field: given[field] for field in fields if field in given}
-    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in values.items()}
+    given = {f: str(value or "") for f, value in vars(parsed).items() if value is not None}
+    return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
-def read_words(
+def plain_words(
     arguments: "Sequence[str]", options: "Options", report: Report
-) -> "tuple[Values, list[str]]":
-    """Return the values that `arguments` give, by field or "--help", and the words of no option."""
-    # Not argparse: that stops at the first fault, and to import it takes longer than all the rest.
-    names = {option(field): field for field in report.options}
-    names |= {"-o": "output"} if "output" in options else {}
-    places = [field for field, (_, metavar, _) in options.items() if metavar.startswith(PLACES)]
-    values, others = {}, []  # type: Values, list[str]
+) -> "tuple[list[str], list[str]]":
+    """Return `arguments` in words with which argparse finds no fault, and those of no option."""
+    # It stops at the first fault, and takes a time that grows with the square of unknown words. An
+    # option has its value behind "=", "" where it is missing; places come last, behind "--".
+    fields = {"-o": "output", **{option(field): field for field in report.options}}
+    count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
+    words, places, others = [], [], []  # type: list[str], list[str], list[str]
     waiting = [*reversed(arguments)]
     while waiting:
         word = waiting.pop()
         name, equals, value = word.partition("=")
-        field = names.get(name, "")
-        is_plain = not names or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
-        if word == "--" and names:  # all that comes behind it is no option
-            names = {}
-        elif word in ("-h", "--help", "--version") and names:
-            values["--help" if word == "-h" else word] = ""
-        elif not field and is_plain and places:
-            values[places.pop(0)] = word
+        field = fields.get(name, "")
+        is_plain = not fields or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
+        if word == "--" and fields:  # all that comes behind it is no option
+            fields = {}
+        elif word in ("-h", "--help", "--version") and fields:
+            words.append(word)
+        elif not field and is_plain and len(places) < count:
+            places.append(word)
         elif not field:
             others.append(word)
         elif options[field][1]:
@@ -1017,26 +1003,54 @@ def read_words(
             if field in BOX_FIELDS:
                 while waiting and is_of_box(waiting[-1]):
                     value += " " + waiting.pop()
-            values[field] = "" if value == "--" else value
+            words.append(option(field) + "=" + ("" if value == "--" else value))
         elif equals:
             report.error(field, "takes no value", "Write " + name + " alone.")
         else:
-            values[field] = name
-    return values, others
+            words.append(name)
+    return [*words, *(["--", *places] if places else [])], others
 
 
 def is_of_box(word: str) -> bool:
     return (word[:1] != "-" or word[1:2].isdigit()) and word not in COMMANDS
 
 
+# Its own words stay English: to look for a translation of them imports locale, at every start.
+argparse._ = str  # type: ignore[attr-defined]
+
+
+def parser_of(
+    options: "Options", command: str, fields: "Sequence[str]", about: "Json"
+) -> argparse.ArgumentParser:
+    word = ["[prepare]"] if command == "prepare" else [command] if command else []
+    places = [field for field in fields if options[field][1].startswith(PLACES)]
+    parser = argparse.ArgumentParser(
+        usage=" ".join(["%(prog)s", *word, "[options]", *(options[f][1] for f in places)]),
+        **about,
+        # Without a width argparse asks shutil for it, at every option, and that imports a lot.
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
+    )
+    for field in fields:
+        _, metavar, text = options[field]
+        valued = {"metavar": metavar, "nargs": "?" if field in places else None}
+        kind: Json = valued if metavar else {"action": "store_true", "default": None}
+        names = [field] if field in places else [option(field)]
+        names += ["-o"] if field == "output" else []
+        parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)
+    parser.add_argument("--version", action="version", version="%(prog)s " + VERSION)
+    return parser
+
+
 # --- 12. A run: its exit code, its line of JSON, its lines for people -----------------------------
 
 
-def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":
-    """Carry out a command line; return the exit code and the line for stdout."""
+def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, str]":
+    """Carry out a command line; return the exit code and what goes to stdout."""
     try:
         if given := report.check(parse, program, arguments, report):
             report.check(program[0][given[0]][0], given[1], report)
+    except SystemExit:  # argparse has printed --help or --version
+        return 0, ""
     except KeyboardInterrupt as interrupt:
         code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."
@@ -1045,11 +1059,9 @@ def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tupl
         message = "a fault of this program: " + type(error).__name__
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
         report.error("internal", message, hint, 1)
-    warnings = {"warnings": as_json(report.warnings)}
-    if not report.errors:
-        return 0, {"ok": True, **report.facts, **warnings}
-    line = {"ok": False, "errors": as_json(report.errors), **report.facts, **warnings}
-    return max(p.code for p in report.errors), line
+    errors = {"errors": as_json(report.errors)} if report.errors else {}
+    line = {"ok": not errors, **errors, **report.facts, "warnings": as_json(report.warnings)}
+    return max([problem.code for problem in report.errors], default=0), json.dumps(line) + "\n"
 
 
 def as_json(found: "Sequence[Problem]") -> "list[Values]":
@@ -1079,14 +1091,8 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
-        try:
-            code, line = run(program, sys.argv[1:] if argv is None else argv, report)
-            print(json.dumps(line))
-        except SystemExit as asked:  # for --help or --version
-            code = 0
-            print(asked)
-        if sys.stdout:
-            sys.stdout.flush()
+        code, text = run(program, sys.argv[1:] if argv is None else argv, report)
+        print(text, end="", flush=True)
     except OSError as error:
         message = "stdout cannot be written: " + str(error.strerror)
         report.error("arguments", message, "Give it a reader, or room.")

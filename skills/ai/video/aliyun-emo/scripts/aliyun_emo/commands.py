@@ -20,26 +20,16 @@ MEANT = {  # words of other tools and versions: what to use here
 }
 
 
-def help_text(program: emo.Program, command: str, fields: Iterable[str]) -> str:
-    """Return what --help says of a `command` with options for these `fields`."""
-    commands, options, exit_codes = program
-    (_, what, example), name = commands[command], os.path.basename(sys.argv[0])
-    word = ["[prepare]"] if command == "prepare" else [command] if command else []
-    rows = {metavar: text for _, metavar, text in options.values() if metavar[:1] in ("[", "<")}
-    lines = [" ".join(["usage:", name, *word, "[options]", *rows]), ""]
-    lines += [f"{what[0].upper()}{what[1:]}.", ""]
-    if command:
-        lines += ["commands:", *(f"  {its:9}{what}" for its, (_, what, _) in commands.items()), ""]
-    rows["-h, --help"] = "show this help message and exit"
-    for field in fields:
-        names = f"{emo.option(field)} {options[field][1]}"
-        rows[names + ", -o FILE" if field == "output" else names] = options[field][2]
-    rows["--version"] = "show the version and exit"
-    lines += ["options:", *(f"  {names:24}{text}" for names, text in rows.items() if text), ""]
+def about(program: emo.Program, command: str) -> emo.Values:
+    """Return what --help of a `command` says around its options (codes: prepare, 11, and runs)."""
+    commands, _, exit_codes = program
+    _, what, example = commands[command]
+    lines = [f"  {name:9}{its}" for name, (_, its, _) in commands.items() if name]
+    others = "\n\ncommands:\n" + "\n".join(lines) if lines else ""
     sizes = ", ".join(f"{ratio} gives {size}" for ratio, size in emo.VIDEO_SIZES.items())
-    lines += [f"video size by ratio: {sizes}", "", f"example:\n  {name} {example}", ""]
-    lines += ["exit codes:", *(f"  {code}  {its}" for code, its in sorted(exit_codes.items()))]
-    return "\n".join(lines)
+    codes = "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(exit_codes.items()))
+    end = f"video size by ratio: {sizes}\n\nexample:\n  %(prog)s {example}\n\nexit codes:\n{codes}"
+    return {"description": f"{what[0].upper()}{what[1:]}.{others}", "epilog": end}
 
 
 def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:
