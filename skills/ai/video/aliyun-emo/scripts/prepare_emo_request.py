@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     Text = Optional[str]  # None where it was not given, or is wrong
     Box = list[int]  # [x1, y1, x2, y2], its top-left and bottom-right corner in whole pixels
     Values = dict[str, str]  # what was given, by field
+    Words = Sequence[str]  # of a command line
+    Parser = argparse.ArgumentParser
     Boxes = Optional[tuple[Box, Box]]  # face_bbox and ext_bbox, or None where they are wrong
     Command = tuple[Callable[[Values, "Report"], None], str, str]
     Options = dict[str, tuple[str, str, str]]
@@ -80,22 +82,14 @@ RAW = "Give the raw link, behind Raw or Download there."
 FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
 FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.(png|jpe?g|webp|gif)$"
 DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
-DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
-    docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com .icloud.com
-    photos.google.com photos.app.goo.gl www.youtube.com m.youtube.com youtu.be www.bilibili.com
-    b23.tv .douyin.com xhslink.com onedrive.live.com www.xiaohongshu.com open.spotify.com
-    mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com .lanzoui.com weibo.com
-    yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc www.pinterest.com www.pexels.com
-    .soundcloud.com suno.com vocaroo.com voca.ro m.weibo.cn oss.console.aliyun.com image.baidu.com
-    gofile.io imgur.com .feishu.cn .larksuite.com music.163.com y.qq.com""".split()
+DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com pan.quark.cn www.123pan.com .weiyun.com
+    docs.qq.com .feishu.cn .larksuite.com 1drv.ms onedrive.live.com photos.google.com www.icloud.com
+    we.tl wetransfer.com www.youtube.com youtu.be www.bilibili.com v.douyin.com www.xiaohongshu.com
+    xhslink.com music.163.com y.qq.com imgur.com""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
-    "download.wetransfer.com": ("$.", *DRIVE[1:]),
     "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
-    ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
-    "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
-    **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
     "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
 }
 
@@ -141,21 +135,18 @@ SIGNERS = (
 )
 ANYBODY = Signer("Signature", "Expires", "Expires")  # whoever signs so, that is a Unix time
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
-BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
-    x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders
-    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers q-key-time q-header-list
-    q-url-param-list""".split()
+BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token q-key-time
+    x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders q-header-list
+    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers q-url-param-list""".split()
 BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
-# Names that a cloud has for itself alone; what is in the three groups stands in the public ones.
-# The first of several labels is the bucket's, which may be called anything.
+# A cloud's own names: groups stand in the public ones; of several labels the first is a bucket's.
 INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.(?:[^.]+\.)*aliyuncs\.com$)|"
 INTERNAL += r"((?:^|\.)cos)-internal(?=\.(?:[^.]+\.)*(?:tencentcos\.cn|myqcloud\.com)$)|"
 INTERNAL += r"(^|\.)i(?=volces\.com$)"
-# What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
-# The library's is_global has changed between Python versions, and counts multicast as global.
+# All but global unicast (IANA registries); is_global of the library differs between its versions.
 NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
     192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24
     203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ::/3 4000::/2 8000::/1
@@ -273,10 +264,8 @@ def check_given(field: str, text: "Text", hint: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         raise Problem(field, "is missing" if text is None else "has no value", hint)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise text_problem(field, text, "is not valid UTF-8", hint) from None
+    if any("\ud800" <= character <= "\udfff" for character in text):  # what os.fsdecode() makes
+        raise text_problem(field, text, "is not valid UTF-8", hint)
     return text
 
 
@@ -310,8 +299,7 @@ def parse_box(field: str, text: "Text") -> "Box":
     hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
     inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    parts = [re.findall(r"[^ \t\r\n]+", part) or [""] for part in inner.split(",")]
-    numbers = [number for part in parts for number in part]
+    numbers = [n for part in inner.split(",") for n in re.findall(r"[^ \t\r\n]+", part) or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -411,8 +399,6 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if "..." in query:
-        raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
         if missing := signer.missing_in(values):
@@ -882,7 +868,7 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     is_dry = "dry_run" in values
     place = {"request_path": None, "request": request} if is_dry else {"request_path": path}
-    report.facts = {**place, **facts_of(request), **looked}
+    facts = report.facts = {**place, **facts_of(request), **looked}
     if is_dry:
         check_writable(path)
         report.done = "all is well; nothing was written"
@@ -891,8 +877,7 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     report.done = printable(path, 200) + " is written"
     report.next = [("run_emo_request", path)]
     if "audio_url" in request["input"]:
-        price = price_words(report.facts.get("estimate"), report.facts["ratio"])
-        report.done += "; to run it costs " + price
+        report.done += "; to run it costs " + price_words(facts.get("estimate"), facts["ratio"])
         report.next = [("preview_emo_request", path), *report.next]
 
 
@@ -951,7 +936,7 @@ PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by a
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 
 
-def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
+def parse(program: "Program", arguments: "Words", report: Report) -> "tuple[str, Values]":
     """Return the command and its options' values, stripped but for files; raises `Problem`."""
     commands, options, _ = program
     command = next(iter(commands))
@@ -963,8 +948,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
-    is_help = "-h" in words or "--help" in words
-    about = explained("commands", "about", program, command) if is_help else None
+    about = explained("commands", "about", program, command) if "--help" in words else None
     parsed = parser_of(options, command, fields, about or {}).parse_args(words)
     if unknown and not explained("commands", "unknown_words", unknown, program, report):
         report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
@@ -972,16 +956,14 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
-def plain_words(
-    arguments: "Sequence[str]", options: "Options", report: Report
-) -> "tuple[list[str], list[str]]":
-    """Return `arguments` in words with which argparse finds no fault, and those of no option."""
+def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Words, Words]":
+    """Return the words `given` such that argparse finds no fault, and those of no option."""
     # It stops at the first fault, and takes a time that grows with the square of unknown words. An
     # option has its value behind "=", "" where it is missing; places come last, behind "--".
     fields = {"-o": "output", **{option(field): field for field in report.options}}
     count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
     words, places, others = [], [], []  # type: list[str], list[str], list[str]
-    waiting = [*reversed(arguments)]
+    waiting = [*reversed(given)]
     while waiting:
         word = waiting.pop()
         name, equals, value = word.partition("=")
@@ -990,7 +972,7 @@ def plain_words(
         if word == "--" and fields:  # all that comes behind it is no option
             fields = {}
         elif word in ("-h", "--help", "--version") and fields:
-            words.append(word)
+            words.append("--help" if word == "-h" else word)
         elif not field and is_plain and len(places) < count:
             places.append(word)
         elif not field:
@@ -1019,9 +1001,7 @@ def is_of_box(word: str) -> bool:
 argparse._ = str  # type: ignore[attr-defined]
 
 
-def parser_of(
-    options: "Options", command: str, fields: "Sequence[str]", about: "Json"
-) -> argparse.ArgumentParser:
+def parser_of(options: "Options", command: str, fields: "Words", about: "Json") -> "Parser":
     word = ["[prepare]"] if command == "prepare" else [command] if command else []
     places = [field for field in fields if options[field][1].startswith(PLACES)]
     parser = argparse.ArgumentParser(
@@ -1044,7 +1024,7 @@ def parser_of(
 # --- 12. A run: its exit code, its line of JSON, its lines for people -----------------------------
 
 
-def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, str]":
+def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, str]":
     """Carry out a command line; return the exit code and what goes to stdout."""
     try:
         if given := report.check(parse, program, arguments, report):
@@ -1087,7 +1067,7 @@ def told(kind: str, problem: Problem, report: Report) -> str:
     return f"{kind}: {label}: {problem.message}{stop} {problem.hint}"
 
 
-def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
+def run_command_line(program: "Program", argv: "Words | None") -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
@@ -1106,7 +1086,7 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
     return code
 
 
-def main(argv: "Sequence[str] | None" = None) -> int:
+def main(argv: "Words | None" = None) -> int:
     return run_command_line(PREPARE, argv)
 
 
