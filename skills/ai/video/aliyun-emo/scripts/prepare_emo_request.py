@@ -14,6 +14,11 @@ The boxes come from a detection, which "detect" prepares in the same way. --imag
 run_emo_request.py runs what was prepared. Stdout is one line of JSON, stderr the same for people.
 """
 
+if __name__ == "__main__":
+    import gc
+
+    gc.disable()  # a run this short leaves nothing to collect; those who import this run long
+
 import argparse
 import errno
 import functools
@@ -44,9 +49,8 @@ if TYPE_CHECKING:
     Words = Sequence[str]  # of a command line
     Parser = argparse.ArgumentParser
     Boxes = Optional[tuple[Box, Box]]  # face_bbox and ext_bbox, or None where they are wrong
-    Command = tuple[Callable[[Values, "Report"], None], str, str]
     Options = dict[str, tuple[str, str, str]]
-    Program = tuple[Mapping[str, Command], Options, dict[int, str]]
+    Program = tuple[Mapping[str, tuple[Callable[..., None], str, str]], Options, dict[int, str]]
     Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
     Place = Callable[[str, str], object]  # puts a temporary file in the place of its target
 
@@ -298,8 +302,8 @@ def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
-    inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    numbers = [n for part in inner.split(",") for n in re.findall(r"[^ \t\r\n]+", part) or [""]]
+    inner = (text[1:-1] if text[0] + text[-1] in ("[]", "()") else text).encode()  # ASCII blanks
+    numbers = [n.decode() for part in inner.split(b",") for n in part.split() or [b""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -653,14 +657,13 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
 
 
-def name_of(character: str) -> str:
-    """Return in words what no link may hold, "" for a `character` that it may."""
-    if character == "\\" or character.isspace():
-        return "a backslash" if character == "\\" else "white space"
+def name_of(char: str) -> str:
+    """Return in words what no link may hold, "" for a `char` that it may."""
+    if char == "\\" or char.isspace():
+        return "a backslash" if char == "\\" else "white space"
     from unicodedata import category
 
-    names = {"Cc": "a control character", "Cf": "an invisible character"}
-    return names.get(category(character), "")
+    return {"Cc": "a control character", "Cf": "an invisible character"}.get(category(char), "")
 
 
 def is_visible_ascii(text: str) -> bool:
@@ -1032,9 +1035,8 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
     except SystemExit:  # argparse has printed --help or --version
         return 0, ""
     except KeyboardInterrupt as interrupt:
-        code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."
-        report.error("arguments", "interrupted", hint, code)
+        report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)
     except Exception as error:
         message = "a fault of this program: " + type(error).__name__
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
