@@ -274,7 +274,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview
         https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view
         https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view
-        https://youtube.com/watch?v=a https://alipan.com/s/a https://kdocs.cn/l/a
+        https://youtube.com/watch?v=a https://alipan.com/s/a
         https://pan.baidu.com/s/1aBcDeFg?pwd=abcd https://pan.baidu.com/share/init?surl=aBcDeFg
         https://www.alipan.com/s/aBcDeFg https://www.aliyundrive.com/s/aBcDeFg/folder/61
         https://1drv.ms/i/s!AaBbCc https://1drv.ms/u/c/abc/EaBc?e=xyz
@@ -282,22 +282,13 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://onedrive.live.com?cid=4B1&id=4B1%21105
         https://onedrive.live.com/redir?resid=4B1!105
         https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A
-        https://commons.wikimedia.org/wiki/File:Portrait.jpg https://zh.wikipedia.org/wiki/A.png
-        https://me-my.sharepoint.com/:i:/g/personal/a/Eabc?e=1 https://www.google.com/imgres?imgurl=x
-        https://drive.uc.cn/s/a https://yun.baidu.com/s/a https://www.wenshushu.cn/f/a
-        https://ibb.co/abc https://postimg.cc/abc https://www.pinterest.com/pin/1
-        https://pexels.com/photo/a-1 https://soundcloud.com/a/b https://suno.com/song/a
-        https://voca.ro/abc https://on.soundcloud.com/a https://image.baidu.com/search/detail?a=b
-        https://m.weibo.cn/status/1 https://gofile.io/d/a
-        https://vocaroo.com/abc https://oss.console.aliyun.com/bucket/oss-cn-beijing/a
     """.split(),
     ("page", "Upload the file"): """
-        https://mp.weixin.qq.com/s/x https://x.com/a/status/1 https://wwi.lanzoup.com/x
         https://me.feishu.cn/file/abc https://feishu.cn/docx/a https://a.sg.larksuite.com/wiki/a
         https://docs.qq.com/doc/a https://share.weiyun.com/a https://pan.quark.cn/s/a
         https://www.123pan.com/s/a-b https://photos.google.com/share/a https://we.tl/t-a
         https://www.icloud.com/iclouddrive/a#portrait https://wetransfer.com/downloads/a/b
-        https://a.wetransfer.com/downloads/a https://www.youtube.com/watch?v=a https://youtu.be/a
+        https://www.youtube.com/watch?v=a https://youtu.be/a
         https://www.bilibili.com/video/BV1 https://music.163.com/song?id=1 https://imgur.com/a/b
         https://y.qq.com/n/ryqq/songDetail/a https://v.douyin.com/a/ https://imgur.com/aBc
         https://drive.google.com/open?id=a https://drive.google.com/drive/folders/a

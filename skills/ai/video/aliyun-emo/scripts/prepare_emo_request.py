@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     Text = Optional[str]  # None where it was not given, or is wrong
     Box = list[int]  # [x1, y1, x2, y2], its top-left and bottom-right corner in whole pixels
     Values = dict[str, str]  # what was given, by field
+    Words = Sequence[str]  # of a command line
+    Parser = argparse.ArgumentParser
     Boxes = Optional[tuple[Box, Box]]  # face_bbox and ext_bbox, or None where they are wrong
-    Command = tuple[Callable[[Values, "Report"], None], str, str]
     Options = dict[str, tuple[str, str, str]]
-    Program = tuple[Mapping[str, Command], Options, dict[int, str]]
+    Program = tuple[Mapping[str, tuple[Callable[..., None], str, str]], Options, dict[int, str]]
     Files = dict[str, "LocalFile | None"]  # by the link's field; None for one that is wrong
     Place = Callable[[str, str], object]  # puts a temporary file in the place of its target
 
@@ -78,34 +79,21 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = "(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,"
-CONVERSION += "([^&]*,)?f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)"
-CONVERSION += "(jpg|jpeg|png|bmp|webp)(?![a-z0-9])"
+CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
+CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
-DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
-DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
-    docs.qq.com .weiyun.com cloud.189.cn www.kdocs.cn mega.nz we.tl .wetransfer.com
-    www.icloud.com share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com
-    m.youtube.com youtu.be www.bilibili.com b23.tv v.douyin.com www.douyin.com xhslink.com
-    www.xiaohongshu.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
-    .lanzoup.com .lanzoui.com weibo.com yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co postimg.cc
-    www.pinterest.com www.pexels.com soundcloud.com suno.com vocaroo.com
-    oss.console.aliyun.com image.baidu.com voca.ro on.soundcloud.com m.weibo.cn gofile.io""".split()
+FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.(png|jpe?g|webp|gif)$"
+DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
+DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com pan.quark.cn www.123pan.com .weiyun.com
+    docs.qq.com .feishu.cn .larksuite.com 1drv.ms onedrive.live.com photos.google.com www.icloud.com
+    we.tl wetransfer.com www.youtube.com youtu.be www.bilibili.com v.douyin.com www.xiaohongshu.com
+    xhslink.com music.163.com y.qq.com imgur.com""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
-    "download.wetransfer.com": ("$.", *DRIVE[1:]),
-    **dict.fromkeys((".feishu.cn", ".larksuite.com"), ("/(?!space/api/)", *DRIVE[1:])),
-    "music.163.com": ("/(?!song/media/outer/)", *DRIVE[1:]),
-    "y.qq.com": ("/(?!music/photo)", *DRIVE[1:]),
-    "imgur.com": (r"/(?!download/|\w+\.\w+$)", *DRIVE[1:]),
     "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
-    "onedrive.live.com": ("/(?!download)", *DRIVE[1:]),
-    ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
-    "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
-    **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
     "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
 }
 
@@ -136,12 +124,11 @@ class Signer:
 
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
-AT = "x-oss-date x-oss-expires"
 V4 = ("v-algorithm v-credential v-date v-expires", "v-signature", "v-date v-expires")
 SIGNERS = (
     Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
     Signer(OSS + " x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
-    Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, AT, "OSS4-"),
+    Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, "x-oss-date x-oss-expires", "OSS4-"),
     Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
     Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
@@ -150,24 +137,20 @@ SIGNERS = (
     Signer("sv", "sig se|si", "se", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
     Signer("", "token e", "e", ".*:"),  # Qiniu
 )
+ANYBODY = Signer("Signature", "Expires", "Expires")  # whoever signs so, that is a Unix time
 # What else belongs to a signature, on a link that is signed, and what to Azure's alone.
-BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token
-    x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders
-    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers
-    q-key-time q-header-list q-url-param-list""".split()
+BESIDE_A_SIGNATURE = """security-token x-oss-security-token x-amz-security-token q-key-time
+    x-tos-security-token x-cos-security-token x-amz-signedheaders x-goog-signedheaders q-header-list
+    x-tos-signedheaders x-oss-signedheaders x-oss-additional-headers q-url-param-list""".split()
 BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
-# Names that a cloud has for itself alone: their end, what shows them, what stands there outside.
-# The first of several labels is the bucket's, which may be called anything.
-INTERNAL_NAMES = (
-    (".aliyuncs.com", r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.)", r"\1"),
-    ((".tencentcos.cn", ".myqcloud.com"), r"(^|\.)cos-internal(?=\.)", r"\1cos"),
-    ("ivolces.com", r"(^|\.)ivolces(?=\.com$)", r"\1volces"),
-)
-# What is not global unicast (IANA special-purpose registries; of IPv6 all but 2000::/3, and in it).
-# The library's is_global has changed between Python versions, and counts multicast as global.
+# A cloud's own names: groups stand in the public ones; of several labels the first is a bucket's.
+INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.(?:[^.]+\.)*aliyuncs\.com$)|"
+INTERNAL += r"((?:^|\.)cos)-internal(?=\.(?:[^.]+\.)*(?:tencentcos\.cn|myqcloud\.com)$)|"
+INTERNAL += r"(^|\.)i(?=volces\.com$)"
+# All but global unicast (IANA registries); is_global of the library differs between its versions.
 NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
     192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24
     203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ::/3 4000::/2 8000::/1
@@ -285,10 +268,8 @@ def check_given(field: str, text: "Text", hint: str) -> str:
     """Return `text`; raises `Problem` where it is missing, empty, or not valid Unicode."""
     if not text:
         raise Problem(field, "is missing" if text is None else "has no value", hint)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise text_problem(field, text, "is not valid UTF-8", hint) from None
+    if any("\ud800" <= character <= "\udfff" for character in text):  # what os.fsdecode() makes
+        raise text_problem(field, text, "is not valid UTF-8", hint)
     return text
 
 
@@ -321,10 +302,8 @@ def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
-    inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
-    inner = inner.replace("\t", " ").replace("\r", " ").replace("\n", " ")
-    parts = [[word for word in part.split(" ") if word] for part in inner.split(",")]
-    numbers = [number for part in parts for number in part or [""]]
+    inner = (text[1:-1] if text[0] + text[-1] in ("[]", "()") else text).encode()  # ASCII blanks
+    numbers = [n.decode() for part in inner.split(b",") for n in part.split() or [b""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -424,12 +403,9 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if "..." in query:
-        raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
-        missing = signer.missing_in(values)
-        if missing:
+        if missing := signer.missing_in(values):
             message = "the link has lost its end: its query has no " + " and no ".join(missing)
             raise Problem(field, message, CUT_HINT)
         length = seconds(values.get(signer.length, "")) if missing == [] else None
@@ -452,14 +428,11 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
     values = {**query_values(query), "": "0"}  # the length where a signer has none
-    ends = [(s.end, s.length) for s in SIGNERS if s.missing_in(values) == []]
-    if values.get("Signature"):  # whoever signs so, Expires beside it is a Unix time
-        ends.append(("Expires", ""))
     moments = []
-    for name, length_name in ends:
-        read = instant if length_name or name == "se" else seconds
-        moment = read(values.get(name, "").rpartition(";")[2])
-        length = seconds(values.get(length_name, "0"))
+    for signer in [s for s in (*SIGNERS, ANYBODY) if s.missing_in(values) == []]:
+        read = instant if signer.length or signer.end == "se" else seconds
+        moment = read(values.get(signer.end, "").rpartition(";")[2])
+        length = seconds(values[signer.length])
         if moment is not None and length is not None:
             moments.append(moment + length)
     return min(moments, default=None)
@@ -475,15 +448,13 @@ def seconds(text: str) -> "int | None":
 
 def instant(text: str) -> "int | None":
     """Return the second since 1970 of "20241114T084516Z" or "2026-01-01T00:00:00Z", or None."""
-    time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?"
-    found = re.fullmatch(rf"(\d{{4}})-?(\d\d)-?(\d\d)(?:{time_of_day})?", text, re.ASCII)
-    if not found:
+    digits = re.sub(r"(?<=\d)[-:T](?=\d)|(\.\d+)?(Z|\+00:00)?$", "", text)
+    if not is_number(digits) or len(digits) not in (8, 12, 14):
         return None
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    year, month, day, hour, minute, second = map(int, found.groups("0"))
     try:
-        return int(datetime(year, month, day, hour, minute, second, 0, timezone.utc).timestamp())
+        return int(datetime.strptime(digits.ljust(14, "0") + "Z", "%Y%m%d%H%M%S%z").timestamp())
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
 
@@ -516,16 +487,13 @@ def check_host(field: str, host: str) -> str:
             raise host_problem(field, host, fault, "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
-    dotted = "." + name
     for suffix in PRIVATE_NAMES:
-        if dotted.endswith("." + suffix):
+        if ("." + name).endswith("." + suffix):
             raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
-    for end, inside, outside in INTERNAL_NAMES:
-        public = re.sub(inside, outside, name) if dotted.endswith(end) else name
-        if public != name:
-            fault = "is an internal endpoint: only its own cloud reaches it"
-            hint = "Give the link with " + public + " for the host."
-            raise host_problem(field, host, fault, hint)
+    public = re.sub(INTERNAL, r"\1\2\3", name) if "internal" in name or "ivolces" in name else name
+    if public != name:
+        fault = "is an internal endpoint: only its own cloud reaches it"
+        raise host_problem(field, host, fault, "Give the link with " + public + " for the host.")
     return host.lower()
 
 
@@ -697,14 +665,13 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     return scheme, userinfo + at, host, port, slash + path, question + query, mark + fragment
 
 
-def name_of(character: str) -> str:
-    """Return in words what no link may hold, "" for a `character` that it may."""
-    if character == "\\" or character.isspace():
-        return "a backslash" if character == "\\" else "white space"
+def name_of(char: str) -> str:
+    """Return in words what no link may hold, "" for a `char` that it may."""
+    if char == "\\" or char.isspace():
+        return "a backslash" if char == "\\" else "white space"
     from unicodedata import category
 
-    names = {"Cc": "a control character", "Cf": "an invisible character"}
-    return names.get(category(character), "")
+    return {"Cc": "a control character", "Cf": "an invisible character"}.get(category(char), "")
 
 
 def is_visible_ascii(text: str) -> bool:
@@ -814,8 +781,7 @@ def local_files(values: "Values", report: Report) -> "Files":
     if not (names := {field: name for field, name in LOCAL.items() if name in values}):
         return {}
     found = report.check(part, "local_files", next(iter(names.values())))
-    files: Files = found.look_at_files(values, report) if found else dict.fromkeys(names)
-    return files
+    return found.look_at_files(values, report) if found else dict.fromkeys(names)
 
 
 def check_writable(path: str) -> str:
@@ -913,7 +879,7 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     check_other_file(path, [values[n] for n in ("image", "audio", "detection") if n in values])
     is_dry = "dry_run" in values
     place = {"request_path": None, "request": request} if is_dry else {"request_path": path}
-    report.facts = {**place, **facts_of(request), **looked}
+    facts = report.facts = {**place, **facts_of(request), **looked}
     if is_dry:
         check_writable(path)
         report.done = "all is well; nothing was written"
@@ -922,12 +888,10 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     report.done = printable(path, 200) + " is written"
     report.next = [("run_emo_request", path)]
     if "audio_url" in request["input"]:
-        price = price_words(report.facts.get("estimate"), report.facts["ratio"])
-        report.done += "; to run it costs " + price
+        report.done += "; to run it costs " + price_words(facts.get("estimate"), facts["ratio"])
         report.next = [("preview_emo_request", path), *report.next]
 
 
-# The commands: what each writes, and by which rule.
 prepare = functools.partial(write_request, "request.json", generation_request)
 detect = functools.partial(write_request, "detect_request.json", detection_request)
 
@@ -956,9 +920,8 @@ EXIT_CODES = {
 }
 
 
-# A program is its commands (name, or "" for the only one: function, what it does, an example), its
-# options (field: commands, metavar, "" for a flag, in brackets where it is a place, help) and its
-# exit codes.
+# A program: commands (name, or "" for the only one: function, what it does, an example), options
+# (field: commands, metavar, "" for a flag, in brackets where it is a place, help), exit codes.
 WHAT = "check links and boxes, write the request of a video (the default command)"
 EXAMPLE = r"""--image-url https://example.com/portrait.png \
     --audio-url https://example.com/speech.mp3 \
@@ -984,7 +947,7 @@ PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by a
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 
 
-def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[str, Values]":
+def parse(program: "Program", arguments: "Words", report: Report) -> "tuple[str, Values]":
     """Return the command and its options' values, stripped but for files; raises `Problem`."""
     commands, options, _ = program
     command = next(iter(commands))
@@ -996,8 +959,7 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     fields = [name for name, (names, _, _) in options.items() if command in names]
     report.options = [field for field in fields if not options[field][1].startswith(PLACES)]
     words, unknown = plain_words(arguments, options, report)
-    is_help = "-h" in words or "--help" in words
-    about = explained("commands", "about", program, command) if is_help else None
+    about = explained("commands", "about", program, command) if "--help" in words else None
     parsed = parser_of(options, command, fields, about or {}).parse_args(words)
     if unknown and not explained("commands", "unknown_words", unknown, program, report):
         report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
@@ -1005,17 +967,14 @@ def parse(program: "Program", arguments: "Sequence[str]", report: Report) -> "tu
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
 
-def plain_words(
-    arguments: "Sequence[str]", options: "Options", report: Report
-) -> "tuple[list[str], list[str]]":
-    """Return `arguments` in words with which argparse finds no fault, and those of no option."""
+def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Words, Words]":
+    """Return the words `given` such that argparse finds no fault, and those of no option."""
     # It stops at the first fault, and takes a time that grows with the square of unknown words. An
     # option has its value behind "=", "" where it is missing; places come last, behind "--".
-    fields = {option(field): field for field in report.options}
-    fields |= {"-o": "output"} if "output" in options else {}
+    fields = {"-o": "output", **{option(field): field for field in report.options}}
     count = len([1 for _, metavar, _ in options.values() if metavar.startswith(PLACES)])
     words, places, others = [], [], []  # type: list[str], list[str], list[str]
-    waiting = [*reversed(arguments)]
+    waiting = [*reversed(given)]
     while waiting:
         word = waiting.pop()
         name, equals, value = word.partition("=")
@@ -1024,7 +983,7 @@ def plain_words(
         if word == "--" and fields:  # all that comes behind it is no option
             fields = {}
         elif word in ("-h", "--help", "--version") and fields:
-            words.append(word)
+            words.append("--help" if word == "-h" else word)
         elif not field and is_plain and len(places) < count:
             places.append(word)
         elif not field:
@@ -1053,9 +1012,7 @@ def is_of_box(word: str) -> bool:
 argparse._ = str  # type: ignore[attr-defined]
 
 
-def parser_of(
-    options: "Options", command: str, fields: "Sequence[str]", about: "Json"
-) -> argparse.ArgumentParser:
+def parser_of(options: "Options", command: str, fields: "Words", about: "Json") -> "Parser":
     word = ["[prepare]"] if command == "prepare" else [command] if command else []
     places = [field for field in fields if options[field][1].startswith(PLACES)]
     parser = argparse.ArgumentParser(
@@ -1063,7 +1020,6 @@ def parser_of(
         **about,
         # Without a width argparse asks shutil for it, at every option, and that imports a lot.
         formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=96),
-        allow_abbrev=False,
     )
     for field in fields:
         _, metavar, text = options[field]
@@ -1079,24 +1035,23 @@ def parser_of(
 # --- 12. A run: its exit code, its line of JSON, its lines for people -----------------------------
 
 
-def run(program: "Program", arguments: "Sequence[str]", report: Report) -> "tuple[int, Json]":
-    """Carry out a command line; return the exit code and the line for stdout."""
+def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, str]":
+    """Carry out a command line; return the exit code and what goes to stdout."""
     try:
         if given := report.check(parse, program, arguments, report):
             report.check(program[0][given[0]][0], given[1], report)
+    except SystemExit:  # argparse has printed --help or --version
+        return 0, ""
     except KeyboardInterrupt as interrupt:
-        code = interrupt.args[0] if interrupt.args else 130
         hint = "Everything so far is on disk: run the same command again to go on."
-        report.error("arguments", "interrupted", hint, code)
+        report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)
     except Exception as error:
         message = "a fault of this program: " + type(error).__name__
         hint = "Everything so far is on disk. Tell its makers, with the command that led to it."
         report.error("internal", message, hint, 1)
-    warnings = {"warnings": as_json(report.warnings)}
-    if not report.errors:
-        return 0, {"ok": True, **report.facts, **warnings}
-    line = {"ok": False, "errors": as_json(report.errors), **report.facts, **warnings}
-    return max(p.code for p in report.errors), line
+    errors = {"errors": as_json(report.errors)} if report.errors else {}
+    line = {"ok": not errors, **errors, **report.facts, "warnings": as_json(report.warnings)}
+    return max([problem.code for problem in report.errors], default=0), json.dumps(line) + "\n"
 
 
 def as_json(found: "Sequence[Problem]") -> "list[Values]":
@@ -1122,17 +1077,12 @@ def told(kind: str, problem: Problem, report: Report) -> str:
     return f"{kind}: {label}: {problem.message}{stop} {problem.hint}"
 
 
-def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
+def run_command_line(program: "Program", argv: "Words | None") -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
-        try:
-            code, line = run(program, sys.argv[1:] if argv is None else argv, report)
-            print(json.dumps(line))
-        except SystemExit as done:  # argparse has printed --help or --version
-            code = int(done.code or 0)
-        if sys.stdout:
-            sys.stdout.flush()
+        code, text = run(program, sys.argv[1:] if argv is None else argv, report)
+        print(text, end="", flush=True)
     except OSError as error:
         message = "stdout cannot be written: " + str(error.strerror)
         report.error("arguments", message, "Give it a reader, or room.")
@@ -1146,7 +1096,7 @@ def run_command_line(program: "Program", argv: "Sequence[str] | None") -> int:
     return code
 
 
-def main(argv: "Sequence[str] | None" = None) -> int:
+def main(argv: "Words | None" = None) -> int:
     return run_command_line(PREPARE, argv)
 
 
