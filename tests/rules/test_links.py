@@ -260,6 +260,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://huggingface.co/someone/model/blob/main/a.png
         https://huggingface.co/datasets/someone/data/blob/main/a.png
         https://gitlab.com/someone/repo/-/blob/main/a.png
+        https://gitlab.com/group/sub/repo/-/blob/main/a.png
     """.split(),
     ("page", "dl=1"): """
         https://www.dropbox.com/s/abc123/a.png https://www.dropbox.com/s/abc123/a.png?dl=0
@@ -274,7 +275,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://drive.google.com/file/d/1AbCdEfGhIjKlMnOp/preview
         https://drive.google.com/u/0/file/d/1AbCdEfGhIjKlMnOp/view
         https://drive.google.com/u/12/file/d/1AbCdEfGhIjKlMnOp/view
-        https://youtube.com/watch?v=a https://alipan.com/s/a
+        https://youtube.com/watch?v=a https://alipan.com/s/a https://kdocs.cn/l/a
         https://pan.baidu.com/s/1aBcDeFg?pwd=abcd https://pan.baidu.com/share/init?surl=aBcDeFg
         https://www.alipan.com/s/aBcDeFg https://www.aliyundrive.com/s/aBcDeFg/folder/61
         https://1drv.ms/i/s!AaBbCc https://1drv.ms/u/c/abc/EaBc?e=xyz
@@ -282,13 +283,28 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://onedrive.live.com?cid=4B1&id=4B1%21105
         https://onedrive.live.com/redir?resid=4B1!105
         https://onedrive.live.com/embed?resid=4B1%21105&authkey=!A
+        https://commons.wikimedia.org/wiki/File:Portrait.jpg https://zh.wikipedia.org/wiki/A.png
+        https://me-my.sharepoint.com/:i:/g/personal/a/Eabc?e=1 https://www.google.com/imgres?imgurl=x
+        https://drive.uc.cn/s/a https://yun.baidu.com/s/a https://www.wenshushu.cn/f/a
+        https://ibb.co/abc https://postimg.cc/abc https://www.pinterest.com/pin/1
+        https://pexels.com/photo/a-1 https://soundcloud.com/a/b https://suno.com/song/a
+        https://voca.ro/abc https://on.soundcloud.com/a https://image.baidu.com/search/detail?a=b
+        https://m.weibo.cn/status/1 https://gofile.io/d/a
+        https://tmpfiles.org/123/a.png https://y.music.163.com/m/song?id=1
+        https://c6.y.qq.com/base/fcgi-bin/u?__=a https://m.bilibili.com/video/BV1
+        https://music.youtube.com/watch?v=a https://www.123865.com/s/abc
+        https://x.larkoffice.com/file/a https://drive.google.com/folderview?id=1
+        https://drive.google.com/a/x.com/file/d/1/view https://pan.xunlei.com/s/a
+        https://www.jianguoyun.com/p/a https://caiyun.139.com/m/i?a https://v.kuaishou.com/a
+        https://vocaroo.com/abc https://oss.console.aliyun.com/bucket/oss-cn-beijing/a
     """.split(),
     ("page", "Upload the file"): """
+        https://mp.weixin.qq.com/s/x https://x.com/a/status/1 https://wwi.lanzoup.com/x
         https://me.feishu.cn/file/abc https://feishu.cn/docx/a https://a.sg.larksuite.com/wiki/a
         https://docs.qq.com/doc/a https://share.weiyun.com/a https://pan.quark.cn/s/a
         https://www.123pan.com/s/a-b https://photos.google.com/share/a https://we.tl/t-a
         https://www.icloud.com/iclouddrive/a#portrait https://wetransfer.com/downloads/a/b
-        https://www.youtube.com/watch?v=a https://youtu.be/a
+        https://a.wetransfer.com/downloads/a https://www.youtube.com/watch?v=a https://youtu.be/a
         https://www.bilibili.com/video/BV1 https://music.163.com/song?id=1 https://imgur.com/a/b
         https://y.qq.com/n/ryqq/songDetail/a https://v.douyin.com/a/ https://imgur.com/aBc
         https://drive.google.com/open?id=a https://drive.google.com/drive/folders/a
@@ -381,6 +397,7 @@ https://github.com/octocat/blob/raw/main/a.png
 https://github.com/octocat/portraits/releases/download/v1/a.png
 https://github.com/user-attachments/assets/5b1a2c3d-0000-4000-8000-000000000000
 https://raw.githubusercontent.com/octocat/portraits/main/blob/a.png
+https://tmpfiles.org/dl/123/a.png https://imgur.com/a.jpeg
 https://gitee.com/someone/repo/raw/master/a.png
 https://gitee.com/someone/repo/blob/master/a.png?raw=true
 https://huggingface.co/someone/model/resolve/main/a.png?download=true

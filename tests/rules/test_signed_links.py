@@ -342,6 +342,13 @@ class Signed(Case):
                     taken = taken if cut else f"Take its end away, from that {mark} on."
                     self.assertEqual(error.hint, taken)
 
+    def test_a_query_as_messages_show_it_is_refused(self):
+        for query in ("...", f"{signed('Alibaba OSS V1', 86400)}...", "OSSAccessKeyId=LTAI...&a=1"):
+            with self.subTest(query):
+                link, errors, _ = check(f"{IMAGE_URL}?{query}")
+                self.assertIsNone(link)
+                self.assertIn("the query of the link is cut", str([e.message for e in errors]))
+
     def test_what_moves_a_cursor_is_told_as_an_escape(self):
         for end, mark in (("%3D%1B[2J", "\\x1b"), ("%C2%9B2J", "\\x9b"), ("%0Ax", "\\n")):
             with self.subTest(end):

@@ -83,17 +83,28 @@ CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/
 CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
-FORGE = ("(/datasets|/spaces)?/[^/]+/[^/]+/(-/)?blob/", "raw=true", RAW)
-FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|\w+\.(png|jpe?g|webp|gif)$"
+FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true", RAW)
+FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|dl/|\w+\.\w+$"
 DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
-DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com pan.quark.cn www.123pan.com .weiyun.com
-    docs.qq.com .feishu.cn .larksuite.com 1drv.ms onedrive.live.com photos.google.com www.icloud.com
-    we.tl wetransfer.com www.youtube.com youtu.be www.bilibili.com v.douyin.com www.xiaohongshu.com
-    xhslink.com music.163.com y.qq.com imgur.com""".split()
+DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms onedrive.live.com pan.quark.cn
+    www.123pan.com www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com imgur.com
+    cloud.189.cn caiyun.139.com pan.xunlei.com www.kdocs.cn www.jianguoyun.com alidocs.dingtalk.com
+    mega.nz we.tl .wetransfer.com .feishu.cn .larksuite.com .larkoffice.com www.icloud.com
+    share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com m.youtube.com
+    music.youtube.com youtu.be .bilibili.com b23.tv .douyin.com v.kuaishou.com xhslink.com
+    www.xiaohongshu.com music.163.com y.music.163.com y.qq.com i.y.qq.com c6.y.qq.com
+    open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com .lanzoui.com
+    weibo.com m.weibo.cn yun.baidu.com image.baidu.com drive.uc.cn www.wenshushu.cn ibb.co
+    postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
+    oss.console.aliyun.com gofile.io tmpfiles.org""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
-    "drive.google.com": ("/(u/[0-9]+/)?(file/|drive/|open)", *DRIVE[1:]),
+    "download.wetransfer.com": ("$.", *DRIVE[1:]),
+    "drive.google.com": ("/(u/[0-9]+/|a/[^/]+/)?(file/|drive/|open|folderview)", *DRIVE[1:]),
+    ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
+    "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
+    **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
     "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
 }
 
@@ -403,6 +414,8 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
+    if "..." in query:
+        raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
         if missing := signer.missing_in(values):
