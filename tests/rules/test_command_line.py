@@ -281,6 +281,7 @@ class Arguments(Case):
             ("--access-key-id=LTAI5tFakeFakeFake12", "DASHSCOPE_API_KEY"),
             ("stray", "Put its option in front of it. The options are"),
             ("-output", "Did you mean --output?"),
+            *((f"{dash}dry-run", "Did you mean --dry-run?") for dash in "\u2013\u2014\u2212"),
             ("-dry-run", "Did you mean --dry-run?"),
             ("-ox.json", "The options are"),
             ("--audio-file", "Did you mean --audio"),

@@ -956,6 +956,7 @@ OPTIONS = {
     "output": ("prepare detect", "FILE", "write this file, not one in $OUTPUT_DIR/aliyun-emo"),
     "dry_run": ("prepare detect", "", "only check"),
 }
+DASHES = tuple("-\u2010\u2011\u2012\u2013\u2014\u2015\u2212")  # a word processor's, too
 PLACES = ("[", "<")  # begin the metavar of what is given by its place, not by an option
 PREPARE: "Program" = (COMMANDS, OPTIONS, EXIT_CODES)
 
@@ -964,7 +965,7 @@ def parse(program: "Program", arguments: "Words", report: Report) -> "tuple[str,
     """Return the command and its options' values, stripped but for files; raises `Problem`."""
     commands, options, _ = program
     command = next(iter(commands))
-    if command and arguments and not arguments[0].startswith("-"):
+    if command and arguments and not arguments[0].startswith(DASHES):
         command, *arguments = arguments
     if command not in commands:
         hint = explained("commands", "hint_for", command, program, []) or "See --help."
@@ -992,12 +993,12 @@ def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Wo
         word = waiting.pop()
         name, equals, value = word.partition("=")
         field = fields.get(name, "")
-        is_plain = not fields or word[:1] != "-" or word[1:2] in "0123456789" or " " in word
+        is_dashed = fields and word.startswith(DASHES) and word[1:2] not in "0123456789"
         if word == "--" and fields:  # all that comes behind it is no option
             fields = {}
         elif word in ("-h", "--help", "--version") and fields:
             words.append("--help" if word == "-h" else word)
-        elif not field and is_plain and len(places) < count:
+        elif not field and (not is_dashed or " " in word) and len(places) < count:
             places.append(word)
         elif not field:
             others.append(word)
