@@ -40,11 +40,9 @@ def boxes_of(saved: emo.Json, link: emo.Text, digest: emo.Text, report: emo.Repo
     hint = "Detect again, and keep the answer as it comes."
     for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
         mine += [wrong(f"{p.field}: {p.message}", hint) for p in its]
-    ratio = answers.member(request, "parameters").get("ratio")
-    fits = [r for r in emo.VIDEO_SIZES if boxes and r == ratio and emo.has_ratio(boxes[1], r)]
-    if boxes and ratio and not fits:
-        asked = f"it asked for {emo.shown_link(str(ratio))}"
-        message = f"{asked}, and ext_bbox is {emo.ratio_of(boxes[1])}"
+    ratio = str(answers.member(request, "parameters").get("ratio") or "")
+    if boxes and ratio and not (ratio in emo.VIDEO_SIZES and emo.has_ratio(boxes[1], ratio)):
+        message = f"it asked for {emo.shown_link(ratio)}, and ext_bbox is {emo.ratio_of(boxes[1])}"
         report.error("detection", message, "These boxes are not of this answer: detect again.")
         return None
     return boxes

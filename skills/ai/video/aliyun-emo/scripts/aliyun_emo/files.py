@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import unquote
 
 import prepare_emo_request as emo
@@ -49,13 +47,10 @@ def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
 def read_bytes(path: str, limit: int) -> bytes:
     """Return at most `limit` bytes of the file `path`, "-" for stdin; raises `OSError`."""
     given = path != "-"
-    data = b""
-    with open(path if given else 0, "rb", 0, closefd=given, opener=open_at_once) as file:
+    with open(path if given else 0, "rb", closefd=given, opener=open_at_once) as file:
         if file.isatty():
             raise OSError("it is a terminal, and nothing here asks questions")
-        while len(data) < limit and (chunk := file.read(limit - len(data))):
-            data += chunk
-    return data
+        return file.read(limit) or b""  # None: a pipe that does not wait, and is empty
 
 
 def open_at_once(path: str, flags: int) -> int:
@@ -81,10 +76,9 @@ def read_evidence(path: str) -> emo.Json:
     """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
     try:
         with open(path, "rb") as file:
-            document = json.loads(file.read())
+            return as_object(json.loads(file.read()))
     except (OSError, ValueError, RecursionError):
         return {}
-    return as_object(document)
 
 
 def write_durably(path: str, document: object) -> None:
@@ -92,7 +86,7 @@ def write_durably(path: str, document: object) -> None:
 
     def place(temporary: str, target: str) -> None:
         with open(temporary, "rb+") as file:
-            if_offered(os.fsync, file.fileno())
+            sync(file.fileno())
         move(temporary, target)
         sync_folder(os.path.dirname(target))
 
@@ -114,15 +108,15 @@ def sync_folder(folder: str) -> None:
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            if_offered(os.fsync, descriptor)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 
 
-def if_offered(call: Callable[..., object], *arguments: Any) -> None:
-    """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
+def sync(descriptor: int) -> None:
+    """Bring a file to the disk, where the file system offers that: CIFS and FUSE may not."""
     try:
-        call(*arguments)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in NOT_OFFERED:
             raise
@@ -145,9 +139,8 @@ def append_line(path: str, line: bytes) -> None:
 def sweep(folder: str) -> None:
     """Remove what killed runs left half written below `folder`, when it is older than a day."""
     for place, folders, files in os.walk(folder):
-        for name in folders + files:
+        for name in filter(re.compile(emo.TEMPORARY_NAME).fullmatch, folders + files):
             path = os.path.join(place, name)
-            if re.fullmatch(emo.TEMPORARY_NAME, name):
-                with contextlib.suppress(OSError):  # another run is at it, or a later one will be
-                    if clock.time() - os.lstat(path).st_mtime > STALE:
-                        (shutil.rmtree if name in folders else os.unlink)(path)
+            with contextlib.suppress(OSError):  # another run is at it, or a later one will be
+                if clock.time() - os.lstat(path).st_mtime > STALE:
+                    (shutil.rmtree if name in folders else os.unlink)(path)

@@ -34,8 +34,7 @@ def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
     facts = {emo.LOCAL[f]: media.medium_facts(file.found) for f, file in files.items() if file}
     if recording := files.get("audio_url"):
         facts["audio"]["bytes"] = recording.size
-        length = recording.found.seconds
-        estimates = {each: media.estimate(length, each) for each in emo.VIDEO_SIZES}
+        estimates = {r: media.estimate(recording.found.seconds, r) for r in emo.VIDEO_SIZES}
         facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
     return facts
 
@@ -92,8 +91,7 @@ def look_again(request: emo.Json, origin: str, report: emo.Report) -> dict[str, 
     files = {}
     for field, digest in request.get("files", {}).items():
         path = place_now(field, local_path(request["input"][field]), digest, origin, report)
-        file = report.check(file_as_prepared, field, path, digest)
-        if file:
+        if file := report.check(file_as_prepared, field, path, digest):
             file.check(field, boxes, report)
             files[field] = file
     return files

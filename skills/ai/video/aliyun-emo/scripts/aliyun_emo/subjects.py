@@ -39,7 +39,9 @@ def subject_of(path: str, report: emo.Report) -> Subject | None:
     """Return what the file `path` shows, or None when something is wrong with it."""
     subject = found_in(path, report)
     if subject:
-        subject.name = name_of(subject, path)
+        folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
+        is_kept = subject.kind == "task" and re.fullmatch(requests.DIGITS, folder)
+        subject.name = folder if is_kept else name_here(subject.request)
         if subject.kind == "request":
             folder = os.path.join(evidence.evidence_of(path), "tasks")
             decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
@@ -122,21 +124,13 @@ def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, L
     return files
 
 
-def name_of(subject: Subject, path: str) -> str:
-    """Return the name of a request as a run prints it, of a task its folder's; raises `Problem`."""
-    folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
-    if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
-        return folder
-    return name_here(subject.request)
-
-
 def name_here(request: emo.Json) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        if requests.is_generation(request):
-            return requests.request_name(request, base_url)
-        return requests.detection_name(request, base_url)
+        is_video = requests.is_generation(request)
+        name = requests.request_name if is_video else requests.detection_name
+        return name(request, base_url)
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
