@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import answers, links, refusals
@@ -48,7 +47,7 @@ def boxes_of(saved: emo.Json, link: emo.Text, digest: emo.Text, report: emo.Repo
     return boxes
 
 
-def passed_output(answer: Any) -> emo.Json:
+def passed_output(answer: object) -> emo.Json:
     answer = answers.as_object(answer)
     output = answer if "check_pass" in answer else answers.member(answer, "output")
     passed = output.get("check_pass")

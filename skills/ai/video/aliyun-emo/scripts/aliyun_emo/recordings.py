@@ -1,6 +1,5 @@
 """The length of a recording, WAV or MP3, as a decoder makes it (VBR headers: mpeg)."""
-# An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
-# with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
+# An MP3 is walked frame by frame, since its own headers lie at times.
 
 from __future__ import annotations
 
@@ -85,13 +84,12 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
         raise NotTaken(f"{BROKEN}: no layout (fmt) before its sound")
     there = source.size - at
     length = long_length if length == 0xFFFFFFFF else length
-    is_streamed = not length or (length > there and length >= STREAMED)
-    return at, there if is_streamed else length, layout
+    return at, length if 0 < length < STREAMED else there, layout
 
 
 def mp3(source: Beginning, start: int) -> float:
     """Return the seconds of the MP3 that begins at `start`, by its frames."""
-    # Where not all are at hand, or there is too much noise, those that were seen stand for all.
+    # Where only the beginning is at hand, or noise is too much, those that were seen stand for all.
     frames = Frames(source.data[start:])
     here, whole = len(frames.block), source.size - start
     if not frames.find(here):
