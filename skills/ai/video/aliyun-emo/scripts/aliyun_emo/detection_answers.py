@@ -73,10 +73,7 @@ def box_text(output: emo.Json, name: str) -> str | None:
 
 
 def check_same_image(request: object, link: str, digest: str | None, report: emo.Report) -> None:
-    detected = answers.member(request, "input").get("image_url")
-    if not isinstance(detected, str):
-        message = "its request has no input.image_url"
-        raise wrong(message, "Give the file as it was saved, or the answer alone.")
+    detected = answers.text_in(answers.member(request, "input"), "image_url")
     was_file = detected.lower().startswith("file:")
     if digest or was_file:
         message = "the file was changed or saved anew since, or it is another picture"

@@ -22,13 +22,17 @@ NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENO
 def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem` with a `hint`."""
     path = emo.check_given(field, path, hint)
-    name = "stdin" if path == "-" else emo.shown_link(path)
+    is_stdin = path == "-"
+    name = "stdin" if is_stdin else emo.shown_link(path)
     try:
-        data = read_bytes(path, MAX_JSON + 1)
+        with open(0 if is_stdin else path, "rb", closefd=not is_stdin, opener=open_at_once) as file:
+            if file.isatty():
+                raise OSError("it is a terminal, and nothing here asks questions")
+            data = file.read(MAX_JSON + 1) or b""  # None: a pipe that does not wait, and is empty
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
+        why = getattr(error, "strerror", None) or emo.printable(str(error), 200)
         hint = file_meant(path) or hint
-        raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
+        raise emo.Problem(field, f"{name} cannot be read: {why}", hint) from None
     try:
         if len(data) > MAX_JSON:
             raise ValueError("it is larger than 1 MiB")
@@ -36,21 +40,11 @@ def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
             raise ValueError("it is empty")
         document = json.loads(data)  # in UTF-8, -16 or -32, with a mark or without
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "nested too deep"
-        message = f"{name} is not JSON: {emo.printable(reason, 200)}"
-        raise emo.Problem(field, message, hint) from None
+        why = str(error) if isinstance(error, ValueError) else "nested too deep"
+        raise emo.Problem(field, f"{name} is not JSON: {emo.printable(why, 200)}", hint) from None
     if not isinstance(document, dict):
         raise emo.Problem(field, f"{name} holds no JSON object", hint)
     return document
-
-
-def read_bytes(path: str, limit: int) -> bytes:
-    """Return at most `limit` bytes of the file `path`, "-" for stdin; raises `OSError`."""
-    given = path != "-"
-    with open(path if given else 0, "rb", closefd=given, opener=open_at_once) as file:
-        if file.isatty():
-            raise OSError("it is a terminal, and nothing here asks questions")
-        return file.read(limit) or b""  # None: a pipe that does not wait, and is empty
 
 
 def open_at_once(path: str, flags: int) -> int:

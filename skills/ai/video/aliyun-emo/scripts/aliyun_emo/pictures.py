@@ -90,9 +90,8 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
     # Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     head = source.need(0, 26, "its size")
     whole, _, offset, header = struct.unpack("<4I", head[2:18])
-    if header == 12:
-        width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
-    else:
+    width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
+    if header != 12:
         head = source.need(18, 20, "its size")
         width, height, _, bits, packed, size = struct.unpack("<iiHHII", head)
     if packed > 3 or bits not in (1, 4, 8, 16, 24, 32):
@@ -138,7 +137,7 @@ def exif_orientation(source: Beginning, start: int, end: int) -> int:
     """Return the orientation in EXIF data from `start` to `end`, 1 where it is none, or broken."""
     # Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
     tiff = source.need(start, min(end, source.size) - start, "its EXIF")
-    tiff = tiff[6:] if tiff[:6] == EXIF else tiff  # the rule in a JPEG, elsewhere a common mistake
+    tiff = tiff.removeprefix(EXIF)  # the rule in a JPEG, elsewhere a common mistake
     number = {b"II*\0": little, b"MM\0*": big}.get(tiff[:4])
     if not number or (ifd := number(tiff[4:8])) < 8:
         return 1

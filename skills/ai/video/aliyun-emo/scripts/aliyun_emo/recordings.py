@@ -38,8 +38,7 @@ def wav(source: Beginning, start: int) -> float:
     # New Multimedia Data Types and Data Techniques 3.0 (ADPCM, GSM); EBU Tech 3306 (RF64, ds64).
     at, length, layout = wav_data(source, start)
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
-    if code == EXTENSIBLE:
-        code = little(layout[24:26])
+    code = little(layout[24:26]) if code == EXTENSIBLE else code
     bits = 8 if code in (A_LAW, MU_LAW) else bits
     if not channels or bits not in BITS.get(code, (bits,)):
         raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
@@ -82,9 +81,8 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
         raise NotTaken(f"{BROKEN}: no sound in its first {PARTS} chunks")
     if len(layout) < 16:
         raise NotTaken(f"{BROKEN}: no layout (fmt) before its sound")
-    there = source.size - at
     length = long_length if length == 0xFFFFFFFF else length
-    return at, length if 0 < length < STREAMED else there, layout
+    return at, length if 0 < length < STREAMED else source.size - at, layout
 
 
 def mp3(source: Beginning, start: int) -> float:

@@ -70,8 +70,6 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
     boxes = detection_answers.boxes_of(record, None, None, report)
-    for problem in report.errors:
-        problem.hint += " Then give the detection.json of that."
     request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
@@ -120,8 +118,7 @@ def name_here(request: emo.Json) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        is_video = requests.is_generation(request)
-        name = requests.request_name if is_video else requests.detection_name
+        name = requests.request_name if requests.is_generation(request) else requests.detection_name
         return name(request, base_url)
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
