@@ -11,8 +11,8 @@ from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, 
 # Pixels as stored, and how EXIF has them turned: 1 is not at all, from 5 on the sides are swapped.
 Picture = namedtuple("Picture", "format width height orientation")
 
-# Markers of a JPEG: but for those without a length; of frame headers, which have the size; others.
-MARKER = re.compile(rb"\xff[^\0\x01\xd0-\xd8\xff]")  # no TEM, RST0 to RST7, SOI
+# Markers of a JPEG but TEM, RST0 to RST7 and SOI, which stand alone; frame headers have the size.
+MARKER = re.compile(rb"\xff[^\0\x01\xd0-\xd8\xff]")
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG, DAC
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 EXIF = b"Exif\0\0"
