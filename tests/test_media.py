@@ -304,7 +304,7 @@ class NotTaken(LocalCase):
             ("y.m4a", "y-59s.mp3"),
             ("x.mp3.1", "x.mp3-59s.mp3"),
             ("x.dat", "x-59s.mp3"),
-            ("x.MP3", "x-59s.MP3"),
+            ("x.MP3", "x-59s.mp3"),
             ("x", "x-59s.mp3"),
         ):
             with self.subTest(name):

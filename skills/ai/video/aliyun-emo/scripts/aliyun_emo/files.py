@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import unquote
 
 import prepare_emo_request as emo
@@ -24,13 +22,17 @@ NOT_OFFERED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENO
 def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
     """Return the JSON object in the file `path`, "-" for stdin; raises `Problem` with a `hint`."""
     path = emo.check_given(field, path, hint)
-    name = "stdin" if path == "-" else emo.shown_link(path)
+    is_stdin = path == "-"
+    name = "stdin" if is_stdin else emo.shown_link(path)
     try:
-        data = read_bytes(path, MAX_JSON + 1)
+        with open(0 if is_stdin else path, "rb", closefd=not is_stdin, opener=open_at_once) as file:
+            if file.isatty():
+                raise OSError("it is a terminal, and nothing here asks questions")
+            data = file.read(MAX_JSON + 1) or b""  # None: a pipe that does not wait, and is empty
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
+        why = getattr(error, "strerror", None) or emo.printable(str(error), 200)
         hint = file_meant(path) or hint
-        raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
+        raise emo.Problem(field, f"{name} cannot be read: {why}", hint) from None
     try:
         if len(data) > MAX_JSON:
             raise ValueError("it is larger than 1 MiB")
@@ -38,24 +40,11 @@ def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
             raise ValueError("it is empty")
         document = json.loads(data)  # in UTF-8, -16 or -32, with a mark or without
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "nested too deep"
-        message = f"{name} is not JSON: {emo.printable(reason, 200)}"
-        raise emo.Problem(field, message, hint) from None
+        why = str(error) if isinstance(error, ValueError) else "nested too deep"
+        raise emo.Problem(field, f"{name} is not JSON: {emo.printable(why, 200)}", hint) from None
     if not isinstance(document, dict):
         raise emo.Problem(field, f"{name} holds no JSON object", hint)
     return document
-
-
-def read_bytes(path: str, limit: int) -> bytes:
-    """Return at most `limit` bytes of the file `path`, "-" for stdin; raises `OSError`."""
-    given = path != "-"
-    data = b""
-    with open(path if given else 0, "rb", 0, closefd=given, opener=open_at_once) as file:
-        if file.isatty():
-            raise OSError("it is a terminal, and nothing here asks questions")
-        while len(data) < limit and (chunk := file.read(limit - len(data))):
-            data += chunk
-    return data
 
 
 def open_at_once(path: str, flags: int) -> int:
@@ -82,10 +71,9 @@ def read_evidence(path: str) -> emo.Json:
     """Return the JSON object in the file `path` of the evidence, {} where there is none to read."""
     try:
         with open(path, "rb") as file:
-            document = json.loads(file.read())
+            return as_object(json.loads(file.read()))
     except (OSError, ValueError, RecursionError):
         return {}
-    return as_object(document)
 
 
 def write_durably(path: str, document: object) -> None:
@@ -93,7 +81,7 @@ def write_durably(path: str, document: object) -> None:
 
     def place(temporary: str, target: str) -> None:
         with open(temporary, "rb+") as file:
-            if_offered(os.fsync, file.fileno())
+            sync(file.fileno())
         move(temporary, target)
         sync_folder(os.path.dirname(target))
 
@@ -115,15 +103,15 @@ def sync_folder(folder: str) -> None:
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            if_offered(os.fsync, descriptor)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 
 
-def if_offered(call: Callable[..., object], *arguments: Any) -> None:
-    """Call what some file systems do not offer (CIFS, FUSE) and a file can do without."""
+def sync(descriptor: int) -> None:
+    """Bring a file to the disk, where the file system offers that: CIFS and FUSE may not."""
     try:
-        call(*arguments)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in NOT_OFFERED:
             raise
@@ -146,9 +134,8 @@ def append_line(path: str, line: bytes) -> None:
 def sweep(folder: str) -> None:
     """Remove what killed runs left half written below `folder`, when it is older than a day."""
     for place, folders, files in os.walk(folder):
-        for name in folders + files:
+        for name in filter(re.compile(emo.TEMPORARY_NAME).fullmatch, folders + files):
             path = os.path.join(place, name)
-            if re.fullmatch(emo.TEMPORARY_NAME, name):
-                with contextlib.suppress(OSError):  # another run is at it, or a later one will be
-                    if clock.time() - os.lstat(path).st_mtime > STALE:
-                        (shutil.rmtree if name in folders else os.unlink)(path)
+            with contextlib.suppress(OSError):  # another run is at it, or a later one will be
+                if clock.time() - os.lstat(path).st_mtime > STALE:
+                    (shutil.rmtree if name in folders else os.unlink)(path)

@@ -103,11 +103,10 @@ class Beginning:
             raise NotTaken(f"it is cut short: {what} is missing")
         return data
 
-    def check_end(self, end: int, what: str) -> None:
-        """Raise `NotTaken` when `what` ends at `end` by its length, and the file before."""
-        if end > self.size:
-            place = f"{what} goes on to byte {end}, the file to {self.size}"
-            raise NotTaken(f"it is cut short: {place}")
+    def check_end(self, at: int, what: str) -> None:
+        """Raise `NotTaken` when `what` ends at `at` by its length, and the file before."""
+        if at > self.size:
+            raise NotTaken(f"it is cut short: {what} goes on to byte {at}, the file to {self.size}")
 
 
 # Return the number in some bytes, the lowest first, or the highest.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -23,10 +22,10 @@ class LocalFile:
         self.path = ""  # as it was given, where it was looked at, and
         self.found: Any = None  # the `Picture` or `Recording`
 
-    def check(self, field: str, boxes: Iterable[emo.Box], report: emo.Report) -> None:
+    def check(self, field: str, boxes: list[emo.Box], report: emo.Report) -> None:
         """Report what is wrong with what was found in it, if it was looked at."""
         if self.found:
-            media.check_medium(field, self.found, self.size, [*boxes], report, self.path)
+            media.check_medium(field, self.found, self.size, boxes, report, self.path)
 
 
 def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
@@ -34,8 +33,7 @@ def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
     facts = {emo.LOCAL[f]: media.medium_facts(file.found) for f, file in files.items() if file}
     if recording := files.get("audio_url"):
         facts["audio"]["bytes"] = recording.size
-        length = recording.found.seconds
-        estimates = {each: media.estimate(length, each) for each in emo.VIDEO_SIZES}
+        estimates = {r: media.estimate(recording.found.seconds, r) for r in emo.VIDEO_SIZES}
         facts.update({"estimate": estimates[ratio]} if ratio else {"estimates": estimates})
     return facts
 
@@ -92,8 +90,7 @@ def look_again(request: emo.Json, origin: str, report: emo.Report) -> dict[str, 
     files = {}
     for field, digest in request.get("files", {}).items():
         path = place_now(field, local_path(request["input"][field]), digest, origin, report)
-        file = report.check(file_as_prepared, field, path, digest)
-        if file:
+        if file := report.check(file_as_prepared, field, path, digest):
             file.check(field, boxes, report)
             files[field] = file
     return files
@@ -129,10 +126,9 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
 def file_at(field: str, path: str) -> LocalFile:
     if not path.strip():
         raise emo.Problem(field, "has no value", f"Give {emo.option(field)} FILE.")
-    scheme, mark, _ = path.partition("://")
-    if mark and re.fullmatch("[a-z][a-z0-9+-]+", scheme, re.I):  # of one letter it is a drive
+    if scheme := re.match("[a-z][a-z0-9+-]+(?=://)", path, re.I):  # of one letter it is a drive
         hint = file_meant(path) or "Give the path of a file, or a public link with https://."
-        if scheme.lower() in ("http", "https"):
+        if scheme[0].lower() in ("http", "https"):
             hint = f"A link is for {emo.option(media.link_field(field))}."
         raise emo.Problem(field, f"{emo.shown_link(path)} is not the path of a file", hint)
     return look_at_file(field, path, read_file(field, path))

@@ -14,7 +14,7 @@ from aliyun_emo.generation import of_same_media, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import LocalFile, facts_of_files
 from aliyun_emo.settings import Settings, settings_of
-from aliyun_emo.subjects import Subject, name_of
+from aliyun_emo.subjects import Subject
 
 # What the line on stdout always has, null where it is not known.
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
@@ -137,7 +137,6 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
         return
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
-    subject.name = name_of(subject, path)
     folder = emo.evidence_path("tasks")
     subject.attempt = settings.attempt or 0
     decision = sending.decide_now(settings, folder, subject.name)  # run_generation decides anew

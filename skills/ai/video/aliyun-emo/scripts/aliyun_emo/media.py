@@ -81,11 +81,8 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
         tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
         if path.isprintable() and path:
-            path = as_a_path(path)
-            stem, end = os.path.splitext(path)
-            named = end[1:].lower() in emo.FORMATS["audio_url"]
-            target = free_path(f"{stem}-59s", end[1:] if named else found.format)
-            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', path, '-t', '59', target])}"
+            source, target = command_paths(path, "-59s", found.format)
+            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', source, '-t', '59', target])}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < 1:
@@ -98,10 +95,9 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
     swapped = "Are the two swapped? " if fault.kind.sort in {*emo.KINDS.values()} - {kind} else ""
     hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
-        hint = "Convert it, and upload it anew."
-        if path:
-            its = conversion(path, kind, fault.kind.name) if path.isprintable() else ""
-            hint = f"Convert it: {its}" if its else "Convert it."
+        hint = "Convert it." if path else "Convert it, and upload it anew."
+        if path and path.isprintable():
+            hint = f"Convert it: {conversion(path, kind, fault.kind.name)}"
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     what = refusals.shown_words(str(fault))
@@ -109,8 +105,7 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
 
 
 def conversion(path: str, kind: str, what: str = "") -> str:
-    source = as_a_path(path)
-    target = free_path(os.path.splitext(source)[0], "mp3" if kind == "recording" else "png")
+    source, target = command_paths(path, "", "mp3" if kind == "recording" else "png")
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
     if re.search("HEIC|SVG|EPS|raw", what):  # ffmpeg reads none, or a tile of it
@@ -121,16 +116,13 @@ def conversion(path: str, kind: str, what: str = "") -> str:
     return ("" if shutil.which(name) else f"install {missing}, then: ") + for_the_shell(words)
 
 
-def as_a_path(path: str) -> str:
-    """Return `path` such that no program takes it for an option, or the name of a protocol."""
-    is_plain = not path.startswith("-") and (":" not in path or os.path.isabs(path))
-    return path if is_plain else os.path.join(os.curdir, path)
-
-
-def free_path(stem: str, extension: str) -> str:
-    """Return the path of this `stem`, with a number if need be, at which nothing lies."""
-    stems = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    return next(path for s in stems if not os.path.lexists(path := f"{s}.{extension}"))
+def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
+    """Return `path` for a command that reads it, and a path beside it where nothing lies yet."""
+    if path.startswith("-") or (":" in path and not os.path.isabs(path)):
+        path = os.path.join(os.curdir, path)  # or it is an option, or the name of a protocol
+    stem = os.path.splitext(path)[0] + end
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return path, next(p for n in names if not os.path.lexists(p := f"{n}.{extension}"))
 
 
 def medium_facts(found: Medium) -> emo.Json:

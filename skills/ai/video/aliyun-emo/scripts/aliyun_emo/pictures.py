@@ -11,10 +11,9 @@ from aliyun_emo.kinds import PARTS, PICTURE, Beginning, NotTaken, big, kind_of, 
 # Pixels as stored, and how EXIF has them turned: 1 is not at all, from 5 on the sides are swapped.
 Picture = namedtuple("Picture", "format width height orientation")
 
-# Markers of a JPEG: those without a length, and those of frame headers, which have the size.
-STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # TEM, RST0 to RST7, SOI
+# Markers of a JPEG but TEM, RST0 to RST7 and SOI, which stand alone; frame headers have the size.
+MARKER = re.compile(rb"\xff[^\0\x01\xd0-\xd8\xff]")
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG, DAC
-MARKER = re.compile(rb"\xff[^\0\xff]")
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 EXIF = b"Exif\0\0"
 WHOLE_NUMBERS = {3: 2, 4: 4, 8: 2, 9: 4}  # bytes of SHORT, LONG, SSHORT, SLONG, as decoders take it
@@ -25,9 +24,8 @@ def picture(data: bytes, size: int | None = None) -> Picture:
     """Return what picture `data` is, the beginning of `size` bytes; raises `NotTaken` else."""
     source = Beginning(data, size)
     kind = kind_of(source)
-    if kind.name not in PICTURES:
+    if not (read := PICTURES.get(kind.name)):
         raise refusal(kind, PICTURE)
-    read = PICTURES[kind.name]
     width, height, orientation = read(source)
     if not (width and height):
         raise NotTaken(f"it is {kind.name} picture that is broken: {width}x{height} pixels")
@@ -44,8 +42,6 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
         found = MARKER.search(source.data, at)  # over fill bytes, and what decoders skip as well
         at = found.end() if found else max(source.held, at) + 1
         (code,) = source.need(at - 1, 1, what)
-        if code in STANDALONE:
-            continue
         if code in (SOS, EOI):
             break
         length = big(source.need(at, 2, what))
@@ -94,9 +90,8 @@ def bmp(source: Beginning) -> tuple[int, int, int]:
     # Win32, Bitmap Storage: BITMAPCOREHEADER has 12 bytes; in others a height below 0 is top-down.
     head = source.need(0, 26, "its size")
     whole, _, offset, header = struct.unpack("<4I", head[2:18])
-    if header == 12:
-        width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
-    else:
+    width, height, _, bits, packed, size = *struct.unpack("<4H", head[18:26]), 0, 0
+    if header != 12:
         head = source.need(18, 20, "its size")
         width, height, _, bits, packed, size = struct.unpack("<iiHHII", head)
     if packed > 3 or bits not in (1, 4, 8, 16, 24, 32):
@@ -141,9 +136,8 @@ PICTURES = {"a JPEG": jpeg, "a PNG": png, "a BMP": bmp, "a WebP": webp}
 def exif_orientation(source: Beginning, start: int, end: int) -> int:
     """Return the orientation in EXIF data from `start` to `end`, 1 where it is none, or broken."""
     # Exif (CIPA DC-008), 4.5 (a TIFF's header and its entries of 12 bytes), 4.6.4 (Orientation).
-    source.need(start, min(end, source.size) - start, "its EXIF")
-    tiff = source.at(start, end - start)
-    tiff = tiff[6:] if tiff[:6] == EXIF else tiff  # the rule in a JPEG, elsewhere a common mistake
+    tiff = source.need(start, min(end, source.size) - start, "its EXIF")
+    tiff = tiff.removeprefix(EXIF)  # the rule in a JPEG, elsewhere a common mistake
     number = {b"II*\0": little, b"MM\0*": big}.get(tiff[:4])
     if not number or (ifd := number(tiff[4:8])) < 8:
         return 1

@@ -1,6 +1,5 @@
 """The length of a recording, WAV or MP3, as a decoder makes it (VBR headers: mpeg)."""
-# An MP3 is walked frame by frame, since its own headers lie at times. Of the beginning of a file,
-# with the `size` of the whole, a WAV's length is exact too; an MP3's is scaled from what is there.
+# An MP3 is walked frame by frame, since its own headers lie at times.
 
 from __future__ import annotations
 
@@ -17,14 +16,10 @@ def recording(data: bytes, size: int | None = None) -> Recording:
     """Return what recording `data` is, the beginning of `size` bytes; raises `NotTaken` else."""
     source = Beginning(data, size)
     kind = kind_of(source)
-    if kind.name == "a WAV":
-        found = Recording("wav", wav_seconds(source, kind.start))
-    elif kind.name == "an MP3":
-        found = Recording("mp3", mp3_seconds(source, kind.start, source.size))
-    else:
+    if not (read := RECORDINGS.get(kind.name)):
         raise refusal(kind, RECORDING)
-    if found.seconds > 0:
-        return found
+    if (seconds := read(source, kind.start)) > 0:
+        return Recording(read.__name__, seconds)  # named as formats are told
     source.need(source.size - 1, 1, "its sound")
     raise NotTaken(f"it is {kind.name} recording with no sound in it")
 
@@ -38,13 +33,12 @@ BROKEN = "it is a WAV recording that is broken"
 MISSING = 0.1  # seconds that may be missing at the end: decoders play what is there
 
 
-def wav_seconds(source: Beginning, start: int) -> float:
+def wav(source: Beginning, start: int) -> float:
     # Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     # New Multimedia Data Types and Data Techniques 3.0 (ADPCM, GSM); EBU Tech 3306 (RF64, ds64).
     at, length, layout = wav_data(source, start)
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
-    if code == EXTENSIBLE:
-        code = little(layout[24:26])
+    code = little(layout[24:26]) if code == EXTENSIBLE else code
     bits = 8 if code in (A_LAW, MU_LAW) else bits
     if not channels or bits not in BITS.get(code, (bits,)):
         raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
@@ -60,7 +54,7 @@ def wav_seconds(source: Beginning, start: int) -> float:
     if (length - there) * in_block > MISSING * block * pace:
         source.check_end(at + length, "the sound")
     if code == MP3_INSIDE:
-        return mp3_seconds(source, at, at + there)
+        return mp3(Beginning(source.data[: at + there], at + there), at)
     return float(there // block * in_block / pace if pace else 0)
 
 
@@ -87,30 +81,27 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
         raise NotTaken(f"{BROKEN}: no sound in its first {PARTS} chunks")
     if len(layout) < 16:
         raise NotTaken(f"{BROKEN}: no layout (fmt) before its sound")
-    there = source.size - at
-    if length == 0xFFFFFFFF and long_length:
-        length = long_length
-    if not length or (length > there and length >= STREAMED):
-        length = there
-    return at, length, layout
+    length = long_length if length == 0xFFFFFFFF else length
+    return at, length if 0 < length < STREAMED else source.size - at, layout
 
 
-def mp3_seconds(source: Beginning, start: int, end: int) -> float:
-    """Return the seconds of the MP3 from `start` to `end`, by its frames."""
-    # Where not all are at hand, or there is too much noise, those that were seen stand for all.
-    frames = Frames(source.data[start:end])
-    here, whole = len(frames.block), end - start
+def mp3(source: Beginning, start: int) -> float:
+    """Return the seconds of the MP3 that begins at `start`, by its frames."""
+    # Where only the beginning is at hand, or noise is too much, those that were seen stand for all.
+    frames = Frames(source.data[start:])
+    here, whole = len(frames.block), source.size - start
     if not frames.find(here):
         return 0.0
     silence = frames.skip_info() / frames.stream.rate
     begin, seconds = frames.at, 0.0
-    while True:
+    while frames.find(here):
         count = frames.run()
         if frames.at > here == whole:
             count -= 1  # the last one is cut, so that decoders drop it
         seconds += count * frames.stream.samples / frames.stream.rate
-        if not frames.find(here):
-            break
     if frames.at > begin and (here < whole or not frames.tries):
         seconds *= (whole - begin) / (frames.at - begin)
     return float(seconds - silence)
+
+
+RECORDINGS = {"a WAV": wav, "an MP3": mp3}

@@ -19,13 +19,15 @@ WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 class Subject:
     """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`."""
 
-    def __init__(self, kind: str, request: emo.Json, files: dict[str, LocalFile]) -> None:
+    def __init__(
+        self, kind: str, request: emo.Json, files: dict[str, LocalFile], name: str = ""
+    ) -> None:
         self.kind, self.request, self.files = kind, request, files
         self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
         self.names = {f: requests.file_name(self.given[f]) for f in emo.KINDS if f in self.given}
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
-        self.name = self.video = ""  # its digits; the path of what was made of it, "" for none
-        self.state = self.said = self.task_id = ""  # of a task, what the service `said` of it
+        self.name = name or name_here(request)  # its digits
+        self.state = self.said = self.task_id = self.video = ""  # of its task; the video's path
         self.attempt = 0  # which task of a request is wanted, where that was given
 
     def tell_task(self, task: Task) -> None:
@@ -37,19 +39,6 @@ class Subject:
 
 def subject_of(path: str, report: emo.Report) -> Subject | None:
     """Return what the file `path` shows, or None when something is wrong with it."""
-    subject = found_in(path, report)
-    if subject:
-        subject.name = name_of(subject, path)
-        if subject.kind == "request":
-            folder = os.path.join(evidence.evidence_of(path), "tasks")
-            decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
-            if isinstance(decision, attempts.Follow):
-                subject.tell_task(decision.task)
-    return subject
-
-
-def found_in(path: str, report: emo.Report) -> Subject | None:
-    """Return what the file `path` holds, as far as that stands in it; raises `Problem`."""
     if path == "-":
         message = "stdin has no place beside it, where the page could go"
         raise emo.Problem("file", message, "Give the path of the file.")
@@ -71,15 +60,16 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
     if "audio_url" not in request["input"]:
         message = "it is the request of a detection, which has no boxes yet"
         raise emo.Problem("file", message, "Run it, and give its detection.json.")
-    return Subject("request", request, look_again(request, path, report))
+    subject = Subject("request", request, look_again(request, path, report))
+    folder = os.path.join(evidence.evidence_of(path), "tasks")
+    decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
+    if isinstance(decision, attempts.Follow):
+        subject.tell_task(decision.task)
+    return subject
 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
-    if "audio_url" in answers.member(record["request"], "input"):
-        raise emo.Problem("file", "its request is that of a video, not of a detection", WHICH_FILE)
     boxes = detection_answers.boxes_of(record, None, None, report)
-    for problem in report.errors:
-        problem.hint += " Then give the detection.json of that."
     request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
@@ -95,9 +85,11 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     request = requests.request_of(body, ANY_TIME, report)
     if not request:
         return None
-    subject = Subject("task", request, files_since(request, path, report))
     task = Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
+    folder = os.path.basename(task.folder)
+    name = folder if re.fullmatch(requests.DIGITS, folder) else ""
+    subject = Subject("task", request, files_since(request, path, report), name)
     subject.tell_task(task)
     return subject
 
@@ -122,21 +114,12 @@ def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, L
     return files
 
 
-def name_of(subject: Subject, path: str) -> str:
-    """Return the name of a request as a run prints it, of a task its folder's; raises `Problem`."""
-    folder = os.path.basename(os.path.dirname(os.path.realpath(path)))
-    if subject.kind == "task" and re.fullmatch("[0-9a-f]{12}(-[0-9]{1,9})?", folder):
-        return folder
-    return name_here(subject.request)
-
-
 def name_here(request: emo.Json) -> str:
     """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
     base_url, variable = base_given()
     try:
-        if requests.is_generation(request):
-            return requests.request_name(request, base_url)
-        return requests.detection_name(request, base_url)
+        name = requests.request_name if requests.is_generation(request) else requests.detection_name
+        return name(request, base_url)
     except ValueError:
         hint = f"Set {variable} to an https URL, or unset it."
         raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
