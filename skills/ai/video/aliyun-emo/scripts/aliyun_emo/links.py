@@ -18,15 +18,18 @@ WITHIN += rf"[^][\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
 def link_identity(link: str) -> tuple[str, str]:
     """Return what makes a normalized `link` lead to its file, and apart from it the signature."""
     # The scheme's port, and escapes of characters that need none, do not count (RFC 3986, 6.2).
-    parts = urlsplit(re.sub("%([0-9A-Fa-f]{2})", plain_escape, link))
-    host = re.sub(":0*443$" if parts.scheme == "https" else ":0*80$", "", parts.netloc)
-    names = emo.signing_names(emo.query_values(parts.query))
+    link = re.sub("%([0-9A-Fa-f]{2})", plain_escape, link)
+    head, question, query = link.partition("?")
+    scheme, _, rest = head.partition("://")
+    host, _, path = rest.partition("/")
+    host = re.sub(":0*443$" if scheme == "https" else ":0*80$", "", host)
+    names = emo.signing_names(emo.query_values(query))
     pairs: tuple[list[str], list[str]] = ([], [])
-    for pair in parts.query.split("&"):
+    for pair in query.split("&"):
         pairs[emo.parameter_name(pair.partition("=")[0]) in names].append(pair)
     asked, signature = map("&".join, pairs)
-    question = "?" if "?" in link and (asked or not signature) else ""
-    return f"{parts.scheme}://{host}{parts.path or '/'}{question}{asked}", signature
+    question = question if asked or not signature else ""
+    return f"{scheme}://{host}/{path}{question}{asked}", signature
 
 
 def plain_url(text: str) -> SplitResult | None:
