@@ -51,16 +51,6 @@ def tag_length(head: bytes) -> int:
     return 0
 
 
-def silence_in(table: bytes) -> int:
-    """Return the samples that an encoder added at both ends, by its `table` (LAME Tag, 1)."""
-    flags, fields = int.from_bytes(table[4:8], "big"), ((1, 4), (2, 4), (4, 100), (8, 4))
-    lame = table[8 + sum(length for flag, length in fields if flags & flag) :]  # behind counts
-    if lame[:4] not in (b"LAME", b"Lavf", b"Lavc"):
-        return 0
-    delays = int.from_bytes(lame[21:24], "big")
-    return (delays >> 12) + max(delays & 0xFFF, 529)  # decoders come so late, and cut it
-
-
 class Frames:
     """Goes through the frames in a `block` of bytes; `at` is how far it has come."""
 
@@ -97,14 +87,11 @@ class Frames:
             at += stream.lengths[head]
         return True
 
-    def skip_info(self) -> int:
-        """Go over an encoder's frame here, no sound and maybe a lie; return the samples to drop."""
-        length = self.stream.lengths[self.block[self.at : self.at + 3]]
-        frame = self.block[self.at : self.at + length]
-        at = max(frame.find(name, 0, 44) for name in (b"Xing", b"Info"))
-        if at >= 0 or frame[36:40] == b"VBRI":
-            self.at += len(frame)
-        return silence_in(frame[at:]) if at >= 0 else 0
+    def skip_info(self) -> None:
+        """Go over an encoder's own frame here, which is no sound, and whose counts may be lies."""
+        head = self.block[self.at : self.at + 44]
+        if b"Xing" in head or b"Info" in head or head[36:40] == b"VBRI":
+            self.at += self.stream.lengths[head[:3]]
 
     def run(self) -> int:
         """Go over the frames of the stream that follow each other here; returns how many."""

@@ -92,7 +92,7 @@ def mp3(source: Beginning, start: int) -> float:
     here, whole = len(frames.block), source.size - start
     if not frames.find(here):
         return 0.0
-    silence = frames.skip_info() / frames.stream.rate
+    frames.skip_info()
     begin, seconds = frames.at, 0.0
     while frames.find(here):
         count = frames.run()
@@ -101,7 +101,7 @@ def mp3(source: Beginning, start: int) -> float:
         seconds += count * frames.stream.samples / frames.stream.rate
     if frames.at > begin and (here < whole or not frames.tries):
         seconds *= (whole - begin) / (frames.at - begin)
-    return float(seconds - silence)
+    return seconds
 
 
 RECORDINGS = {"a WAV": wav, "an MP3": mp3}
