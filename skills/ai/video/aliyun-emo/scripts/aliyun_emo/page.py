@@ -133,20 +133,14 @@ def size_in_words(ratio: str) -> str:
 
 def costs_of(subject: Subject) -> emo.Values:
     rate = f"CNY {emo.PRICES[subject.ratio]:.2f} a second at {subject.ratio}"
-    known, length, cost = "", "not known: the player has not told it", rate
+    costs = {"known": "", "length": "not known: the player has not told it", "cost": rate}
     if "audio_url" in subject.files:
-        costs = media.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
-        known = f' data-seconds="{costs["seconds"]}"'
-        length, cost = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
-    return {
-        "url": escape(subject.given.get("audio_url", "")),
-        "name": escape(f"The recording {subject.names.get('audio_url', '')}"),
-        "known": known,
-        "length": length,
-        "cost": cost,
-        "prices_of": emo.PRICES_OF,
-        "rate": rate,
-    }
+        its = media.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        costs = {"known": f' data-seconds="{its["seconds"]}"', "length": f"{its['seconds']} s"}
+        costs["cost"] = f"CNY {its['cny']:.2f}"
+    url, name = (of.get("audio_url", "") for of in (subject.given, subject.names))
+    costs.update(url=escape(url), name=escape(f"The recording {name}"))
+    return {**costs, "rate": rate, "prices_of": emo.PRICES_OF}
 
 
 def next_section(what: str, words: list[str]) -> str:
