@@ -6,10 +6,10 @@ import os
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, detection, evidence, generation, keys, listing, looks
-from aliyun_emo import requests
+from aliyun_emo import attempts, clock, detection, evidence, generation, keys, listing, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.looks import as_shown
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -68,7 +68,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     if is_generation:
         evidence.check_shown(path, requests.request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
-        settings = settings._replace(before_pay=partial(looks.as_shown, body))
+        settings = settings._replace(before_pay=partial(as_shown, body))
         generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
