@@ -34,9 +34,8 @@ def shown_and_agreed(
     subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
 ) -> Settings | None:
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
-    media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
-    known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
-    report.facts.update({**media, **known})
+    for field, medium in found.items():  # of local files more is known already
+        report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
     task = show_request(settings, subject, report)  # another run's, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]

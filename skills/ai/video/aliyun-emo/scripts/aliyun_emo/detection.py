@@ -46,9 +46,8 @@ def detect(
         record: emo.Json = {"saved_at": tasks.timestamp(), "request": request, "sent": body}
         record["response"] = answer.document
         if 200 <= answer.status < 300:
-            output = member(understood(answer.document), "output")
-            passed = output.get("check_pass") if state == "made" else None
-            report.facts.update(detection_path=None, check_pass=passed)
+            output = member(understood(answer.document), "output") if state == "made" else {}
+            report.facts.update(detection_path=None, check_pass=output.get("check_pass"))
             try:
                 emo.write_json(path, record, place)
                 report.facts.update(detection_path=path)

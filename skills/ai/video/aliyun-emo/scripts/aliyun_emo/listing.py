@@ -26,8 +26,7 @@ def list_tasks(report: emo.Report) -> None:
     for task in found:
         if task.state in ("sending", "unclear"):
             hint = follow.may_exist_problem(task, following(task)).hint
-            what = "was sent, and its answer is not known"
-            report.warn("tasks", f"{task.name} {what}", hint)
+            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 
 def following(task: tasks.Task) -> int:

@@ -19,10 +19,9 @@ from aliyun_emo.files import file_meant, read_json
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
-# The two kinds: what it is called, its fields, its rule.
-DETECTION = "detection (it has no audio_url)", "model image_url ratio", emo.detection_request
-FIELDS = "model image_url audio_url face_bbox ext_bbox style_level"
-GENERATION = "generation", FIELDS, emo.generation_request
+# The two kinds: what it is called, its fields beside model and image_url, its rule.
+DETECTION = "detection (it has no audio_url)", ["ratio"], emo.detection_request
+GENERATION = "generation", ["audio_url", *emo.BOX_FIELDS, "style_level"], emo.generation_request
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
@@ -72,7 +71,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
         report.error("file", message, "Give the file that prepare or detect wrote.")
         return None
     what, fields, rule = GENERATION if is_generation(body) else DETECTION
-    given, foreign = fields_of(body, fields.split())
+    given, foreign = fields_of(body, ["model", "image_url", *fields])
     for name in foreign:
         message = f"{emo.shown_link(name)} does not belong to a {what}"
         report.error("file", message, "Take it out, or prepare the request again.")

@@ -40,7 +40,8 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
         if "file" in values and not word:
             run_file(settings, report)
         elif not report.errors:
-            (listing.run_all if word == "all" else listing.run_task)(settings, report)
+            go_on = listing.run_all if word == "all" else listing.run_task
+            go_on(settings, report)
     finally:
         settings.progress.end()
         if "estimate" in report.facts:  # the last of what is told

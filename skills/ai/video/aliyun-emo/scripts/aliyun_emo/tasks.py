@@ -162,8 +162,7 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 
 def all_tasks(tasks: str) -> list[Task]:
     """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
-    names = os.listdir(tasks) if os.path.isdir(tasks) else []
-    folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
-    found = [Task(folder) for folder in folders if os.path.isdir(folder)]
+    entries = list(os.scandir(tasks)) if os.path.isdir(tasks) else []
+    found = [Task(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
     found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", t.name)]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
