@@ -34,13 +34,12 @@ def shown_and_agreed(
     subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
 ) -> Settings | None:
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
-    media = {emo.LOCAL[field]: medium_facts(medium) for field, medium in found.items()}
-    known = {n: fact for n, fact in report.facts.items() if fact and n in media}  # of files: more
-    report.facts.update({**media, **known})
+    for field, medium in found.items():  # of local files more is known already
+        report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
     task = show_request(settings, subject, report)  # another run's, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]
-    settings.progress.say(facts_in_words(subject, media, report.facts["preview_path"]))
+    settings.progress.say(facts_in_words(subject, report.facts))
     settings.progress.say(f"price: {emo.price_words(price, subject.ratio)}")
     if settings.has("pay"):
         return settings
@@ -65,17 +64,15 @@ def shown_and_agreed(
     return None
 
 
-def facts_in_words(subject: Subject, found: emo.Json, page_path: str) -> str:
-    image, audio = found.get("image"), found.get("audio")
+def facts_in_words(subject: Subject, facts: emo.Json) -> str:
+    image, audio = facts["image"], facts["audio"]
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""
-    width, height = emo.size_of(subject.given["ext_bbox"])
-    style = subject.request["parameters"]["style_level"]
-    video = f"a video of {emo.VIDEO_SIZES[subject.ratio]}, {style}"
-    names = subject.names
-    media = f"from: {names['image_url']}{size}; {names['audio_url']}{length}"
+    width, height = emo.size_of(facts["ext_bbox"])
+    video = f"a video of {facts['video_size']}, {facts['style_level']}"
+    media = f"from: {subject.names['image_url']}{size}; {subject.names['audio_url']}{length}"
     moves = f"what moves: {width}x{height} pixels of the picture; {video}"
-    return f"{media}\n{moves}\npage: {emo.printable(page_path, 200)}"
+    return f"{media}\n{moves}\npage: {emo.printable(facts['preview_path'], 200)}"
 
 
 def says_yes(price: str) -> bool:

@@ -25,7 +25,7 @@ def run_detection(
     files = look_again(request, settings.values["file"], report)
     given = [settings.values["file"], *(local_path(file.url) for file in files.values())]
     report.check(emo.check_other_file, path or "", given)
-    settings = report.check(settings.with_key) or settings
+    settings = (report.check(settings.with_key) or settings)._replace(files=files)
     if report.errors or not path:
         return
     emo.check_writable(path)  # before it is billed
@@ -33,7 +33,6 @@ def run_detection(
         report.facts.update(detection_path=None, would_send=True, request=body_to_send(request))
         report.done = "all is well; nothing was sent"
         return
-    settings = settings._replace(files=files)
     tell_detection(detect(settings, request, path, report, os.replace), path, report)
 
 
@@ -47,19 +46,16 @@ def detect(
         record: emo.Json = {"saved_at": tasks.timestamp(), "request": request, "sent": body}
         record["response"] = answer.document
         if 200 <= answer.status < 300:
-            output = member(understood(answer.document), "output")
-            passed = output.get("check_pass") if state == "made" else None
-            report.facts.update(detection_path=None, check_pass=passed)
+            output = member(understood(answer.document), "output") if state == "made" else {}
+            report.facts.update(detection_path=None, check_pass=output.get("check_pass"))
             try:
                 emo.write_json(path, record, place)
                 report.facts.update(detection_path=path)
             except OSError as error:  # it is billed, so what it says is told in any case
                 message = f"{emo.shown_link(path)} cannot be written: {error.strerror}"
                 report.error("output", message, "Make room: until then each run is billed.", 1)
-    if not 200 <= answer.status < 300:
-        raise refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)
     if state != "made":
-        raise refusals.answer_problem(answer)
+        raise refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)
     return record
 
 
@@ -89,12 +85,10 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
         what, said = "the portrait did not pass", {**response, **output}
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
         raise refusals.with_store_hint(problem, said, record["sent"])
-    found = emo.Report()
-    boxes = detection_answers.boxes_of(record, None, None, found)
-    for problem in found.errors:
+    before = len(report.errors)
+    boxes = detection_answers.boxes_of(record, None, None, report)
+    for problem in report.errors[before:]:
         problem.code = 3
-    report.errors += found.errors
-    report.warnings += found.warnings
     if boxes:
         face_bbox, ext_bbox = boxes
         report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=emo.ratio_of(ext_bbox))

@@ -19,7 +19,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         report.facts["would_send"] = False
     if task.state != "made":
         raise may_exist_problem(task, further)
-    is_gone = False
+    status = ""
     if not is_complete(settings, task):
         report.done = "the task is made; the next command fetches its video"
         if settings.has("no_wait") and task.status != GONE:
@@ -30,8 +30,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         status = polls.poll_to_the_end(settings, task, report)
         if settings.has("no_wait") and status not in ENDS:  # it is there again
             return
-        is_gone = status == GONE
-    conclude(settings, task, is_gone, further, report)
+    conclude(settings, task, status == GONE, further, report)
 
 
 def is_complete(settings: Settings, task: Task) -> bool:

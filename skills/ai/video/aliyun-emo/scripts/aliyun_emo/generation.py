@@ -82,10 +82,9 @@ def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
     for task in of_same_media(tasks, request):
         if task.is_open:
-            name = os.path.basename(task.folder)
             what = "its video was not fetched" if task.video_url else "it is not at its end"
             what = what if task.state == "made" else "it is not known what became of it"
-            message = f"there is a task of this picture and recording, {name}: {what}"
+            message = f"there is a task of this picture and recording, {task.name}: {what}"
             report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
 
 

@@ -14,15 +14,10 @@ from aliyun_emo.settings import DAY, Settings
 
 
 def list_tasks(report: emo.Report) -> None:
-    """Tell all tasks that are on disk, and which command comes next."""
-    found = tell_tasks(report)
-    report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, found)) else []
-
-
-def tell_tasks(report: emo.Report) -> list[tasks.Task]:
-    """Tell all tasks, the newest first, a line each for people as well, and return them."""
+    """Tell all tasks, the newest first, a line each for people as well, and what comes next."""
     found = tasks.all_tasks(emo.evidence_path("tasks"))
     report.facts["tasks"] = list(map(row_of, found))
+    report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, found)) else []
     place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
     if not os.path.isdir(emo.evidence_path("")):
@@ -31,9 +26,7 @@ def tell_tasks(report: emo.Report) -> list[tasks.Task]:
     for task in found:
         if task.state in ("sending", "unclear"):
             hint = follow.may_exist_problem(task, following(task)).hint
-            what = "was sent, and its answer is not known"
-            report.warn("tasks", f"{os.path.basename(task.folder)} {what}", hint)
-    return found
+            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 
 def following(task: tasks.Task) -> int:
@@ -61,7 +54,7 @@ def line_of(task: tasks.Task) -> str:
     time = f"{hours(task.age)} old" if given else f"known for {hours(task.age)}"  # made elsewhere
     if is_to_follow(task) and given:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
-    words = [os.path.basename(task.folder), media, task.status or task.state, time, task.video_path]
+    words = [task.name, media, task.status or task.state, time, task.video_path]
     return "  " + "; ".join(emo.printable(word, 200) for word in words if word)
 
 
@@ -75,19 +68,17 @@ def is_to_follow(task: tasks.Task) -> bool:
 
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
-    report.next = []
     try:
         for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
             if is_to_follow(task):
                 its = emo.Report()
                 its.check(follow.follow, settings.started_anew(), task, following(task), its)
-                name = os.path.basename(task.folder)
                 for problem in its.errors + its.warnings:
-                    problem.message = f"{name}: {problem.message}"
+                    problem.message = f"{task.name}: {problem.message}"
                 report.errors += its.errors
                 report.warnings += its.warnings
     finally:
-        tell_tasks(report)
+        list_tasks(report)
 
 
 def run_task(settings: Settings, report: emo.Report) -> None:

@@ -25,16 +25,12 @@ DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,9,9", "3:4": "0,0,9,12"}
 
 
 class Media(NamedTuple):
-    """Picture and recording: what was `given`, by option, the local `files`, and the `ratio`."""
+    """Picture and recording: what was `given`, by option, and the `ratio`."""
 
     given: emo.Values
-    files: emo.Files
+    files: emo.Files  # by the field of the link in whose place they are, None for a wrong one
+    local: dict[str, LocalFile]  # those of them that are right
     ratio: str
-
-    @property
-    def local(self) -> dict[str, LocalFile]:
-        """The files of this machine, by the field of the link in whose place they are."""
-        return {field: file for field, file in self.files.items() if file}
 
 
 def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
@@ -56,8 +52,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     report.facts.update(facts_of_files(media.files, media.ratio))
     report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
-        facts = emo.facts_of(draft)
-        report.facts.update({n: v for n, v in facts.items() if n not in emo.BOX_FIELDS})
+        report.facts.update(emo.facts_of(draft), **dict.fromkeys(emo.BOX_FIELDS))
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         clear_to_send(settings, faults, report)  # for what is wrong with links and key, too
@@ -105,7 +100,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
             report.error(name, "is missing", f"Give the {emo.KINDS[field]}, a file or a link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
-    return Media(given, files, ratio)
+    return Media(given, files, {field: file for field, file in files.items() if file}, ratio)
 
 
 def with_boxes(media: Media, boxes: emo.Values, report: emo.Report) -> emo.Json | None:

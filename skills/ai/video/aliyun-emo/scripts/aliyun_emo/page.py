@@ -25,9 +25,8 @@ def part(name: str) -> str:
 HTML: dict[str, str] = dict(
     re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
 )
-PAGE = HTML["page"]
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
-PAGE_BEGINS = PAGE.partition("<meta http-equiv")[0].encode()  # by which a page is known
+PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known
 
 PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
 TOO_LONG = 60  # seconds from which on the page says that a recording is too long
@@ -51,7 +50,7 @@ def page_of(subject: Subject, step: Step, warnings: Sequence[emo.Problem], now: 
     details = details_of(subject, now)
     names = subject.names.values()
     costs = costs_of(subject)
-    return PAGE.format(
+    return HTML["page"].format(
         policy=POLICY.format(script=hash_of(SCRIPT), style=hash_of(STYLE)),
         title=escape(f"EMO preview: {', '.join(names)}"),
         style=STYLE,
@@ -92,19 +91,16 @@ def bdi(text: str) -> str:
 
 
 def warnings_section(warnings: Sequence[emo.Problem]) -> str:
-    items = ""
-    for w in warnings:
-        stop = "" if w.message.endswith(("?", ".")) else "."
-        items += f"<li>{bdi(f'{w.field}: {w.message}{stop} {w.hint}')}</li>"
+    told = [emo.told("warning", problem, emo.Report()) for problem in warnings]
+    items = "".join(f"<li>{bdi(line.removeprefix('warning: '))}</li>" for line in told)
     return HTML["warnings"].format(items=items) if items else ""
 
 
 def details_of(subject: Subject, now: float) -> emo.Values:
-    request, ratio = subject.request, subject.ratio
-    details = {"Ratio": ratio, "Video size": emo.VIDEO_SIZES[ratio]}
-    details["Model"] = escape(request["model"])
+    details = {"Ratio": subject.ratio, "Video size": emo.VIDEO_SIZES[subject.ratio]}
+    details["Model"] = escape(subject.request["model"])
     if "audio_url" in subject.names:
-        details["Style"] = escape(request["parameters"]["style_level"])
+        details["Style"] = escape(subject.request["parameters"]["style_level"])
         details["Request"] = f"<code>{subject.name}</code>"
     for name in emo.BOX_FIELDS:
         box = subject.given[name]
@@ -133,20 +129,14 @@ def size_in_words(ratio: str) -> str:
 
 def costs_of(subject: Subject) -> emo.Values:
     rate = f"CNY {emo.PRICES[subject.ratio]:.2f} a second at {subject.ratio}"
-    known, length, cost = "", "not known: the player has not told it", rate
+    costs = {"known": "", "length": "not known: the player has not told it", "cost": rate}
     if "audio_url" in subject.files:
-        costs = media.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
-        known = f' data-seconds="{costs["seconds"]}"'
-        length, cost = f"{costs['seconds']} s", f"CNY {costs['cny']:.2f}"
-    return {
-        "url": escape(subject.given.get("audio_url", "")),
-        "name": escape(f"The recording {subject.names.get('audio_url', '')}"),
-        "known": known,
-        "length": length,
-        "cost": cost,
-        "prices_of": emo.PRICES_OF,
-        "rate": rate,
-    }
+        its = media.estimate(subject.files["audio_url"].found.seconds, subject.ratio)
+        costs = {"known": f' data-seconds="{its["seconds"]}"', "length": f"{its['seconds']} s"}
+        costs["cost"] = f"CNY {its['cny']:.2f}"
+    url, name = (of.get("audio_url", "") for of in (subject.given, subject.names))
+    costs.update(url=escape(url), name=escape(f"The recording {name}"))
+    return {**costs, "rate": rate, "prices_of": emo.PRICES_OF}
 
 
 def next_section(what: str, words: list[str]) -> str:

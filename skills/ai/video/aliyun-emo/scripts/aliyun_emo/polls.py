@@ -51,9 +51,7 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
     said = as_object(understood(answer.document))
     output, trouble = member(said, "output"), ""
     word = text_in(output, "task_status")
-    if not answer.status:
-        trouble = answer.words
-    elif answer.status >= 300 or not word:
+    if answer.status >= 300 or not word:
         trouble = refusals.answer_problem(answer).message
     elif output.get("task_id", task.task_id) != task.task_id:
         trouble = f"HTTP {answer.status}, about another task"

@@ -19,8 +19,9 @@ from aliyun_emo.files import file_meant, read_json
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
-DETECTION_FIELDS = ("model", "image_url", "ratio")
-GENERATION_FIELDS = ("model", "image_url", "audio_url", *emo.BOX_FIELDS, "style_level")
+# The two kinds: what it is called, its fields beside model and image_url, its rule.
+DETECTION = "detection (it has no audio_url)", ["ratio"], emo.detection_request
+GENERATION = "generation", ["audio_url", *emo.BOX_FIELDS, "style_level"], emo.generation_request
 # Where in a request a field stands that is not in `input`.
 PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
 
@@ -69,9 +70,8 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
         message = "it is no prepared request: input or parameters is missing or no object"
         report.error("file", message, "Give the file that prepare or detect wrote.")
         return None
-    generation = is_generation(body)
-    given, foreign = fields_of(body, GENERATION_FIELDS if generation else DETECTION_FIELDS)
-    what = "generation" if generation else "detection (it has no audio_url)"
+    what, fields, rule = GENERATION if is_generation(body) else DETECTION
+    given, foreign = fields_of(body, ["model", "image_url", *fields])
     for name in foreign:
         message = f"{emo.shown_link(name)} does not belong to a {what}"
         report.error("file", message, "Take it out, or prepare the request again.")
@@ -82,14 +82,11 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
     for field in emo.FORMATS:
         if values.get(field, "").lower().startswith("file:"):
             files[field] = report.check(prepared_file, field, values[field], digests.get(field))
-    if generation:
-        request = emo.generation_request(values, files, now, report)
-    else:
-        request = emo.detection_request(values, files, now, report)
+    request = rule(values, files, now, report)
     return None if foreign else request
 
 
-def fields_of(body: emo.Json, fields: tuple[str, ...]) -> tuple[emo.Json, list[str]]:
+def fields_of(body: emo.Json, fields: list[str]) -> tuple[emo.Json, list[str]]:
     """Return those `fields` of a `body` that stand in their place, and the names of all else."""
     given, foreign = {}, []
     for place, members in places_of(body).items():

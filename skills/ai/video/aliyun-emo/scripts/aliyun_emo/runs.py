@@ -6,9 +6,10 @@ import os
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, evidence, keys, looks, requests
+from aliyun_emo import attempts, clock, detection, evidence, generation, keys, listing, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
+from aliyun_emo.looks import as_shown
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -31,9 +32,7 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
             report.error(field, message, "Take it away." if word else "Give FILE, or take it away.")
     if not values:
-        from aliyun_emo.listing import list_tasks
-
-        return list_tasks(report)
+        return listing.list_tasks(report)
     settings = settings_of(values, interrupts, report)
     done = ("dry_run",) if "dry_run" in values else ("no_wait", "no_download")
     report.next = [command_without(values, *done)] if values.get("file") != "-" else []
@@ -41,9 +40,8 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
         if "file" in values and not word:
             run_file(settings, report)
         elif not report.errors:
-            from aliyun_emo.listing import run_all, run_task
-
-            run_all(settings, report) if word == "all" else run_task(settings, report)
+            go_on = listing.run_all if word == "all" else listing.run_task
+            go_on(settings, report)
     finally:
         settings.progress.end()
         if "estimate" in report.facts:  # the last of what is told
@@ -57,8 +55,8 @@ def command_without(values: emo.Values, *fields: str) -> list[str]:
 def run_file(settings: Settings, report: emo.Report) -> None:
     faults, path = emo.Report(), settings.values["file"]
     body = report.check(requests.read_request, path)
-    generation = requests.is_generation(body or {})
-    if generation:
+    is_generation = requests.is_generation(body or {})
+    if is_generation:
         report.facts["estimate"] = None
     request = None if body is None else requests.request_of(body, clock.time(), faults)
     folder = evidence.evidence_of(path)
@@ -68,19 +66,15 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         report.errors += [] if request else faults.errors
         report.check(keys.find_key)
         return
-    if generation:
-        from aliyun_emo.generation import run_generation
-
+    if is_generation:
         evidence.check_shown(path, requests.request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
-        settings = settings._replace(before_pay=partial(looks.as_shown, body))
-        run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
+        settings = settings._replace(before_pay=partial(as_shown, body))
+        generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
     else:
-        from aliyun_emo.detection import run_detection
-
-        run_detection(settings, request, faults, folder, report)
+        detection.run_detection(settings, request, faults, folder, report)
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:

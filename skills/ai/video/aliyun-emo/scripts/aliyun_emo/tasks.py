@@ -24,7 +24,8 @@ class Task:
     """A task's folder: task.json is its `record`, response.json what was said later, `answer`."""
 
     def __init__(self, folder: str, is_new: bool = False) -> None:
-        self.folder, self.is_new = folder, is_new  # made by this run
+        self.folder, self.name = folder, os.path.basename(folder)
+        self.is_new = is_new  # made by this run
         self.record = read_evidence(self.path("task.json"))
         self.answer = read_evidence(self.path("response.json"))
         if self.answer.get("task_id", self.task_id) != self.task_id:  # it is about another task
@@ -161,8 +162,7 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 
 def all_tasks(tasks: str) -> list[Task]:
     """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
-    names = os.listdir(tasks) if os.path.isdir(tasks) else []
-    folders = [os.path.join(tasks, name) for name in names if not name.startswith(".")]
-    found = [Task(folder) for folder in folders if os.path.isdir(folder)]
-    found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", os.path.basename(t.folder))]
+    entries = list(os.scandir(tasks)) if os.path.isdir(tasks) else []
+    found = [Task(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+    found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", t.name)]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
