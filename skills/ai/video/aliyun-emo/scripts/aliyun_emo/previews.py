@@ -8,7 +8,7 @@ import sys
 import prepare_emo_request as emo
 from aliyun_emo import clock, commands, interrupts, local_files
 from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, folder_above, kept_path
-from aliyun_emo.files import read_bytes, read_evidence
+from aliyun_emo.files import read_evidence
 from aliyun_emo.page import PAGE_BEGINS, Step, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
@@ -81,11 +81,12 @@ def next_step(subject: Subject, place: str) -> Step:
 
 def page_path_of(values: emo.Values, usual: str) -> str:
     page_path = emo.output_path(values, usual)
-    begins = read_bytes(page_path, len(PAGE_BEGINS)) if os.path.isfile(page_path) else b""
-    if begins not in (b"", PAGE_BEGINS):
-        message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
-        hint = "Give another file for the page, or leave --output out."
-        raise emo.Problem("output", message, hint)
+    if os.path.isfile(page_path):
+        with open(page_path, "rb") as file:
+            if file.read(len(PAGE_BEGINS)) not in (b"", PAGE_BEGINS):
+                message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
+                hint = "Give another file for the page, or leave --output out."
+                raise emo.Problem("output", message, hint)
     return page_path
 
 
