@@ -173,6 +173,30 @@ class KnownTasks(GenerationCase):
         self.assertEqual(self.call_run("--task", task_id).code, 0)
         self.assertEqual(len(service.posts), 1)
 
+    def test_why_it_failed_counts_wherever_the_answer_has_it(self):
+        why = {"code": "InvalidFile.NoHuman", "message": "no human"}
+        failed = {"task_id": "t-1", "task_status": "FAILED"}
+        made = {"task_id": "t-1", "task_status": "PENDING"}
+        for name, first, poll in (
+            ("in the answer to the request", {"output": {**failed, **why}}, None),
+            ("beside its output", {"output": failed, **why}, None),
+            ("in a poll", {"output": made}, {"output": {**failed, **why}}),
+            ("beside the output of a poll", {"output": made}, {"output": failed, **why}),
+        ):
+            with self.subTest(name):
+                self.clear()
+                self.serve(video_synthesis=[says(first)], tasks=[says(poll)])
+                (error,) = self.ends(self.go(), 3, "service").line["errors"]
+                self.assertIn("InvalidFile.NoHuman: no human", error["message"])
+                self.assertIn("No person was found", error["hint"])
+        for first in ({"output": failed, "request_id": "r-1"}, {"output": made}):
+            with self.subTest(first):
+                self.clear()
+                poll = {"output": failed, "request_id": "r-1"}
+                self.serve(video_synthesis=[says(first)], tasks=[says(poll)])
+                (error,) = self.ends(self.go(), 3, "service").line["errors"]
+                self.assertIn("(request_id r-1, task_id t-1)", error["message"])
+
     def test_an_error_of_a_task_has_its_warnings(self):
         link = f"{IMAGE_URL}?OSSAccessKeyId=k&Expires=9999999999&Signature="
         request = json.loads(Path(FILE).read_text())

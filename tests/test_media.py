@@ -272,7 +272,11 @@ class NotTaken(LocalCase):
                 "sips -s format png 'a b.gif' --out 'a b.png'",
                 "install ffmpeg, then: ffmpeg -i x.m4a x.mp3",
             ),
-            ("ffmpeg", "ffmpeg -i 'a b.gif' 'a b.png'", "ffmpeg -i x.m4a x.mp3"),
+            (
+                "ffmpeg",
+                "ffmpeg -i 'a b.gif' -frames:v 1 -update 1 'a b.png'",
+                "ffmpeg -i x.m4a x.mp3",
+            ),
             (
                 "",
                 "install ImageMagick, then: magick 'a b.gif[0]' 'a b.png'",

@@ -70,11 +70,6 @@ class Papers(Case):
                 self.assertEqual(json.loads(path.read_text("utf-8")), REQUEST)
                 path.unlink()
 
-    def test_the_module_docstring_shows_what_the_program_prints(self):
-        self.assertIn("--style-level active", emo.__doc__)
-        printed = self.call(*arguments()).stdout.split(', "ratio"')[0].replace("\\\\", "/")
-        self.assertIn(printed, emo.__doc__)
-
     def test_the_picture_of_the_page_is_small_enough(self):
         self.assertLess((SKILL / "references/preview.png").stat().st_size, 150_000)
 

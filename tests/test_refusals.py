@@ -11,7 +11,7 @@ from support.service import KEY, fails, raw, refuses, reset, says, status_of
 from support.service_case import DETECTION, FILE, GenerationCase
 from support.upload_case import DETECT, UploadCase
 
-from aliyun_emo import refusals
+from aliyun_emo import links, refusals
 from aliyun_emo.answers import Answer
 from aliyun_emo.refusals import REMEDIES, shown_words
 from aliyun_emo.service import GENERATION_PATH, ask
@@ -35,6 +35,15 @@ class Messages(GenerationCase):
         result = self.ends(self.go(), 3, "service")
         self.assertNotIn("s3cret", str(result))
 
+    def test_a_code_counts_also_in_an_answer_that_is_kept_as_text(self):
+        for text in (
+            '{"code": "InvalidFile.NoHuman", "message": "\ufffd\ufffd"}',
+            '{"code": "InvalidFile.NoHuman", "code": "", "message": "m"}',
+        ):
+            with self.subTest(text):
+                problem = refusals.answer_problem(Answer(400, text))
+                self.assertIn("No person was found", problem.hint)
+
     def test_a_404_without_json_mentions_the_base_url(self):
         for body, mentions in ((b"", True), (b"<html>", True), (b'{"code": "NoModel"}', False)):
             with self.subTest(body):
@@ -55,6 +64,9 @@ class Messages(GenerationCase):
                         (error,) = self.ends(self.call_run(*words), 3).line["errors"]
                         place = f"HTTP 404 at '{service.base_url}' ({variable}): "
                         self.assertTrue(error["message"].startswith(place), error)
+        problem = refusals.answer_problem(Answer(404, base=links.BASE_URL))
+        self.assertTrue(problem.message.startswith(f"HTTP 404 at '{links.BASE_URL}': "), problem)
+        self.assertNotIn("DASHSCOPE", problem.message + problem.hint)  # none was set
         for status in (400, 403, 500):
             problem = refusals.answer_problem(Answer(status, base="https://example.com/api/v1"))
             self.assertNotIn("example.com", problem.message + problem.hint)

@@ -341,7 +341,7 @@ class Faults(UploadCase):
             ("a list", [says(["odd"])], 1, 4, "policy"),
             ("no data", [says({"request_id": "x"})], 1, 4, "policy"),
             ("data null", [says({"data": None})], 1, 4, "policy"),
-            ("an error in 200", [says({"code": "Odd", "message": "m"})], 1, 4, "policy"),
+            ("an error in 200", [says({"code": "Odd", "message": "m"})], 1, 4, "odd: m"),
         ):
             with self.subTest(name):
                 self.check({"uploads": script}, policies, 2 if not code else 0, code, words)

@@ -194,6 +194,8 @@ OTHER_PICTURES = (
     ("an SVG picture", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
     ("an SVG picture", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- <a> -->\n<svg><script/></svg>'),
     ("a Photoshop (PSD) picture", b"8BPS\0\1"),
+    ("a JPEG 2000 picture", b"\0\0\0\x0cjP  \r\n\x87\n"),
+    ("a JPEG 2000 picture", b"\xff\x4f\xff\x51\0\x2f"),
     ("a JPEG XL picture", b"\xff\x0a\xfa\x1f"),
     ("a JPEG XL picture", b"\0\0\0\x0cJXL \r\n\x87\n"),
     ("a TGA picture", b"\0\0\2\0\0\0\0\0\0\0\0\0\x28\0\x18\0\x18\0\x40\x80\xff"),
@@ -222,6 +224,7 @@ OTHER_RECORDINGS = (
     ("an AIFF recording", b"FORM\0\0\0\x2eAIFFCOMM"),
     ("an AIFF recording", b"FORM\0\0\0\x2eAIFCFVER"),
     ("a CAF recording", b"caff\0\1\0\0desc"),
+    ("an AU recording", b".snd\0\0\0\x18\0\0\0\0\0\0\0\1"),
     ("a SILK recording", b"\x02#!SILK_V3\x0c\0"),
     *(
         (f"{name} recording", data + behind)

@@ -1,12 +1,6 @@
 #!/usr/bin/env python3
 """Check what EMO of Alibaba Cloud Model Studio needs for a video, and write its request.
 
-    $ python3 prepare_emo_request.py \\
-        --image-url https://example.com/portrait.png \\
-        --audio-url https://example.com/speech.mp3 \\
-        --face-bbox 302,286,610,593 --ext-bbox 71,9,840,778 --style-level active
-    {"ok": true, "request_path": "output/aliyun-emo/request.json", "model": "emo-v1", ...}
-
 What the service would refuse is refused here, all of it at once, and nothing is written.
 
 The boxes come from a detection, which "detect" prepares in the same way. --image, --audio and
@@ -860,7 +854,11 @@ def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = values.get("output", default)
     if path == "-" or path.startswith(("/dev/std", "/dev/fd/", "/proc/")):
-        raise Problem("output", shown_path(path) + " is not a file", "See prepare --dry-run.")
+        raise Problem(
+            "output",
+            shown_path(path) + " is not a file",
+            "Name a file; prepare --dry-run shows a request.",
+        )
     if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
         message = shown_path(path) + " is a place of what is kept"
         raise Problem("output", message, "Name another file.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, polls, service, transport
+from aliyun_emo.answers import member
 from aliyun_emo.commands import RUN, command
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import refusal_problem, shown_words, with_store_hint
@@ -40,8 +41,9 @@ def is_complete(settings: Settings, task: Task) -> bool:
 
 def conclude(settings: Settings, task: Task, gone: bool, further: int, report: emo.Report) -> None:
     if task.status in FAILED:
-        problem = refusal_problem("service", f"the task ended as {task.status}", task.answer, 3)
-        problem = with_store_hint(problem, task.answer, task.record.get("sent"))
+        said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
+        problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
+        problem = with_store_hint(problem, said, task.record.get("sent"))
         problem.hint += f" --attempt {further} pays for another task." if further else ""
         raise problem
     if gone and not task.video_url:

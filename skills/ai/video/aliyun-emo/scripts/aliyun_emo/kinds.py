@@ -27,6 +27,7 @@ SIGNATURES = (
     ("a TIFF or camera raw", PICTURE, rb"II[*+]\0|MM\0[*+]|....ftypcrx"),
     ("a Photoshop (PSD)", PICTURE, rb"8BPS"),
     ("a JPEG XL", PICTURE, rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a JPEG 2000", PICTURE, rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     ("a PPM", PICTURE, rb"P[1-7]\s+(#|\d+\s+\d+\s|WIDTH)"),
     ("a PCX", PICTURE, rb"\x0a[\0\2-\5]\x01[\1\2\4\x08]"),
     ("an EPS", PICTURE, rb"%!PS-Adobe|\xc5\xd0[\xd3]\xc6"),
@@ -46,6 +47,7 @@ SIGNATURES = (
     ("an MP2 (MPEG layer II)", RECORDING, rb"\xff[\xf4-\xf5\xfc-\xfd][\x10-\xef]"),
     ("an AIFF", RECORDING, rb"FORM....AIF"),
     ("a CAF", RECORDING, rb"caff"),
+    ("an AU", RECORDING, rb"\.snd\0"),
     ("a SILK", RECORDING, rb"\x02?#!SILK"),  # voice messages of WeChat
     ("a W64", RECORDING, rb"riff\.\x91\xcf\x11"),
     ("a Monkey's Audio (APE)", RECORDING, rb"MAC .[\x0e\x0f]"),

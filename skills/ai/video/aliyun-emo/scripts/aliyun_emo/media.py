@@ -18,10 +18,10 @@ MAX_PICTURE = 100_000_000  # bytes: our own limit, none is documented (pixels: p
 BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
 LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
 
-FFMPEG = {"ffmpeg": "-i IN OUT"}
 OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
+OF_PICTURES["ffmpeg"] = "-i IN -frames:v 1 -update 1 OUT"  # one picture, whatever is in its name
 # Which programs make a format that is taken, and how, by kind.
-CONVERTERS = {"recording": FFMPEG, "picture": {**OF_PICTURES, **FFMPEG}}
+CONVERTERS = {"recording": {"ffmpeg": "-i IN OUT"}, "picture": OF_PICTURES}
 Medium = Union[pictures.Picture, Recording]
 
 

@@ -95,7 +95,7 @@ def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     video_url = next(filter(is_link, links), None)  # what is none stays in polls.jsonl
     values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
     told = ("code", "message", "submit_time", "scheduled_time", "end_time")
-    values.update({name: output.get(name) for name in told})
+    values.update({name: output.get(name) or answer.get(name) for name in told})
     values.update({name: answer.get(name) for name in ("usage", "request_id")})
     return {name: value for name, value in values.items() if value is not None}
 

@@ -78,7 +78,7 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     if not answer.status:
         hint = f"Check the network, the proxy variables and {answer.base_variable}, and try again."
         return emo.Problem("service", answer.words, hint, 4)
-    status, said = answer.status, answer.document
+    status, said = answer.status, answers.understood(answer.document) or answer.document
     code = 4 if status < 300 or answers.is_over_soon(status) else 3
     if 300 <= status < 400:
         hint = f"Set {answer.base_variable} to where the service is: the API key does not follow."
@@ -86,8 +86,10 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     hint = REMEDIES["InvalidApiKey"] if status == 401 else "Try again later."
     what = f"HTTP {status}"
     if status == 404 and answer.base:
-        what += f" at {emo.shown_link(answer.base)} ({answer.base_variable})"
-        hint = f"Check {answer.base_variable}; without it the service is at {links.BASE_URL}."
+        what += f" at {emo.shown_link(answer.base)}"
+        if answer.base != links.BASE_URL:
+            what += f" ({answer.base_variable})"
+            hint = f"Check {answer.base_variable}; without it the service is at {links.BASE_URL}."
     if isinstance(said, dict) and ("code" in said or "message" in said):
         return refusal_problem("service", what, said, code)
     return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)

@@ -118,7 +118,8 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     parts, fault, wanted = plain_url(text), "is not the base of a service", "an https URL"
     host = (parts and parts.hostname) or ""
     if parts:
-        fault = "" if is_safe(parts) else "would send the API key unprotected"
+        fault = "would send the API key unprotected" if parts.scheme == "http" else fault
+        fault = "" if is_safe(parts) else fault
     if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing." not in host:
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"

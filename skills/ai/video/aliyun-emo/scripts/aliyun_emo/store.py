@@ -53,7 +53,7 @@ def upload_once(
 ) -> service.Try[str | emo.Problem]:
     """Try it, with a new policy; return the link, or what is wrong and may pass, and the answer."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
-    if answer.status != 200:
+    if answer.status != 200 or answers.as_object(answer.document).get("code"):
         return failed(answer)
     policy = policy_of(answer.document, settings.base)
     size, most = file.size / 1024 / 1024, float(policy["max_file_size_mb"])
