@@ -168,7 +168,7 @@ class Safety(PreviewCase):
 
     ATTRIBUTES = set(
         "alt aria-describedby aria-hidden aria-label charset class content controls d data-ext"
-        " data-face data-least data-most data-patience data-price data-seconds data-too-long dir"
+        " data-face data-least data-most data-price data-seconds data-too-long dir"
         " hidden http-equiv id lang name preload role src".split()
     )
 

@@ -340,24 +340,6 @@ class Problems(BrowserCase):
         (words,) = self.problems(page)
         self.assertIn("is 60.05 s long", words)
 
-    def test_what_does_not_answer_is_told_until_it_comes(self):
-        for path, what in (("/portrait.png", "picture"), ("/speech.wav", "recording")):
-            with self.subTest(what), mock.patch("aliyun_emo.page.PATIENCE", 200):
-                content, come = host.files[path], threading.Event()
-
-                def late(content=content, come=come):
-                    come.wait(20)
-                    return content
-
-                host.files[path] = late
-                page = self.open(self.request(), settled=False)
-                told = "[...document.querySelectorAll('#problems li')].map((li) => li.textContent)"
-                # On a busy machine the other one may be late, too, for a moment.
-                self.until(page, f"{told}.join('') === 'The {what} has not loaded yet.'")
-                come.set()
-                self.until(page, "document.getElementById('problems').hidden")
-                host.files[path] = content
-
     def test_each_bad_case_is_told_in_words(self):
         for what, files, words in (
             ("no picture", {"/portrait.png": 404}, "picture does not load"),

@@ -28,10 +28,6 @@ class CommandLine(PreviewCase):
                 self.assertEqual(self.files(), written)
                 PAGE.unlink()
 
-    def test_the_module_docstring_shows_what_the_program_prints(self):
-        printed = self.show(self.write(REQUEST)).stdout.replace("\\\\", "/").strip()
-        self.assertIn(printed, " ".join(preview.__doc__.split()))
-
     def test_output_dir_has_the_default_file(self):
         os.environ["OUTPUT_DIR"] = "evidence"
         Path("evidence/aliyun-emo").mkdir(parents=True)

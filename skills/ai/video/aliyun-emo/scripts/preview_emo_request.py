@@ -1,10 +1,6 @@
 #!/usr/bin/env python3
 """Show a prepared EMO request before it is paid for: a page with the boxes over the portrait.
 
-    $ python3 preview_emo_request.py output/aliyun-emo/request.json
-    {"ok": true, "request_path": "output/aliyun-emo/requests/6872062bccf0.json",
-     "preview_path": "output/aliyun-emo/previews/6872062bccf0.html", "warnings": []}
-
 A request is held to all of prepare's rules, and kept as it is shown: the page's command runs that
 file. The browser fetches the media from where they are. Nothing here opens a socket.
 """

@@ -1,12 +1,8 @@
 #!/usr/bin/env python3
 """Run a prepared EMO request: send it once, wait for its task, and fetch the video.
 
-    $ python3 run_emo_request.py output/aliyun-emo/request.json
-    {"ok": true, "state": "made", "task_path": "output/aliyun-emo/tasks/3f9a12c07b1e/task.json", ...
-
-That costs money; a detect_request.json costs little. Run the same command until it ends with 0:
-killed, interrupted or out of time, it goes on where it was, and pays once. Without a file it tells
-what tasks there are.
+A video costs money. Run the same command until it ends with 0: killed, interrupted or out of
+time, it goes on where it was, and pays once. Without a file it tells what tasks there are.
 """
 
 from __future__ import annotations

@@ -85,10 +85,10 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000]))}."
         return problem(text, "has more than a link around it", hint)
     if text[0] in emo.QUOTES:
-        hint = 'Take them off; in cmd.exe only " quotes.'
-        return problem(text.strip(emo.QUOTES), "still has the quotes around it", hint)
+        fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
+        return problem(text.strip(emo.QUOTES), fault, hint)
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
         return problem(text, "is a local path, or lacks https:// in front", local)
-    upload = f"Upload the {what} first, for example to OSS, and give its public https link."
-    hint = local if scheme == "file" else upload
-    return problem(text, f"is not an http or https link but {emo.printable(scheme, 40)}:", hint)
+    hint = f"Upload the {what} first, for example to OSS, and give its public https link."
+    fault = f"is not an http or https link but {emo.printable(scheme, 40)}:"
+    return problem(text, fault, local if scheme == "file" else hint)

@@ -28,6 +28,9 @@ class LocalFile:
             media.check_medium(field, self.found, self.size, boxes, report, self.path)
 
 
+Local = dict[str, LocalFile]  # those of this machine, by the field of the link in whose place
+
+
 def facts_of_files(files: emo.Files, ratio: str | None) -> emo.Json:
     """Return what is told of `files` looked at, and what a video costs, at each ratio if None."""
     facts = {emo.LOCAL[f]: media.medium_facts(file.found) for f, file in files.items() if file}
@@ -83,7 +86,7 @@ def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
     return files
 
 
-def look_again(request: emo.Json, origin: str, report: emo.Report) -> dict[str, LocalFile]:
+def look_again(request: emo.Json, origin: str, report: emo.Report) -> Local:
     """Return the local files of a prepared `request`, of the file `origin`, if they are as then."""
     # They are held to the same rules again, since people edit boxes.
     boxes = [request["input"][name] for name in emo.BOX_FIELDS if name in request["input"]]

@@ -12,7 +12,7 @@ from aliyun_emo import answers, asking, attempts, clock, detection, links, reque
 from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import of_same_media, run_generation
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import LocalFile, facts_of_files
+from aliyun_emo.local_files import Local, facts_of_files
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
 
@@ -29,7 +29,7 @@ class Media(NamedTuple):
 
     given: emo.Values
     files: emo.Files  # by the field of the link in whose place they are, None for a wrong one
-    local: dict[str, LocalFile]  # those of them that are right
+    local: Local  # those of them that are right
     ratio: str
 
 

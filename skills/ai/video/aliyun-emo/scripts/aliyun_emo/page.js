@@ -1,4 +1,3 @@
-"use strict";
 const find = (id) => document.getElementById(id);
 const portrait = find("portrait"), recording = find("recording"), video = find("video");
 const data = find("preview").dataset, told = {};
@@ -22,7 +21,6 @@ function watch(medium, what, come) {
     if (isThere) come();
   };
   for (const event of ["load", "durationchange", "error"]) medium.addEventListener(event, look);
-  setTimeout(() => told[what] || warn(what, `The ${what} has not loaded yet.`), data.patience);
   look();
 }
 

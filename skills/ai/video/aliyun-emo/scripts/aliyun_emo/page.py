@@ -22,14 +22,11 @@ def part(name: str) -> str:
 
 
 # The page itself, and the parts that it may have: each begins with a comment that names it.
-HTML: dict[str, str] = dict(
-    re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
-)
+FOUND = re.split(r"<!-- part: (\w+) -->\n", part("page.html"))  # names and parts by turns
+HTML = dict(zip(FOUND[1::2], FOUND[2::2]))
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
 PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known
 
-PATIENCE = 15_000  # milliseconds until the page says that something has not loaded yet
-TOO_LONG = 60  # seconds from which on the page says that a recording is too long
 Step = tuple[str, list[str]]  # what comes next, and the words of its command, none for no command
 POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"
 POLICY += " media-src https: http: file:; base-uri 'none'; form-action 'none'"
@@ -63,8 +60,7 @@ def page_of(subject: Subject, step: Step, warnings: Sequence[emo.Problem], now: 
         price=emo.PRICES[subject.ratio],
         least=emo.MIN_SIDE,
         most=emo.MAX_SIDE,
-        too_long=TOO_LONG,
-        patience=PATIENCE,
+        too_long=round(media.LONG_RECORDING),
         image_url=escape(subject.given["image_url"]),
         image_name=escape(subject.names["image_url"]),
         video=HTML["video"].format(url=escape(file_url(subject.video))) if subject.video else "",

@@ -8,7 +8,7 @@ import re
 import prepare_emo_request as emo
 from aliyun_emo import answers, attempts, clock, detection_answers, evidence, refusals, requests
 from aliyun_emo.files import read_json
-from aliyun_emo.local_files import LocalFile, look_again
+from aliyun_emo.local_files import Local, look_again
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
@@ -19,9 +19,7 @@ WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 class Subject:
     """What a page shows: its `kind`, the prepared `request` with both boxes, the local `files`."""
 
-    def __init__(
-        self, kind: str, request: emo.Json, files: dict[str, LocalFile], name: str = ""
-    ) -> None:
+    def __init__(self, kind: str, request: emo.Json, files: Local, name: str = "") -> None:
         self.kind, self.request, self.files = kind, request, files
         self.given = {**request["input"], **{field: file.url for field, file in files.items()}}
         self.names = {f: requests.file_name(self.given[f]) for f in emo.KINDS if f in self.given}
@@ -106,7 +104,7 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
         report.warn("output", message, "Do not run it in the place of this one.")
 
 
-def files_since(request: emo.Json, path: str, report: emo.Report) -> dict[str, LocalFile]:
+def files_since(request: emo.Json, path: str, report: emo.Report) -> Local:
     """Return the local files of a `request`; what was changed since is only warned of."""
     found = emo.Report()
     files = look_again(request, path, found)
