@@ -64,12 +64,12 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
             yield piece
 
     connection.limit(connection.times.answer)
-    _, netloc, path, query, _ = connection.parts
+    scheme, netloc, path, query, _ = connection.parts
     target = (path or "/") + (f"?{query}" if query else "")
     host = netloc.rpartition("@")[2]
     headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
     if connection.proxy_fetches:
-        target = f"http://{netloc}{target}"
+        target = f"{scheme}://{netloc}{target}"
         headers.update(connection.proxy_headers)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
