@@ -71,6 +71,31 @@ class People(ListingCase):
             (folder / "task.json").write_text(json.dumps(record))
             self.assertNotIn("s3cret", str(self.call_run()))
 
+    def test_a_record_with_damage_in_any_place_is_told_and_left_to_its_request(self):
+        self.serve(tasks=[status_of("RUNNING")])
+        (name,) = self.send("calm")
+        file = self.write("calm.json", other(style_level="calm"))
+        place = TASKS / name / "task.json"
+        record = json.loads(place.read_text())
+        fields = [(key,) for key in record]
+        fields += [("request", key) for key in record["request"]]
+        fields += [("request", "input", key) for key in record["request"]["input"]]
+        for field in fields:
+            for damage in ("https://[", "\ud800", 7, None, [], {}):
+                with self.subTest(f"{field} {damage!a}"):
+                    changed = json.loads(json.dumps(record))
+                    inner = changed
+                    for key in field[:-1]:
+                        inner = inner[key]
+                    inner[field[-1]] = damage
+                    place.write_text(json.dumps(changed))
+                    self.assertIn(name, "".join(self.lines()))
+                    for words in (["--all"], ["--task", name], [file]):
+                        result = self.call_run(*words, "--timeout", "0")
+                        self.assertNotIn("a fault of this program", result.stderr, result)
+        place.write_text(json.dumps(record))
+        self.assertIn("portrait.png, speech.mp3", self.lines()[1])
+
     def test_a_folder_that_is_not_there_is_said(self):
         shutil.rmtree(EVIDENCE)
         result = self.ends(self.call_run(), 0)

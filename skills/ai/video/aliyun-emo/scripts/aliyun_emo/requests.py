@@ -140,8 +140,9 @@ def identity_of(field: str, request: emo.Json) -> str:
 
 def file_name(link: str) -> str:
     """Return the name of the file behind `link`, or its host, as a message may show it."""
-    parts = urlsplit(link)
-    name = unquote(parts.path.rpartition("/")[2])
+    scheme, _, rest = re.split("[?#]", link)[0].partition("://")
+    host, _, path = rest.partition("/")
+    name = unquote(path.rpartition("/")[2])
     # An escaped query is one all the same; wget makes files of such names.
-    query = AS_A_SIGNATURE if parts.scheme == "file" else AS_A_QUERY
-    return emo.printable(re.split(query, name, flags=re.IGNORECASE)[0] or parts.netloc, 80)
+    query = AS_A_SIGNATURE if scheme == "file" else AS_A_QUERY
+    return emo.printable(re.split(query, name, flags=re.IGNORECASE)[0] or host, 80)
