@@ -4,9 +4,8 @@
     $ python3 make_emo_video.py portrait.png speech.mp3
     {"ok": true, "model": "emo-v1", ... "video_path": "output/aliyun-emo/tasks/3f9a12c07b1e/v...
 
-Each of the two is a file, or a public link. At a terminal it asks before it pays; elsewhere nothing
-is paid without --pay: it names the command that pays for what was shown. Run the same command until
-it ends with 0: it goes on where it was, and pays once.
+At a terminal it asks before it pays; elsewhere it pays with --pay alone, and else names the command
+that does. Run the same command until it ends with 0: it goes on where it was, and pays once.
 """
 
 from __future__ import annotations

@@ -50,20 +50,16 @@ def check_shown(path: str, name: str) -> None:
         raise emo.Problem("file", message, hint)
 
 
-def is_kept(path: str) -> bool:
-    """Whether `path` is a JSON file, lies beside a task's record, or would be above evidence."""
-    real, tasks = map(os.path.realpath, (path, emo.evidence_path("tasks")))
-    of_task = os.path.isfile(os.path.join(os.path.dirname(real), "task.json"))
-    return real.lower().endswith(".json") or of_task or tasks.startswith(os.path.join(real, ""))
-
-
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
     """Check where a copy of the video goes, if one is wanted; raises `Problem` and `OSError`."""
     if "output" in values:
         path = emo.output_path(values, "")
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
-        if is_kept(path):
+        real, tasks = map(os.path.realpath, (path, emo.evidence_path("tasks")))
+        of_task = os.path.isfile(os.path.join(os.path.dirname(real), "task.json"))
+        is_above = tasks.startswith(os.path.join(real, ""))
+        if real.lower().endswith(".json") or of_task or is_above:
             message = f"{emo.shown_path(path)} is a folder, a .json file, or a place of evidence"
             raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

@@ -80,12 +80,11 @@ def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
 
 
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
-    for task in of_same_media(tasks, request):
-        if task.is_open:
-            what = "its video was not fetched" if task.video_url else "it is not at its end"
-            what = what if task.state == "made" else "it is not known what became of it"
-            message = f"there is a task of this picture and recording, {task.name}: {what}"
-            report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
+    for task in [task for task in of_same_media(tasks, request) if task.is_open]:
+        what = "its video was not fetched" if task.video_url else "it is not at its end"
+        what = what if task.state == "made" else "it is not known what became of it"
+        message = f"there is a task of this picture and recording, {task.name}: {what}"
+        report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
 
 
 def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: emo.Report) -> None:

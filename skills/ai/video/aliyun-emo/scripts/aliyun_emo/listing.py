@@ -23,10 +23,9 @@ def list_tasks(report: emo.Report) -> None:
     if not os.path.isdir(emo.evidence_path("")):
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
-    for task in found:
-        if task.state in ("sending", "unclear"):
-            hint = follow.may_exist_problem(task, following(task)).hint
-            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
+    for task in [task for task in found if task.state in ("sending", "unclear")]:
+        hint = follow.may_exist_problem(task, following(task)).hint
+        report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 
 def following(task: tasks.Task) -> int:
@@ -69,14 +68,13 @@ def is_to_follow(task: tasks.Task) -> bool:
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
     try:
-        for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
-            if is_to_follow(task):
-                its = emo.Report()
-                its.check(follow.follow, settings.started_anew(), task, following(task), its)
-                for problem in its.errors + its.warnings:
-                    problem.message = f"{task.name}: {problem.message}"
-                report.errors += its.errors
-                report.warnings += its.warnings
+        for task in filter(is_to_follow, reversed(tasks.all_tasks(emo.evidence_path("tasks")))):
+            its = emo.Report()
+            its.check(follow.follow, settings.started_anew(), task, following(task), its)
+            for problem in its.errors + its.warnings:
+                problem.message = f"{task.name}: {problem.message}"
+            report.errors += its.errors
+            report.warnings += its.warnings
     finally:
         list_tasks(report)
 
@@ -92,8 +90,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
     evidence.check_copy(settings.values, member(task.record, "request") if task else {}, [])
     if task:
-        follow.follow(settings, task, following(task), report)
-        return
+        return follow.follow(settings, task, following(task), report)
     task_id = check_task_id(name)
     settings = settings.with_key()
     files.sweep(emo.evidence_path(""))

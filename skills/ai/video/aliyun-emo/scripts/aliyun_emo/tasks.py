@@ -62,10 +62,9 @@ class Task:
     @property
     def status(self) -> str:
         """The last status that is known, or ""."""
-        if self.video_path:
-            return SUCCEEDED
-        known = (self.answer, member(self.first_answer, "output"))
-        return next(filter(None, (text_in(one, "task_status") for one in known)), "")
+        first = member(self.first_answer, "output")
+        known = text_in(self.answer, "task_status") or text_in(first, "task_status")
+        return SUCCEEDED if self.video_path else known
 
     @property
     def video_url(self) -> str:
