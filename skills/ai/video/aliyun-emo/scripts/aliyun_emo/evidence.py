@@ -58,8 +58,7 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         emo.check_other_file(path, [*given, *map(local_path, links)])
         real, tasks = map(os.path.realpath, (path, emo.evidence_path("tasks")))
         of_task = os.path.isfile(os.path.join(os.path.dirname(real), "task.json"))
-        is_above = tasks.startswith(os.path.join(real, ""))
-        if real.lower().endswith(".json") or of_task or is_above:
+        if real.lower().endswith(".json") or of_task or tasks.startswith(os.path.join(real, "")):
             message = f"{emo.shown_path(path)} is a folder, a .json file, or a place of evidence"
             raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

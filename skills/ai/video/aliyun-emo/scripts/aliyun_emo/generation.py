@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, files, follow, links, looks, media, sending, service, store
@@ -48,14 +47,14 @@ def make_ready(
     local = settings.files or look_again(request, settings.values.get("file", ""), report)
     settings = (report.check(settings.with_key) or settings)._replace(files=local)
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
-    found: dict[str, Any] = {}
     paths = [file.path for file in local.values()]  # they may have moved
     report.check(emo.check_other_file, settings.values.get("output", ""), paths)
-    if not report.errors:
-        emo.check_writable(os.path.join(folder, "task.json"))
-        found = looks.look(settings, request, report)
-        if "audio_url" in found:
-            report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
+    if report.errors:
+        return None
+    emo.check_writable(os.path.join(folder, "task.json"))
+    found = looks.look(settings, request, report)
+    if "audio_url" in found:
+        report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
         return None
     report.warnings += faults.warnings

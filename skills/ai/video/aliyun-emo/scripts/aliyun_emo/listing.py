@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, commands, evidence, files, follow, tasks
@@ -37,18 +36,17 @@ def following(task: tasks.Task) -> int:
 def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
     given = member(task.record.get("request"), "input")
-    row: emo.Json = {"task_path": task.found("task.json"), "task_id": task.task_id or None}
-    row.update(task_status=task.status or None, state=task.state)
-    row["saved_at"] = text_in(task.record, "saved_at") or None
+    facts, saved_at = task.facts(), text_in(task.record, "saved_at") or None
+    row = {name: facts[name] for name in ("task_path", "task_id", "task_status", "state")}
     query = r"(?i)(\?|%(25)*3f|(&|;|%(25)*26)([\w.-]+(=|%3d)|amp;)).*"
     shown = {f: re.sub(query, "", text_in(given, f)) or None for f in emo.FORMATS}
-    return {**row, **shown, "video_path": task.video_path}
+    return {**row, "saved_at": saved_at, **shown, "video_path": facts["video_path"]}
 
 
 def line_of(task: tasks.Task) -> str:
     """Return what is told of a task to people: digits, media, status, age or time left, video."""
     given = member(task.record.get("request"), "input")
-    media = ", ".join(file_name(link) for link in map(partial(text_in, given), emo.FORMATS) if link)
+    media = ", ".join(file_name(given[f]) for f in emo.FORMATS if text_in(given, f))
     left = min(DAY - task.age, DAY)  # a clock may have been wrong
     time = f"{hours(task.age)} old" if given else f"known for {hours(task.age)}"  # made elsewhere
     if is_to_follow(task) and given:
@@ -107,15 +105,12 @@ def run_task(settings: Settings, report: emo.Report) -> None:
 
 
 def task_named(name: str) -> tasks.Task | None:
-    """Return the task with this id, these digits, or this path of its record or folder, or None."""
+    """Return the task with this id, or whose folder or record has this name or path, or None."""
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    folder = os.path.join(emo.evidence_path("tasks"), name)
-    own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # names of folders; of short ids none
-    if re.fullmatch(own, name) and os.path.isdir(folder):
-        return tasks.Task(folder)
-    return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
+    found = tasks.all_tasks(emo.evidence_path("tasks"))
+    return next((task for task in found if name in (task.task_id, task.name)), None)
 
 
 def check_task_id(text: str) -> str:

@@ -22,9 +22,8 @@ def part(name: str) -> str:
 
 
 # The page itself, and the parts that it may have: each begins with a comment that names it.
-HTML: dict[str, str] = dict(
-    re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)", part("page.html"), re.DOTALL)
-)
+PARTS = r"(?s)<!-- part: (\w+) -->\n(.*?)(?=<!-- part:|\Z)"
+HTML: dict[str, str] = dict(re.findall(PARTS, part("page.html")))
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
 PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known
 
