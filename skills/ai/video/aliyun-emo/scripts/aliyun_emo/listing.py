@@ -105,12 +105,15 @@ def run_task(settings: Settings, report: emo.Report) -> None:
 
 
 def task_named(name: str) -> tasks.Task | None:
-    """Return the task with this id, or whose folder or record has this name or path, or None."""
+    """Return the task with this id, these digits, or this path of its record or folder, or None."""
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    found = tasks.all_tasks(emo.evidence_path("tasks"))
-    return next((task for task in found if name in (task.task_id, task.name)), None)
+    folder = os.path.join(emo.evidence_path("tasks"), name)
+    own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # names of folders; of short ids none
+    if re.fullmatch(own, name) and os.path.isdir(folder):
+        return tasks.Task(folder)
+    return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
 
 
 def check_task_id(text: str) -> str:

@@ -24,8 +24,7 @@ class Task:
     """A task's folder: task.json is its `record`, response.json what was said later, `answer`."""
 
     def __init__(self, folder: str, is_new: bool = False) -> None:
-        self.folder, self.name = folder, os.path.basename(folder)
-        self.is_new = is_new  # made by this run
+        self.folder, self.name, self.is_new = folder, os.path.basename(folder), is_new
         self.record = read_evidence(self.path("task.json"))
         self.answer = read_evidence(self.path("response.json"))
         if self.answer.get("task_id", self.task_id) != self.task_id:  # it is about another task
