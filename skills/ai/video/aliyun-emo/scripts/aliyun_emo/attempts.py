@@ -1,5 +1,4 @@
-"""The attempts of a request: which folders are its own, who claims the next, and what is done."""
-# tasks/3f9a12c07b1e/, tasks/3f9a12c07b1e-2/ and so on: whoever makes one sends the request.
+"""The attempts of a request, tasks/NAME/, tasks/NAME-2/ and so on: whoever makes one sends it."""
 
 from __future__ import annotations
 

@@ -90,8 +90,7 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
     for problem in report.errors[before:]:
         problem.code = 3
     if boxes:
-        face_bbox, ext_bbox = boxes
-        report.facts.update(face_bbox=face_bbox, ext_bbox=ext_bbox, ratio=emo.ratio_of(ext_bbox))
+        report.facts.update(zip(emo.BOX_FIELDS, boxes), ratio=emo.ratio_of(boxes[1]))
         report.done = "the portrait passed; the next command needs the recording"
         link = request["input"]["image_url"]
         words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, files, follow, links, looks, media, sending, service, store
@@ -48,14 +47,14 @@ def make_ready(
     local = settings.files or look_again(request, settings.values.get("file", ""), report)
     settings = (report.check(settings.with_key) or settings)._replace(files=local)
     ratio = emo.ratio_of(request["input"]["ext_bbox"]) or ""
-    found: dict[str, Any] = {}
     paths = [file.path for file in local.values()]  # they may have moved
     report.check(emo.check_other_file, settings.values.get("output", ""), paths)
-    if not report.errors:
-        emo.check_writable(os.path.join(folder, "task.json"))
-        found = looks.look(settings, request, report)
-        if "audio_url" in found:
-            report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
+    if report.errors:
+        return None
+    emo.check_writable(os.path.join(folder, "task.json"))
+    found = looks.look(settings, request, report)
+    if "audio_url" in found:
+        report.facts["estimate"] = media.estimate(found["audio_url"].seconds, ratio)
     if report.errors:
         return None
     report.warnings += faults.warnings
@@ -80,12 +79,11 @@ def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
 
 
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
-    for task in of_same_media(tasks, request):
-        if task.is_open:
-            what = "its video was not fetched" if task.video_url else "it is not at its end"
-            what = what if task.state == "made" else "it is not known what became of it"
-            message = f"there is a task of this picture and recording, {task.name}: {what}"
-            report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
+    for task in [task for task in of_same_media(tasks, request) if task.is_open]:
+        what = "its video was not fetched" if task.video_url else "it is not at its end"
+        what = what if task.state == "made" else "it is not known what became of it"
+        message = f"there is a task of this picture and recording, {task.name}: {what}"
+        report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
 
 
 def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: emo.Report) -> None:

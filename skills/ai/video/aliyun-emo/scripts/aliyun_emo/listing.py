@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 
 import prepare_emo_request as emo
 from aliyun_emo import attempts, commands, evidence, files, follow, tasks
@@ -23,10 +22,9 @@ def list_tasks(report: emo.Report) -> None:
     if not os.path.isdir(emo.evidence_path("")):
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
-    for task in found:
-        if task.state in ("sending", "unclear"):
-            hint = follow.may_exist_problem(task, following(task)).hint
-            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
+    for task in [task for task in found if task.state in ("sending", "unclear")]:
+        hint = follow.may_exist_problem(task, following(task)).hint
+        report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 
 def following(task: tasks.Task) -> int:
@@ -38,18 +36,17 @@ def following(task: tasks.Task) -> int:
 def row_of(task: tasks.Task) -> emo.Json:
     """Return what is told of a task on stdout, its links without the query."""
     given = member(task.record.get("request"), "input")
-    row: emo.Json = {"task_path": task.found("task.json"), "task_id": task.task_id or None}
-    row.update(task_status=task.status or None, state=task.state)
-    row["saved_at"] = text_in(task.record, "saved_at") or None
+    facts, saved_at = task.facts(), text_in(task.record, "saved_at") or None
+    row = {name: facts[name] for name in ("task_path", "task_id", "task_status", "state")}
     query = r"(?i)(\?|%(25)*3f|(&|;|%(25)*26)([\w.-]+(=|%3d)|amp;)).*"
     shown = {f: re.sub(query, "", text_in(given, f)) or None for f in emo.FORMATS}
-    return {**row, **shown, "video_path": task.video_path}
+    return {**row, "saved_at": saved_at, **shown, "video_path": facts["video_path"]}
 
 
 def line_of(task: tasks.Task) -> str:
     """Return what is told of a task to people: digits, media, status, age or time left, video."""
     given = member(task.record.get("request"), "input")
-    media = ", ".join(file_name(link) for link in map(partial(text_in, given), emo.FORMATS) if link)
+    media = ", ".join(file_name(given[f]) for f in emo.FORMATS if text_in(given, f))
     left = min(DAY - task.age, DAY)  # a clock may have been wrong
     time = f"{hours(task.age)} old" if given else f"known for {hours(task.age)}"  # made elsewhere
     if is_to_follow(task) and given:
@@ -69,14 +66,13 @@ def is_to_follow(task: tasks.Task) -> bool:
 def run_all(settings: Settings, report: emo.Report) -> None:
     """Go on with all open tasks, the oldest first, each as if it were run alone."""
     try:
-        for task in reversed(tasks.all_tasks(emo.evidence_path("tasks"))):
-            if is_to_follow(task):
-                its = emo.Report()
-                its.check(follow.follow, settings.started_anew(), task, following(task), its)
-                for problem in its.errors + its.warnings:
-                    problem.message = f"{task.name}: {problem.message}"
-                report.errors += its.errors
-                report.warnings += its.warnings
+        for task in filter(is_to_follow, reversed(tasks.all_tasks(emo.evidence_path("tasks")))):
+            its = emo.Report()
+            its.check(follow.follow, settings.started_anew(), task, following(task), its)
+            for problem in its.errors + its.warnings:
+                problem.message = f"{task.name}: {problem.message}"
+            report.errors += its.errors
+            report.warnings += its.warnings
     finally:
         list_tasks(report)
 
@@ -92,8 +88,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
     evidence.check_copy(settings.values, member(task.record, "request") if task else {}, [])
     if task:
-        follow.follow(settings, task, following(task), report)
-        return
+        return follow.follow(settings, task, following(task), report)
     task_id = check_task_id(name)
     settings = settings.with_key()
     files.sweep(emo.evidence_path(""))

@@ -55,18 +55,16 @@ def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, 
         trouble = refusals.answer_problem(answer).message
     elif output.get("task_id", task.task_id) != task.task_id:
         trouble = f"HTTP {answer.status}, about another task"
+    settings.progress.show(trouble or emo.printable(word, 40))
     if trouble:
-        settings.progress.show(trouble)
         return "", trouble, answer.retry_after
-    settings.progress.show(emo.printable(word, 40))
     return record_status(task, task_answer(task.task_id, said), report), "", None
 
 
 def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
     """Keep the normalized `answer` about `task`; return its status, or that it is gone."""
     word = str(answer["task_status"])
-    earlier = Task(task.folder).answer  # which another run may have written meanwhile
-    task.write_answer(merged(earlier, answer))
+    task.write_answer(merged(Task(task.folder).answer, answer))  # another run may have written
     report.facts.update(task.facts())
     fault = "is a status that is not known; taken as not finished"
     is_told = any(warning.message.endswith(fault) for warning in report.warnings)

@@ -6,10 +6,9 @@ import os
 from functools import partial
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, detection, evidence, generation, keys, listing, requests
+from aliyun_emo import attempts, clock, detection, evidence, generation, listing, looks, requests
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.looks import as_shown
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -40,8 +39,7 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
         if "file" in values and not word:
             run_file(settings, report)
         elif not report.errors:
-            go_on = listing.run_all if word == "all" else listing.run_task
-            go_on(settings, report)
+            {"task": listing.run_task, "all": listing.run_all}[word](settings, report)
     finally:
         settings.progress.end()
         if "estimate" in report.facts:  # the last of what is told
@@ -64,12 +62,12 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         report.errors.append(again_problem(settings, request, folder))
     if not request or report.errors:
         report.errors += [] if request else faults.errors
-        report.check(keys.find_key)
+        report.check(settings.with_key)
         return
     if is_generation:
         evidence.check_shown(path, requests.request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
-        settings = settings._replace(before_pay=partial(as_shown, body))
+        settings = settings._replace(before_pay=partial(looks.as_shown, body))
         generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")

@@ -24,8 +24,7 @@ class Task:
     """A task's folder: task.json is its `record`, response.json what was said later, `answer`."""
 
     def __init__(self, folder: str, is_new: bool = False) -> None:
-        self.folder, self.name = folder, os.path.basename(folder)
-        self.is_new = is_new  # made by this run
+        self.folder, self.name, self.is_new = folder, os.path.basename(folder), is_new
         self.record = read_evidence(self.path("task.json"))
         self.answer = read_evidence(self.path("response.json"))
         if self.answer.get("task_id", self.task_id) != self.task_id:  # it is about another task
@@ -62,10 +61,9 @@ class Task:
     @property
     def status(self) -> str:
         """The last status that is known, or ""."""
-        if self.video_path:
-            return SUCCEEDED
-        known = (self.answer, member(self.first_answer, "output"))
-        return next(filter(None, (text_in(one, "task_status") for one in known)), "")
+        first = member(self.first_answer, "output")
+        known = text_in(self.answer, "task_status") or text_in(first, "task_status")
+        return SUCCEEDED if self.video_path else known
 
     @property
     def video_url(self) -> str:
