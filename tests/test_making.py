@@ -339,6 +339,20 @@ class Showing(MakingCase):
         self.assertNotIn("Pay", result.stderr)
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
 
+    def test_where_another_picture_is_behind_the_link_it_is_told_how_to_detect_that(self):
+        self.serve()
+        media = (IMAGE_URL, "speech.mp3")
+        self.make(media=media)
+        service = self.serve(links={IMAGE_URL: raw(200, png(600, 600))})
+        result = self.make("--pay", media=media, code=2, fields=["image_url"])
+        hint = result.line["errors"][0]["hint"]
+        (path,) = (EVIDENCE / "detections").iterdir()
+        self.assertIn(f"of it. Remove {path}: then the face is detected anew.", hint)
+        path.unlink()
+        self.make("--pay", media=media, code=2, fields=["image_url"])
+        self.assertEqual(len(service.of("POST", "face-detect")), 1)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
     def test_what_a_link_is_worth_counts_only_where_something_is_sent(self):
         service = self.serve()
         media = (IMAGE_URL + SIGNED + "a", "speech.mp3")

@@ -13,6 +13,7 @@ from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import of_same_media, run_generation
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import Local, facts_of_files
+from aliyun_emo.media import DETECT_IT
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
 
@@ -123,8 +124,9 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     """Run the request with the boxes of the `kept` detection; where it is to be paid for, ask."""
     of_boxes, faults = emo.Report(), emo.Report()  # what is wrong with boxes stands in both
     boxes = detection.tell_detection(kept, path, of_boxes)
+    again = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
     for problem in of_boxes.errors:
-        problem.hint = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
+        problem.hint = again
     texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
     request = with_boxes(media, texts, faults)
     if of_boxes.errors or not request:
@@ -143,6 +145,8 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     run_generation(settings, request, faults, folder, report)
+    for problem in report.errors:
+        problem.hint = problem.hint.replace(DETECT_IT, f". {again}")
     if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
         show_task(settings, subject, emo.Report(), report)
 
