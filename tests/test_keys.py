@@ -2,6 +2,7 @@
 
 import os
 import unittest
+from pathlib import Path
 
 from support import NAME, as_given, emo
 from support.service_case import GenerationCase
@@ -159,6 +160,16 @@ class Key(GenerationCase):
                 with self.assertRaises(emo.Problem) as caught:
                     keys.find_key()
                 self.assertIn(f"below {place} in", caught.exception.hint)
+
+    @unittest.skipUnless(hasattr(os, "mkfifo"), "pipes of POSIX")
+    def test_a_pipe_that_nobody_writes_into_is_not_waited_for(self):
+        del os.environ["DASHSCOPE_API_KEY"]
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        Path(self.folder, ".alibabacloud").mkdir()
+        os.mkfifo(Path(self.folder, ".alibabacloud", "credentials"))
+        with self.assertRaises(emo.Problem) as caught:
+            keys.find_key()
+        self.assertEqual(caught.exception.message, "there is no API key")
 
     def test_what_looks_like_one_is_taken(self):
         for text in (

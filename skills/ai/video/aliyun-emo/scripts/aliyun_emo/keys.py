@@ -4,6 +4,7 @@ import os
 import re
 
 import prepare_emo_request as emo
+from aliyun_emo.files import open_at_once
 
 KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
@@ -43,7 +44,8 @@ def key_in_file(profile: str) -> str:
 
     parser = configparser.RawConfigParser()
     try:
-        with open(os.path.expanduser(CREDENTIALS), encoding="utf-8-sig") as file:
+        path = os.path.expanduser(CREDENTIALS)
+        with open(path, encoding="utf-8-sig", opener=open_at_once) as file:
             parser.read_file(file)
     except FileNotFoundError:
         return ""
