@@ -135,6 +135,19 @@ class Asking(MakingCase):
         self.assertNotEqual(self.run_next(result).code, 0)
         self.assertEqual(service.of("POST", "video-synthesis"), [])
 
+    def test_after_a_yes_what_could_not_be_looked_at_again_is_told_before_it_is_paid_for(self):
+        service = self.serve()
+
+        def lost(_):
+            service.links[AUDIO_URL] = raw(500, b"")
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", lost):
+            result = self.make(says="", media=("portrait.png", AUDIO_URL))
+        self.assertIn("could not be looked at", result.line["warnings"][0]["message"])
+        told, paid = (result.stderr.index(w) for w in ("could not be looked at", "paying for"))
+        self.assertLess(told, paid)
+
     def test_after_a_yes_no_warning_is_told_twice(self):
         self.serve()
         Path("speech.mp3").write_bytes(mp3(0.5))

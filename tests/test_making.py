@@ -553,6 +553,21 @@ class Running(MakingCase):
         self.make("--attempt", "2", code=2, fields=["attempt"])
         self.assertEqual(service.seen, [])
 
+    def test_the_page_of_what_was_sent_says_so_however_its_run_has_ended(self):
+        for name, script, words, code in (
+            ("--no-wait", {}, ["--no-wait"], 0),
+            ("--timeout", {"tasks": [status_of("RUNNING")]}, ["--timeout", "0"], 5),
+            ("failed", {"tasks": [status_of("FAILED")]}, [], 3),
+            ("unclear", {"video_synthesis": [raw(500, b"")]}, [], 4),
+        ):
+            with self.subTest(name):
+                self.clear()
+                self.serve(**script)
+                result = self.make("--pay", *words, code=code, fields=["service"] if code else [])
+                page = Path(result.line["preview_path"]).read_text("utf-8")
+                self.assertIn("A request that was sent", page)
+                self.assertNotIn("which costs money", page)
+
     def test_the_page_of_an_attempt_has_its_command(self):
         self.serve()
         self.make("--pay")

@@ -47,10 +47,12 @@ def shown_and_agreed(
     amount = f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
     if not task and says_yes(amount):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
-        since = emo.Report()  # of what was changed meanwhile: all warnings were told already
+        since = emo.Report()  # of what was changed meanwhile
         local_files.look_again(subject.request, report.facts["request_path"], since)
         again = looks.look(settings, subject.request, since)
         since.check(looks.as_shown, report.facts, settings, again)
+        told = [warning.message for warning in report.warnings]
+        report.warnings += [new for new in since.warnings if new.message not in told]
         report.errors += since.errors
         return None if report.errors else settings
     task = task or show_request(settings, subject, report)

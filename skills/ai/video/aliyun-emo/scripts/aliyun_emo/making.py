@@ -21,6 +21,7 @@ from aliyun_emo.subjects import Subject
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
     detection_path request_path preview_path would_send state task_path task_id task_status
     already_submitted video_url video_path response_path""".split()
+STANDING = ("sending", "unclear", "made")  # states of a task that may have been paid for
 # A request has these boxes until they are known: clearly of a ratio, and inside of any picture.
 DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,9,9", "3:4": "0,0,9,12"}
 
@@ -42,7 +43,7 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
     finally:
         settings.progress.end()
         report.facts = {key: report.facts.get(key) for key in KEYS}
-        if report.facts["state"] in ("sending", "unclear", "made"):
+        if report.facts["state"] in STANDING:
             report.facts["would_send"] = False  # a task stands: nothing is sent any more
 
 
@@ -144,11 +145,13 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
         show_task(settings, subject, report, report)
     ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
-    run_generation(settings, request, faults, folder, report)
-    for problem in report.errors:
-        problem.hint = problem.hint.replace(DETECT_IT, f". {again}")
-    if report.facts["video_path"] and not settings.has("dry_run"):  # the page has it from now on
-        show_task(settings, subject, emo.Report(), report)
+    try:
+        run_generation(settings, request, faults, folder, report)
+        for problem in report.errors:
+            problem.hint = problem.hint.replace(DETECT_IT, f". {again}")
+    finally:  # from now on the page tells of a task, not of what is to be paid for
+        if report.facts["state"] in STANDING and not settings.has("dry_run"):
+            show_task(settings, subject, emo.Report(), report)
 
 
 def show_task(settings: Settings, subject: Subject, shown: emo.Report, report: emo.Report) -> None:

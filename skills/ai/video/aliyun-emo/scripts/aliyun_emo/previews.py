@@ -72,7 +72,7 @@ def next_step(subject: Subject, place: str) -> Step:
         return what, [*commands.starting(commands.PREPARE, anywhere=True), *words]
     if not subject.task_id:
         return REFUSED if subject.state == "refused" else UNCLEAR, []
-    what = "This command waits for the end of the task, and shows it. It costs nothing."
+    what = "This command tells what became of the task, and costs nothing."
     what = "This command tells where the video is. It costs nothing." if subject.video else what
     folder = os.path.dirname(place)
     is_at_home = os.path.basename(os.path.dirname(folder)) == "tasks"
