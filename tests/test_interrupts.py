@@ -299,6 +299,20 @@ class Runs(GenerationCase):
         with mock.patch("aliyun_emo.interrupts.Interrupts", Interrupts):
             self.ends_with_video(self.go())
 
+    def test_where_no_answer_was_seen_it_is_said_that_a_task_may_exist(self):
+        self.serve()
+        interrupts = self.with_interrupts()
+
+        def unanswered(*_):
+            interrupts.handle(signal.SIGINT, None)
+            return "unclear", room.Answer(0)
+
+        with mock.patch.object(sending.service, "deliver", unanswered):
+            result = self.go()
+        self.assertEqual((result.code, self.states()), (130, ["unclear"]), result)
+        self.assertIn("A task may exist", result.line["errors"][0]["hint"])
+        self.assertIn("account", self.ends(self.go(), 4).line["errors"][0]["hint"])
+
     def test_a_signal_waits_for_no_lock_that_it_came_upon(self):
         import threading
 

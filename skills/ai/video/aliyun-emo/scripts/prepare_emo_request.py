@@ -1056,6 +1056,8 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
         return 0, ""
     except KeyboardInterrupt as interrupt:
         hint = "Everything so far is on disk: run the same command again to go on."
+        if report.facts.get("state") == "unclear":
+            hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)
     except Exception as error:
         message = "a fault of this program: " + type(error).__name__
