@@ -522,6 +522,19 @@ class Replies(TransportCase):
             ("a part", 206, {"Content_Length": 2, "Content_Range": "bytes 0-1/500"}, 2, 500),
             ("a part of *", 206, {"Content_Length": 2, "Content_Range": "bytes 0-1/*"}, 2, None),
             ("a part of nothing", 206, {"Content_Length": 2}, 2, None),
+            *(
+                (
+                    name,
+                    206,
+                    {"Content_Length": 2, "Content_Range": "bytes 0-1/500", **how},
+                    None,
+                    None,
+                )
+                for name, how in (
+                    ("a packed part", {"Content_Encoding": "gzip"}),
+                    ("a part in chunks", {"Transfer_Encoding": "chunked"}),
+                )
+            ),
             ("no part", 200, {"Content_Length": 2, "Content_Range": "bytes 0-1/500"}, 2, 2),
         ):
             with self.subTest(name):

@@ -87,10 +87,10 @@ class Reply:
         self.unpacker = zlib.decompressobj(31) if coding in ("gzip", "x-gzip") else None
         self.coding = "" if self.unpacker or coding == "identity" else coding
         # In bytes, if it was announced plainly: of the body, and of the file that it is part of.
+        is_plain = not (self.unpacker or response.chunked)
         lengths = ", ".join(self.headers.get_all("Content-Length", []))
-        self.length = None if self.unpacker or response.chunked else length_in(lengths)
-        self.file_length = self.length
-        if self.status == 206:  # "bytes 0-999/5000"
+        self.length = self.file_length = length_in(lengths) if is_plain else None
+        if self.status == 206 and is_plain:  # "bytes 0-999/5000"
             self.file_length = length_in(self.headers.get("Content-Range", "").rpartition("/")[2])
 
     @property
