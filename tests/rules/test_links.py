@@ -290,6 +290,8 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://pexels.com/photo/a-1 https://soundcloud.com/a/b https://suno.com/song/a
         https://voca.ro/abc https://on.soundcloud.com/a https://image.baidu.com/search/detail?a=b
         https://m.weibo.cn/status/1 https://gofile.io/d/a
+        https://pan.baidu.com/download/a https://mega.nz/a.png https://docs.qq.com/dl/a
+        https://imgur.com/dl/a https://y.qq.com/song/media/outer/a
         https://tmpfiles.org/123/a.png https://y.music.163.com/m/song?id=1
         https://c6.y.qq.com/base/fcgi-bin/u?__=a https://m.bilibili.com/video/BV1
         https://music.youtube.com/watch?v=a https://www.123865.com/s/abc

@@ -78,22 +78,25 @@ CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe
 # Pages that show a file to people, by host: the path, what in a query gives the file itself.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true", RAW)
-FILES = r"download(\.aspx|/|$)|song/media/outer/|music/photo|space/api/|dl/|\w+\.\w+$"
-DRIVE = (f"/(?!{FILES})", "", "Upload the file, for example to OSS, and give its public link.")
-DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms onedrive.live.com pan.quark.cn
-    www.123pan.com www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com imgur.com
-    cloud.189.cn caiyun.139.com pan.xunlei.com www.kdocs.cn www.jianguoyun.com alidocs.dingtalk.com
-    mega.nz we.tl .wetransfer.com .feishu.cn .larksuite.com .larkoffice.com www.icloud.com
-    share.icloud.com photos.google.com photos.app.goo.gl www.youtube.com m.youtube.com
-    music.youtube.com youtu.be .bilibili.com b23.tv .douyin.com v.kuaishou.com xhslink.com
-    www.xiaohongshu.com music.163.com y.music.163.com y.qq.com i.y.qq.com c6.y.qq.com
-    open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com .lanzoui.com
-    weibo.com m.weibo.cn yun.baidu.com image.baidu.com drive.uc.cn www.wenshushu.cn ibb.co
-    postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
-    oss.console.aliyun.com gofile.io tmpfiles.org""".split()
+DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
+DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
+    www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com cloud.189.cn caiyun.139.com
+    pan.xunlei.com www.kdocs.cn www.jianguoyun.com alidocs.dingtalk.com mega.nz we.tl
+    .wetransfer.com .larkoffice.com www.icloud.com share.icloud.com photos.google.com
+    photos.app.goo.gl www.youtube.com m.youtube.com music.youtube.com youtu.be .bilibili.com b23.tv
+    .douyin.com v.kuaishou.com xhslink.com www.xiaohongshu.com y.music.163.com i.y.qq.com
+    c6.y.qq.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com
+    .lanzoui.com weibo.com m.weibo.cn yun.baidu.com image.baidu.com drive.uc.cn www.wenshushu.cn
+    ibb.co postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
+    oss.console.aliyun.com gofile.io""".split()
+# Drives where files themselves are below a path: host and path by turns.
+FILES = r""".feishu.cn space/api/ .larksuite.com space/api/ music.163.com song/media/outer/
+    y.qq.com music/photo onedrive.live.com download imgur.com download/|\w+\.\w+$
+    tmpfiles.org dl/""".split()
 PAGES = {  # a dot before a host: those below it as well
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
+    **{host: (f"/(?!{path})", *DRIVE[1:]) for host, path in zip(FILES[::2], FILES[1::2])},
     "download.wetransfer.com": ("$.", *DRIVE[1:]),
     "drive.google.com": ("/(u/[0-9]+/|a/[^/]+/)?(file/|drive/|open|folderview)", *DRIVE[1:]),
     ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
@@ -307,8 +310,8 @@ def parse_box(field: str, text: "Text") -> "Box":
     """Return the box in `text`, four numbers, with or without brackets around; raises `Problem`."""
     hint = "Copy " + field + " from the detection answer unchanged: x1,y1,x2,y2."
     text = check_given(field, text, "Give " + option(field) + " x1,y1,x2,y2, or --detection FILE.")
-    inner = (text[1:-1] if text[0] + text[-1] in ("[]", "()") else text).encode()  # ASCII blanks
-    numbers = [n.decode() for part in inner.split(b",") for n in part.split() or [b""]]
+    inner = text[1:-1] if text[0] + text[-1] in ("[]", "()") else text
+    numbers = [n for part in inner.split(",") for n in re.findall("[^ \t\r\n]+", part) or [""]]
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
@@ -455,13 +458,15 @@ def seconds(text: str) -> "int | None":
 
 def instant(text: str) -> "int | None":
     """Return the second since 1970 of "20241114T084516Z" or "2026-01-01T00:00:00Z", or None."""
-    digits = re.sub(r"(?<=\d)[-:T](?=\d)|(\.\d+)?(Z|\+00:00)?$", "", text)
-    if not is_number(digits) or len(digits) not in (8, 12, 14):
+    time_of_day = r"T(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?"
+    found = re.fullmatch(rf"(\d{{4}})-?(\d\d)-?(\d\d)(?:{time_of_day})?", text, re.ASCII)
+    if not found:
         return None
-    from datetime import datetime
+    from datetime import datetime, timezone
 
+    year, month, day, hour, minute, second = map(int, found.groups("0"))
     try:
-        return int(datetime.strptime(digits.ljust(14, "0") + "Z", "%Y%m%d%H%M%S%z").timestamp())
+        return int(datetime(year, month, day, hour, minute, second, 0, timezone.utc).timestamp())
     except ValueError:  # the thirteenth month: not a time, so nothing is known of the expiry
         return None
 
@@ -573,9 +578,9 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     tail = end[0] if end and text[: end.start()].isascii() else ""
     last = query[1:].rpartition("&")[2]
     name, _, value = last.partition("=")
-    value, shown = unescaped(value), unescaped(path)
-    signed = signing_names(query_values(query)) - {"si"} if parameter_name(name) != "si" else set()
-    if parameter_name(name) in signed:
+    name, value, shown = parameter_name(name), unescaped(value), unescaped(path)
+    signed = set() if name == "si" else signing_names(query_values(query))  # that is a free name
+    if name in signed:
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
     elif signed:  # it covers this value as well
@@ -854,11 +859,8 @@ def output_path(values: "Values", default: str) -> str:
     """Return the file to write; raises `Problem`."""
     path = values.get("output", default)
     if path == "-" or path.startswith(("/dev/std", "/dev/fd/", "/proc/")):
-        raise Problem(
-            "output",
-            shown_path(path) + " is not a file",
-            "Name a file; prepare --dry-run shows a request.",
-        )
+        hint = "Name a file; prepare --dry-run shows a request."
+        raise Problem("output", shown_path(path) + " is not a file", hint)
     if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
         message = shown_path(path) + " is a place of what is kept"
         raise Problem("output", message, "Name another file.")
