@@ -64,9 +64,8 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option: see --help."
-    word = word[:100].lower().replace("_", "-")
+    word = word[:100].lower().replace("_", "-").strip("-")
     bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    word = word.strip("-")
     close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]
     return MEANT.get(word, *(close or [otherwise]))
 

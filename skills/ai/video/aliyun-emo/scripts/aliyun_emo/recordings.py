@@ -1,4 +1,4 @@
-"""The length of a recording, WAV or MP3, as a decoder makes it (VBR headers: mpeg)."""
+"""The length of a recording: WAV by its samples, MP3 by its frames (tags and frames: mpeg)."""
 # An MP3 is walked frame by frame, since its own headers lie at times.
 
 from __future__ import annotations
