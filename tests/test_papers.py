@@ -38,12 +38,14 @@ from support.service import (
 
 import make_emo_video as make
 from aliyun_emo import refusals, requests
+from aliyun_emo.commands import PROGRAMS
 
 SKILL = ROOT / "skills/ai/video/aliyun-emo"
 README = (ROOT / "README.md").read_text("utf-8")
 MANUAL = (SKILL / "SKILL.md").read_text("utf-8")
 API = (SKILL / "references/api.md").read_text("utf-8")
 ERRORS = (SKILL / "references/errors.md").read_text("utf-8")
+ROOMS = (SKILL / "references/rooms.md").read_text("utf-8")
 
 
 def blocks_of(text):
@@ -381,6 +383,23 @@ class Papers(Case):
             for name in re.findall(r"`(references/[a-z.]+)`", text):
                 with self.subTest(f"{paper.name} {name}"):
                     self.assertTrue((SKILL / name).exists())
+
+    def test_the_map_of_the_rooms_has_each_room_and_only_names_that_are_there(self):
+        files = [path for path in SCRIPTS.rglob("*.*") if path.suffix != ".pyc"]
+        rooms = {path.name: path.read_text("utf-8") for path in files}
+        chapters = re.split(r"(?m)^# --- (\d+)\. ", SCRIPT.read_text("utf-8"))
+        rooms.update({f"prepare, {n}": code for n, code in zip(chapters[1::2], chapters[2::2])})
+        rows = re.findall(r"(?m)^\| [^|]* \| ([^|]*) \|$", ROOMS)
+        named = set()
+        for place in "; ".join(rows).split("; "):
+            room, _, names = place.partition(": ")
+            named.add(room.strip("`"))
+            for name in re.findall(r"`(\w+)`", names):
+                with self.subTest(place, name=name):
+                    code = rooms.get(room.strip("`"), "OPTIONS")
+                    self.assertRegex(code, rf"(?m)^(def |class |    def |(\w+, )*){name}\b")
+        programs = {f"{name}.py" for name in (*PROGRAMS, "__init__")}
+        self.assertEqual(named, set(rooms) - programs | {"where", "the program itself"})
 
     def test_the_agents_file_names_the_skill(self):
         text = Path(SKILL / "agents/openai.yaml").read_text("utf-8")

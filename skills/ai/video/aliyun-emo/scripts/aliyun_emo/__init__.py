@@ -1,1 +1,1 @@
-"""The parts that the EMO programs are made of; nobody starts them."""
+"""The parts of the EMO programs; nobody starts them (what is where: references/rooms.md)."""

@@ -1,4 +1,4 @@
-"""The clock of all rooms: tests replace its three functions here, so nobody imports those alone."""
+"""The clock of all rooms: tests replace its functions here, so nobody imports those alone."""
 
 from time import monotonic, sleep, time
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A connection to the host of a URL, by way of its proxy where there is one, and its time."""
+"""A connection to a URL's host, by way of a proxy if there is one (time-outs: settings)."""
 
 from __future__ import annotations
 

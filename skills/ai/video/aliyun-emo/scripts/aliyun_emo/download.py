@@ -9,7 +9,7 @@ from aliyun_emo.refusals import shown_words
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import NoAnswer, Reply, exchange
 
-TRIES = 3  # of a download
+TRIES = 3  # of a download, at most one more than service.PAUSES
 REDIRECTS = 5  # that are followed
 MAX_VIDEO = 512 * 1024 * 1024  # bytes
 SLOWEST, SLOW_TIME = 1024, 60  # bytes a second, over as many seconds

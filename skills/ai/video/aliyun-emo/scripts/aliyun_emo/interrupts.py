@@ -1,4 +1,4 @@
-"""The signals that end a run: at once, or where money is on its way, a little later."""
+"""The signals that end a run, at once or a little later (words: prepare, 12, and settings)."""
 
 from __future__ import annotations
 

@@ -64,11 +64,11 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     """Return what is in a body, and its size: a picture by its head, a recording as a whole."""
     data, size = bytearray(), reply.file_length
     is_picture = field == "image_url"
-    count = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
+    wanted = PIECE if is_picture or (size or 0) > media.MAX_RECORDING else media.MAX_RECORDING + 1
     while True:
-        while len(data) < count and (piece := reply.read()):
+        while len(data) < wanted and (piece := reply.read()):
             data += piece
-        is_whole = len(data) < count
+        is_whole = len(data) < wanted
         if is_whole and (reply.is_cut or len(data) < (size or 0)):
             whole = f" of {size}" if size else ""
             raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
@@ -79,9 +79,9 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
         except kinds.NotTaken as fault:
             if not fault.needs_more:
                 raise media.not_taken_problem(field, fault) from None
-            if count > media.MAX_RECORDING:
+            if wanted > media.MAX_RECORDING:
                 raise NoAnswer(str(fault)) from None
-        count *= 4
+        wanted *= 4
     if not (is_picture or is_whole or size):
         message = f"it has more than {media.MAX_RECORDING:,} bytes; the service takes under 15 MB"
         raise emo.Problem(field, message, "Save it as mp3, and upload it anew.")

@@ -1,4 +1,4 @@
-"""The size of a picture, and how EXIF has it turned, from its head: JPEG, PNG, BMP and WebP."""
+"""Width, height and turn of a picture, from its head (what size is taken: media, prepare, 1)."""
 
 from __future__ import annotations
 

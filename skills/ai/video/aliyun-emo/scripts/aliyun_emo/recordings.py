@@ -43,19 +43,19 @@ def wav(source: Beginning, start: int) -> float:
     if not channels or bits not in BITS.get(code, (bits,)):
         raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
     there = min(length, source.size - at)
-    in_block, pace = little(layout[18:20]), rate  # samples of a block, and a second
+    samples, pace = little(layout[18:20]), rate  # of a block, and a second
     if code in (PCM, FLOAT, A_LAW, MU_LAW):
         bits = 32 if bits == 24 and block == 4 * channels else bits
-        block, in_block = channels * ((bits + 7) // 8), 1
+        block, samples = channels * ((bits + 7) // 8), 1
     elif code == GSM:
-        block, in_block = block or 65, in_block or 320
-    elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and in_block):
-        block, in_block, pace = 1, 1, byte_rate
-    if (length - there) * in_block > MISSING * block * pace:
+        block, samples = block or 65, samples or 320
+    elif code not in (MS_ADPCM, IMA_ADPCM) or not (block and samples):
+        block, samples, pace = 1, 1, byte_rate  # what else there is goes by its bytes
+    if (length - there) * samples > MISSING * block * pace:
         source.check_end(at + length, "the sound")
     if code == MP3_INSIDE:
         return mp3(Beginning(source.data[: at + there], at + there), at)
-    return float(there // block * in_block / pace if pace else 0)
+    return float(there // block * samples / pace if pace else 0)
 
 
 def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:

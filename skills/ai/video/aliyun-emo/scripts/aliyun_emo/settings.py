@@ -1,4 +1,4 @@
-"""The settings of a run: options, base URL and deadline; what comes later makes new ones."""
+"""The settings of a run: options, base URL, time-outs; what comes later makes new ones."""
 
 from __future__ import annotations
 
