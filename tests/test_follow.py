@@ -116,7 +116,8 @@ class KnownTasks(GenerationCase):
                 known = {"task_id": task_id, "task_status": "UNKNOWN", **more}
                 self.assertEqual(self.kept("response.json"), known)
                 self.assertEqual(result.line["task_status"], "UNKNOWN")
-                self.assertIn("--attempt 2", result.line["errors"][0]["hint"])
+                hint = result.line["errors"][0]["hint"]
+                self.assertRegex(hint, r"--attempt 2 pays .*\. To ask again: .* --task \S+$")
         for status in ("SUCCEEDED", "FAILED", "CANCELED"):
             with self.subTest(status):
                 service, task_id = self.task(status, **more)

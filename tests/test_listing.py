@@ -106,6 +106,13 @@ class People(ListingCase):
         warnings = self.ends(self.call_run("--all"), 0).line["warnings"]
         self.assertIn(f"no tasks in {place}: is this the folder?", [w["message"] for w in warnings])
 
+    def test_an_id_that_is_not_known_leaves_it_so(self):
+        self.serve(tasks=[status_of("UNKNOWN")])
+        shutil.rmtree(EVIDENCE)
+        self.ends(self.call_run("--task", "made-elsewhere"), 3)
+        (warning,) = self.ends(self.call_run(), 0).line["warnings"]
+        self.assertIn(": is this the folder?", warning["message"])
+
     def test_what_may_have_been_paid_for_is_warned_of(self):
         self.serve()
         for words in ((), ("--all",)):

@@ -25,13 +25,19 @@ SIGNED = "?Expires=9999999999&OSSAccessKeyId=k&Signature="
 class Check(MakingCase):
     def test_a_dry_run_is_offline_and_tells_what_is_known(self):
         service = self.serve()
-        line = self.make("--dry-run").line
+        result = self.make("--dry-run", terminal=True)
+        line = result.line
+        self.assertRegex(
+            result.stderr, rf"all is well: .*CNY {PRICE['cny']:.2f} .*nothing was sent"
+        )
         self.assertEqual(line["image"], {"format": "png", "width": 1000, "height": 1000})
         self.assertEqual((line["estimate"], line["would_send"]), (PRICE, True))
         self.assertEqual(line["uploads"], ["portrait.png", "speech.mp3"])
         self.assertEqual((line["ratio"], line["video_size"]), ("1:1", "512x512"))
         self.assertEqual((line["face_bbox"], line["state"], line["request_path"]), (None,) * 3)
-        line = self.make("--dry-run", media=(IMAGE_URL, AUDIO_URL)).line
+        result = self.make("--dry-run", media=(IMAGE_URL, AUDIO_URL), terminal=True)
+        line = result.line
+        self.assertIn("CNY 0.08 a second", result.stderr)
         self.assertEqual((line["uploads"], line["estimate"], line["image"]), ([], None, None))
         self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
 
@@ -140,7 +146,7 @@ class Detecting(MakingCase):
         self.assertEqual(names[0][:12], names[1][:12])
         Path("copy.png").write_bytes(self.image.read_bytes())
         result = self.make(media=("copy.png", "speech.mp3"))
-        self.assertIn("the face was detected on 20", result.stderr)
+        self.assertIn("this picture was detected on 20", result.stderr)
         self.assertEqual(len(service.of("POST", "face-detect")), 2)
         (EVIDENCE / "detections" / names[0]).unlink()
         self.assertIn("CNY 0.004", self.make().stderr)

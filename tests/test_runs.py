@@ -42,7 +42,7 @@ class Options(GenerationCase):
             (["x", "y"], ""),
             (["--no"], "--no"),
             (["--file", "x"], "Give its value alone."),
-            (["x", "hello.mp4"], "Put its option in front of it."),
+            (["x", "hello.mp4"], "Put its option in front, or quotes around a name."),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):
@@ -374,7 +374,8 @@ class DryRun(GenerationCase):
 class Listing(GenerationCase):
     def test_what_there_is_is_told_newest_first_from_disk_alone(self):
         line = self.ends(self.call_run(), 0).line
-        self.assertEqual(line, {"ok": True, "tasks": [], "warnings": []})
+        self.assertEqual((line["ok"], line["tasks"]), (True, []))
+        self.assertIn(": is this the folder?", line["warnings"][0]["message"])
         service = self.serve()
         links = {"image_url": f"{IMAGE_URL}?Signature=s3cret", "audio_url": f"{AUDIO_URL}?t=s3cret"}
         self.write("request.json", other(**links))

@@ -24,7 +24,7 @@ class Pipes(GenerationCase):
             (SCRIPT, arguments(image_url="https://example.com/a.png#x"), 0, "warning: --image-url"),
             (SCRIPT, arguments(output=f"{FILE}/x"), 1, "error: --output"),
             (SCRIPT, ["--help"], 0, ""),
-            (RUN, [], 0, ""),
+            (RUN, [], 0, "no tasks in"),
             (RUN, ["none.json"], 2, "error: file"),
             (RUN, ["--task", "a", "--timeout", "0"], 4, "no answer"),
             (PREVIEW, [FILE], 0, ""),

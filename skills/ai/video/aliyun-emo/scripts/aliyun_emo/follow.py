@@ -84,14 +84,14 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 
 def look_first(further: int) -> str:
     """Return what to do where it is not known whether there is a task."""
-    look = "Look at the account's tasks in the console: run_emo_request.py --task ID goes on with"
-    end = f", --attempt {further} pays for one." if further else "."
-    return f"{look} one that is there{end}"
+    look = "Look at the account's tasks in the console. With the id of one that is there, go on:"
+    end = f". If there is none, --attempt {further} pays for one." if further else ""
+    return f"{look} {command(RUN, '--task', 'ID')}{end}"
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:
-    sent = emo.printable(str(task.record.get("saved_at", "an unknown time")), 40)
-    words, hint = shown_words(task.record.get("response")), look_first(further)
+    words, sent = shown_words(task.record.get("response")), task.saved_at
+    hint = look_first(further)
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
@@ -102,6 +102,6 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
 
 def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
+    hint += f"--attempt {further} pays for another task. " if further else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
-    hint += f" (--attempt {further} pays for another)" if further else ""
     return emo.Problem("service", f"the task is gone: {what}", hint, 3)

@@ -19,7 +19,7 @@ def list_tasks(report: emo.Report) -> None:
     report.next = [(commands.RUN, "--all")] if any(map(is_to_follow, found)) else []
     place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
-    if not os.path.isdir(emo.evidence_path("")):
+    if not found:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
     for task in [task for task in found if task.state in ("sending", "unclear")]:

@@ -64,7 +64,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     record = detection.kept_detection(path)
     if record:
         day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
-        words = f"the face was detected on {emo.printable(day, 10)}: to detect it anew, remove"
+        words = f"this picture was detected on {emo.printable(day, 10)}: to detect it anew, remove"
         settings.progress.say(f"{words} {place}")
     elif not of_same_media(emo.evidence_path("tasks"), draft):  # so only attempt 1 can be; another
         sending.decide_now(settings, "", "")  # is refused before a detection is paid for
@@ -117,7 +117,8 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
         return True
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
-    report.done = "all is well; nothing was sent"
+    price = emo.price_words(report.facts.get("estimate"), report.facts.get("ratio") or "1:1")
+    report.done = f"all is well: {price}; nothing was sent"
     return False
 
 

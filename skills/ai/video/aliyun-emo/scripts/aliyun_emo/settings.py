@@ -52,7 +52,7 @@ class Settings(NamedTuple):
         """Show that it goes on; return the moment until which an answer is waited for."""
         self.progress.beat()
         if self.interrupts.came:
-            self.progress.show("waiting for an answer on its way: interrupted again, it is lost")
+            self.progress.show("waiting for an answer on its way: another interrupt would lose it")
         return self.interrupts.patience()
 
     def pause(self, seconds: float) -> bool:
@@ -124,7 +124,7 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"
     if not parts or fault:
-        hint = f"Set {variable} to {wanted}, or unset it for {BASE_URL}."
+        hint = f"Set {variable} to {wanted}; with no such variable it is {BASE_URL}."
         raise emo.text_problem("base_url", text, fault, hint)
     if is_vendor(host):
         return f"https://{parts.netloc.lower()}{BASE_PATH}"
