@@ -580,13 +580,13 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     name, _, value = last.partition("=")
     name, value, shown = parameter_name(name), unescaped(value), unescaped(path)
     signed = set() if name == "si" else signing_names(query_values(query))  # that is a free name
-    if name in signed:
+    if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
     elif signed:  # it covers this value as well
         tail = last[len(without_marks(re.split(f"[{WIDE_MARKS}]", last)[0])) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
-        before = shown[: found.start(1)]
+        before = shown[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
     if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
@@ -1004,7 +1004,7 @@ def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Wo
             others.append(word)
         elif options[field][1]:
             if not equals:
-                after = waiting[-1] if waiting else "-h"
+                after = waiting[-1] if waiting else "-h"  # at the end as before an option
                 is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
                 value = "" if is_option else waiting.pop()
             if field in BOX_FIELDS:

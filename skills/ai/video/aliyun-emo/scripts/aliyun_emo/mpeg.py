@@ -78,7 +78,7 @@ class Frames:
         return False
 
     def is_chain(self, stream: Stream) -> bool:
-        """Return whether a chain of frames of `stream` begins here, or the few that are all."""
+        """Return whether a chain of frames of `stream` begins here, or is all of a shorter MP3."""
         at = self.at
         for _ in range(CHAIN):
             head = self.block[at : at + 3]

@@ -34,7 +34,7 @@ def exchange(
 ) -> Reply:
     """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`."""
     # `data` in pieces needs a Content-Length among the `headers`. By `patience` it ends as well.
-    is_get = data is None
+    is_get = data is None  # which may be asked again, whatever went wrong
     with no_answer(is_get, left=False):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -127,7 +127,7 @@ def length_in(text: str) -> int | None:
 
 
 @contextlib.contextmanager
-def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
+def no_answer(again: bool, left: bool, variable: str = "") -> Iterator[None]:
     """Raise `NoAnswer` for what goes wrong within; all else that is raised says if it `left`."""
     try:
         yield
@@ -135,7 +135,7 @@ def no_answer(is_get: bool, left: bool, variable: str = "") -> Iterator[None]:
         reason = reason_of(error)
         reason += f", by way of the proxy that {variable} names" if variable else ""
         may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
-        raise NoAnswer(reason, is_get or may_pass, left) from None
+        raise NoAnswer(reason, again or may_pass, left) from None
     except BaseException as error:
         error.left = left  # type: ignore[attr-defined]  # sending.send_once asks for it
         raise
