@@ -191,6 +191,10 @@ OTHER_PICTURES = (
     ("a GIF picture", b"GIF89a\1\0\1\0\0\0\0"),
     ("a TIFF or camera raw picture", b"II*\0\x08\0\0\0"),
     ("a TIFF or camera raw picture", b"MM\0*\0\0\0\x08"),
+    *(
+        ("a TIFF or camera raw picture", head)
+        for head in (b"FUJIFILMCCD-RAW 0201", b"IIU\0\x18\0\0\0", b"IIRO\x08\0\0\0", b"IIRS\x08\0")
+    ),
     ("an SVG picture", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
     ("an SVG picture", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- <a> -->\n<svg><script/></svg>'),
     ("a Photoshop (PSD) picture", b"8BPS\0\1"),
@@ -251,7 +255,7 @@ VIDEOS = (
     ("an M4A recording or MP4 video", b"\0\0\0\x20ftypisom\0\0\2\0"),
     ("a 3GP video", b"\0\0\0\x18ftyp3gp5"),
     ("a MOV video", b"\0\0\0\x14ftypqt  "),
-    ("a MOV video", b"\0\0\0\x08wide\0\0\0\0mdat"),
+    *(("a MOV video", b"\0\0\0\x08%s\0\0\0\0mdat" % box) for box in (b"wide", b"free", b"skip")),
     ("an Ogg recording or video", b"OggS\0\2".ljust(27, b"\0") + b"\x2a\x80theora"),
     ("a WMA recording or WMV video", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9"),
     ("a WebM or Matroska video", b"\x1a\x45\xdf\xa3\x9f\x42\x86"),
@@ -278,7 +282,6 @@ OTHERS = (
     ("plain text", b"TTA1 is no track"),
     ("plain text", b"#define WIDTH 40\nint main() { return WIDTH; }\n"),
     ("a ZIP archive or an Office document", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-    ("a companion that macOS writes (its name begins with ._)", b"\0\5\x16\7\0\2\0\0Mac OS X"),
     ("plain text", b"ID3 is a tag of recordings"),
     ("a PDF document", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3"),
     ("a ZIP archive or an Office document", b"PK\3\4\x14\0"),

@@ -24,7 +24,7 @@ SIGNATURES = (
     ("a HEIC", PICTURE, rb"....ftyp(hei|hev|mif1|msf1)"),
     ("an AVIF", PICTURE, rb"....ftypavi"),
     ("a GIF", PICTURE, rb"GIF8"),
-    ("a TIFF or camera raw", PICTURE, rb"II[*+]\0|MM\0[*+]|....ftypcrx"),
+    ("a TIFF or camera raw", PICTURE, rb"II[*+U]\0|IIR[OS]|MM\0[*+]|FUJIFILM|....ftypcrx"),
     ("a Photoshop (PSD)", PICTURE, rb"8BPS"),
     ("a JPEG XL", PICTURE, rb"\xff\x0a|\0\0\0\x0cJXL "),
     ("a JPEG 2000", PICTURE, rb"\0\0\0\x0cjP  |\xffO\xffQ"),
@@ -36,7 +36,7 @@ SIGNATURES = (
     ("a TGA", PICTURE, rb".(\0[\2\3\n\v]\0{5}|\x01[\1\t].{4}[\x18 ]).{8}[\1\x08\x10\x18 ]"),
     ("an M4A", RECORDING, rb"....ftypM4[AB]"),
     ("a 3GP", VIDEO, rb"....ftyp3g"),
-    ("a MOV", VIDEO, rb"....(ftypqt|moov|mdat|wide)"),
+    ("a MOV", VIDEO, rb"....(ftypqt|moov|mdat|wide|free|skip|pnot)"),
     ("an M4A recording or MP4", VIDEO, rb"....ftyp"),  # voice recorders write isom and mp42 as well
     ("an AMR", RECORDING, rb"#!AMR"),
     ("an Opus", RECORDING, rb"OggS.{24}OpusHead"),
@@ -64,7 +64,6 @@ SIGNATURES = (
     ("a ZIP archive or an Office document", OTHER, rb"PK(\x03\x04|\x05\x06)|\xd0\xcf\x11[\xe0]"),
     (SHORTCUT, OTHER, rb"L\0\0\0\x01\x14\x02|book\0{4}mark|bplist.*SURL|<.*?<key>URL</key>"),
     (SHORTCUT, OTHER, rb"(#!.*?\n|\[\{.*?)?\[(InternetShortcut|Desktop Entry)\]"),
-    ("a companion that macOS writes (its name begins with ._)", OTHER, rb"\0\x05\x16\x07"),
 )
 # What texts that begin with "<" are, by what comes first in them, in lower case: a group for each.
 MARKUP = "<(?:(!doctype html|html|head|body|script|meta|title|div|br |a )|(error[> ])|(svg))"
@@ -126,8 +125,8 @@ def kind_of(file: Beginning) -> Kind:
         start += tag
         file.need(start, 1, "the sound behind its tag")
     head = file.at(start, MARGIN)
-    for name, sort, pattern in SIGNATURES:  # tags stand before recordings only
-        if re.match(pattern, head, re.DOTALL) and not (start and sort == PICTURE):
+    for name, sort, pattern in SIGNATURES:  # tags stand before recordings only, and before no WAV
+        if re.match(pattern, head, re.S) and not (start and (sort == PICTURE or name == "a WAV")):
             return Kind(name, sort, start)
     if text := text_in(head[:TEXT]):
         return text_kind(text)

@@ -1,5 +1,4 @@
 """The length of a recording: WAV by its samples, MP3 by its frames (tags and frames: mpeg)."""
-# An MP3 is walked frame by frame, since its own headers lie at times.
 
 from __future__ import annotations
 
@@ -33,17 +32,17 @@ BROKEN = "it is a WAV recording that is broken"
 MISSING = 0.1  # seconds that may be missing at the end: decoders play what is there
 
 
-def wav(source: Beginning, start: int) -> float:
+def wav(source: Beginning, _: int) -> float:
     # Multimedia Programming Interface and Data Specifications 1.0, chapters 2 (RIFF) and 3 (WAVE);
     # New Multimedia Data Types and Data Techniques 3.0 (ADPCM, GSM); EBU Tech 3306 (RF64, ds64).
-    at, length, layout = wav_data(source, start)
+    at, length, layout = wav_data(source)
     code, channels, rate, byte_rate, block, bits = struct.unpack("<HHIIHH", layout[:16])
+    samples, pace = little(layout[18:20]) * (code != EXTENSIBLE), rate  # of a block, a second
     code = little(layout[24:26]) if code == EXTENSIBLE else code
     bits = 8 if code in (A_LAW, MU_LAW) else bits
     if not channels or bits not in BITS.get(code, (bits,)):
         raise NotTaken(f"{BROKEN}: {channels} channels, {bits} bits a sample")
     there = min(length, source.size - at)
-    samples, pace = little(layout[18:20]), rate  # of a block, and a second
     if code in (PCM, FLOAT, A_LAW, MU_LAW):
         bits = 32 if bits == 24 and block == 4 * channels else bits
         block, samples = channels * ((bits + 7) // 8), 1
@@ -58,10 +57,10 @@ def wav(source: Beginning, start: int) -> float:
     return float(there // block * samples / pace if pace else 0)
 
 
-def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
+def wav_data(source: Beginning) -> tuple[int, int, bytes]:
     """Return where the sound of a WAV begins, its bytes, and its layout."""
     # How many bytes it has is told by the data chunk, of what was written to a pipe by the file.
-    at, layout, long_length = start + 12, b"", 0
+    at, layout, long_length = 12, b"", 0
     for _ in range(PARTS):
         head = source.need(at, 8, "the sound (the data chunk)")
         name, length = head[:4], little(head[4:])
@@ -86,7 +85,7 @@ def wav_data(source: Beginning, start: int) -> tuple[int, int, bytes]:
 
 
 def mp3(source: Beginning, start: int) -> float:
-    """Return the seconds of the MP3 that begins at `start`, by its frames."""
+    """Return the seconds of the MP3 from `start` on, by its frames, since headers lie at times."""
     # Where only the beginning is at hand, or noise is too much, those that were seen stand for all.
     frames = Frames(source.data[start:])
     here, whole = len(frames.block), source.size - start
