@@ -11,6 +11,7 @@ from support.service import (
     KEY,
     created,
     fixture,
+    raw,
     refuses,
     status_of,
     succeeded,
@@ -117,7 +118,7 @@ class Sending(GenerationCase):
         self.assertNotIn("s3cret", result.stderr)
         looking, paid, *progress = result.stderr.splitlines()
         self.assertEqual(told, [f"{looking}\n{paid}\n"])
-        self.assertIn("12.38 s, about CNY 1.98", paid)
+        self.assertIn("about CNY 1.98 for 12.38 s", paid)
         self.assertEqual(progress, ["PENDING", "RUNNING", "SUCCEEDED", "downloading"])
 
     def test_no_wait_ends_when_the_task_is_made_and_running_again_fetches_its_video(self):
@@ -197,6 +198,14 @@ class Others(GenerationCase):
         path = self.write("calm.json", other(style_level="calm"))
         self.ends(self.go(file=path), 3)
         self.assertEqual(self.ends(self.go("--no-wait"), 0).line["warnings"], [])
+
+    def test_of_one_that_may_be_none_the_console_is_named_first(self):
+        self.serve(video_synthesis=[raw(500, b""), created])
+        path = self.write("calm.json", other(style_level="calm"))
+        self.ends(self.go(file=path), 4)
+        (warning,) = self.ends(self.go("--dry-run"), 0).line["warnings"]
+        self.assertIn("it is not known what became of it", warning["message"])
+        self.assertIn("Look in the console", warning["hint"])
 
     def test_a_status_that_is_not_known_is_told_beside_it(self):
         self.serve(tasks=[status_of("QUEUED"), succeeded()])

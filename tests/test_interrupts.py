@@ -311,7 +311,7 @@ class Runs(GenerationCase):
             result = self.go()
         self.assertEqual((result.code, self.states()), (130, ["unclear"]), result)
         self.assertIn("A task may exist", result.line["errors"][0]["hint"])
-        self.assertIn("account", self.ends(self.go(), 4).line["errors"][0]["hint"])
+        self.assertIn("console", self.ends(self.go(), 4).line["errors"][0]["hint"])
 
     def test_a_signal_waits_for_no_lock_that_it_came_upon(self):
         import threading

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shlex
 import shutil
 import unittest
 from pathlib import Path
 
-from support.service import fails, raw, status_of, video_of
+from support.service import created, fails, raw, status_of, succeeded, video_of
 from support.service_case import DAY, EVIDENCE, TASKS, GenerationCase, other
 
 
@@ -123,6 +124,32 @@ class People(ListingCase):
                 self.assertIn("0123456789ab was sent", warning["message"])
                 result = self.ends(self.call_run("--task", "0123456789ab"), 4)
                 self.assertNotIn("--attempt 0", str(result))
+
+    def test_one_that_somebody_paid_for_again_is_not(self):
+        self.serve(video_synthesis=[raw(500, b""), created])
+        self.ends(self.go(), 4)
+        (warning,) = self.ends(self.call_run(), 0).line["warnings"]
+        self.assertIn("--attempt 2", warning["hint"])
+        self.ends_with_video(self.go("--attempt", "2"))
+        self.assertEqual(self.ends(self.call_run(), 0).line["warnings"], [])
+
+    def test_one_that_is_not_known_any_more_is_warned_of_for_a_day(self):
+        service = self.serve(tasks=[status_of("UNKNOWN")])
+        (name,) = self.send("calm")
+        self.ends(self.call_run("--all"), 3, "service")
+        result = self.ends(self.call_run("--all"), 0)
+        (warning,) = result.line["warnings"]
+        self.assertIn(f"{name} is UNKNOWN to the service, and not a day old", warning["message"])
+        self.assertIn("Check the key", warning["hint"])
+        service.script["tasks"] = [succeeded()]
+        self.ends(self.call_run(*shlex.split(warning["hint"].partition("again: ")[2])[2:]), 0)
+        self.assertEqual(self.ends(self.call_run(), 0).line["warnings"], [])
+        shutil.rmtree(TASKS)
+        service.script["tasks"] = [status_of("UNKNOWN")]
+        self.send("calm")
+        self.ends(self.call_run("--all"), 3, "service")
+        self.age(DAY)
+        self.assertEqual(self.ends(self.call_run(), 0).line["warnings"], [])
 
     def test_only_what_may_be_a_task_is_told(self):
         self.serve()
@@ -303,7 +330,7 @@ class Named(ListingCase):
         self.age(300)
         result = self.ends(self.call_run("--task", str(folder)), 4, "service")
         self.assertNotIn("--attempt", result.stderr)
-        self.assertIn("Look at the account's tasks", result.stderr)
+        self.assertIn("Look in the console", result.stderr)
 
     def test_of_what_was_refused_there_is_no_task(self):
         service = self.serve(video_synthesis=[fails("error-401", 401)])

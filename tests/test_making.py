@@ -226,7 +226,7 @@ class Showing(MakingCase):
         lines = result.stderr.splitlines()
         self.assertIn("portrait.png, 1000x1000 pixels; speech.mp3, 12.38 s", result.stderr)
         self.assertIn(line["preview_path"], result.stderr)
-        self.assertIn("12.38 s, about CNY 0.99", result.stderr)
+        self.assertIn("about CNY 0.99 for 12.38 s", result.stderr)
         self.assertEqual(lines[-1].partition(" ")[0], "next:")
         name = Path(line["request_path"]).stem
         self.assertEqual(self.kept_in("requests"), [f"{name}.json"])
@@ -517,7 +517,7 @@ class Running(MakingCase):
         self.make(code=4)
         page = (EVIDENCE / "previews" / f"{path.stem}.html").read_text("utf-8")
         self.assertIn("A request that was sent: <bdi>unclear", page)
-        self.assertIn("It is not known whether there is a task.", page)
+        self.assertIn("Is there a task?", page)
         self.assertNotIn('id="command"', page)
 
     def test_the_page_tells_what_became_of_the_attempt_that_is_wanted(self):

@@ -153,6 +153,10 @@ class Open(PreviewCase):
         path.chmod(0o755)
         os.environ["BROWSER"] = f"{shlex.quote(str(path))} %s"
 
+    def test_that_the_next_command_pays_is_said(self):
+        result = self.show(self.write(REQUEST), terminal=True)
+        self.assertIn("the next command pays for it\nnext: ", result.stderr)
+
     def test_the_browser_gets_the_page_and_none_of_our_stdout(self):
         self.browser(f'echo noise; echo noise >&2; printf %s "$1" > {self.folder}/opened')
         result = self.run_script(self.write(REQUEST), "--open", script=PREVIEW)

@@ -41,7 +41,7 @@ class Options(GenerationCase):
             (["--agian"], "The options are"),  # it is no more
             (["x", "y"], ""),
             (["--no"], "--no"),
-            (["--file", "x"], "Give its value alone."),
+            (["--file", "x"], "Give its value alone, without --file."),
             (["x", "hello.mp4"], "Put its option in front, or quotes around a name."),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),

@@ -243,7 +243,7 @@ class Uploading(UploadCase):
         for line, name, size in ((image, "portrait.png", "4"), (audio, "speech.mp3", "12")):
             self.assertRegex(line, rf"{re.escape(name)}.*\b{size}\b.*(kB|KB|KiB)", lines)
             self.assertNotIn("album", line)
-        self.assertIn("12.38 s, about CNY 0.99", paying)
+        self.assertIn("about CNY 0.99 for 12.38 s", paying)
         self.saw(service, policies=2, uploads=2, generations=1)
 
     def test_a_dry_run_uploads_nothing(self):

@@ -20,7 +20,7 @@ from support import (
     arguments,
 )
 from support.links import signed
-from support.service import fixture
+from support.service import PORTRAIT, fixture
 
 from aliyun_emo.refusals import REMEDIES
 
@@ -87,7 +87,8 @@ class Detections(Case):
                 b'{"n": ' + b"9" * 10_000 + b"}",
                 "is not JSON" if emo_limits_digits() else "no output",
             ),
-            (deep, "nested too deep"),
+            (deep, "recursion"),
+            (PORTRAIT, "it is no text"),
             (b" " * (1024 * 1024) + b"{}", "larger than 1 MiB"),
             (b"[]", "holds no JSON object"),
             (b"null", "holds no JSON object"),

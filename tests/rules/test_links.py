@@ -291,6 +291,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://voca.ro/abc https://on.soundcloud.com/a https://image.baidu.com/search/detail?a=b
         https://m.weibo.cn/status/1 https://gofile.io/d/a
         https://pan.baidu.com/download/a https://mega.nz/a.png https://docs.qq.com/dl/a
+        https://www.twitter.com/a/status/1 https://www.mega.nz/file/a https://www.youtu.be/a
         https://imgur.com/dl/a https://y.qq.com/song/media/outer/a
         https://tmpfiles.org/123/a.png https://y.music.163.com/m/song?id=1
         https://c6.y.qq.com/base/fcgi-bin/u?__=a https://m.bilibili.com/video/BV1

@@ -75,7 +75,7 @@ LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local fil
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
 CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
 CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
-# Pages that show a file to people, by host: the path, what in a query gives the file itself.
+# Pages that show a file, by host: their path, what of a query gives the file itself, the hint.
 RAW = "Give the raw link, behind Raw or Download there."
 FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true", RAW)
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
@@ -93,7 +93,7 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
 FILES = r""".feishu.cn space/api/ .larksuite.com space/api/ music.163.com song/media/outer/
     y.qq.com music/photo onedrive.live.com download imgur.com download/|\w+\.\w+$
     tmpfiles.org dl/""".split()
-PAGES = {  # a dot before a host: those below it as well
+PAGES = {  # www. counts as if it were not there; a dot and two labels for all hosts below them
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
     **{host: (f"/(?!{path})", *DRIVE[1:]) for host, path in zip(FILES[::2], FILES[1::2])},
@@ -110,10 +110,10 @@ LONGEST = 7 * 86400  # seconds for which a link can be signed with a date and a 
 
 
 class Signer:
-    """How the links of one signer show; names that begin with x- are in any case."""
+    """How the links of one signer show; names that begin with x- count in capitals, too."""
 
-    # Where one of its `own` names stands, all of `beside` must too, of "a|b" one; the first value
-    # begins as `begins` says. `end` names the link's end, or its beginning and its length.
+    # Where one of `own` stands, all of `own` and `beside` must, of "a|b" one; the first of them
+    # begins as `begins` says. `end` names what tells the link's end, or its start and its length.
 
     def __init__(self, own: str, beside: str, end: str, begins: str = "") -> None:
         self.own, self.beside = own.split(), beside.split()
@@ -125,7 +125,7 @@ class Signer:
         return bool(found and re.match(self.begins.get(name, ""), found[0]))
 
     def missing_in(self, values: "Values") -> "list[str] | None":
-        """Return what the query of these `values` lacks, None where it is not this signer's."""
+        """Return what the query of these `values` lacks, [] for nothing, None for another's."""
         missing = [name for name in self.own + self.beside if not self.has(name, values)]
         shows = any(n in values and (n not in missing or not self.begins.get(n)) for n in self.own)
         return missing if shows or not missing else None
@@ -154,7 +154,7 @@ BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
-# A cloud's own names: groups stand in the public ones; of several labels the first is a bucket's.
+# A cloud's own names, and groups for what of them stands in the public ones (see check_host).
 INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.(?:[^.]+\.)*aliyuncs\.com$)|"
 INTERNAL += r"((?:^|\.)cos)-internal(?=\.(?:[^.]+\.)*(?:tencentcos\.cn|myqcloud\.com)$)|"
 INTERNAL += r"(^|\.)i(?=volces\.com$)"
@@ -166,7 +166,7 @@ NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 17
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
-# Marks that end a sentence or a quotation; a browser copies a link without the wide ones.
+# Marks that end a sentence (check_link says when they are looked for); some of them are wide.
 WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
 WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
 WIDE_MARKS += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff"
@@ -222,14 +222,14 @@ class Report:
         return new
 
     def check(self, rule: "Callable[..., Value]", *arguments: "Any") -> "Value | None":
-        """Return what `rule` returns, or None; a `Problem` or `OSError` that it raised is kept."""
+        """Return what `rule` does, or None; its `Problem` or `OSError` is kept by this report."""
         try:
             return rule(*arguments)
         except Problem as problem:
             self.errors.append(problem)
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
-            hint = "Make room, ask for permission, or choose another place (--output, OUTPUT_DIR)."
+            hint = "Make room, ask for permission, or name another file (--output) or OUTPUT_DIR."
             message = f"{shown_link(str(place))} cannot be written: {fault or error}"
             self.error("output", message, hint, 1)
         return None
@@ -325,7 +325,7 @@ def parse_box(field: str, text: "Text") -> "Box":
 
 def is_pixel(text: str) -> bool:
     """Whether `text` is a plain whole number up to `MAX_SIDE`; int() also takes 1_0, +3 and 03."""
-    return is_number(text) and len(text) < 5 and text == str(int(text)) and int(text) <= MAX_SIDE
+    return is_number(text) and len(text) < 9 and text == str(int(text)) and int(text) <= MAX_SIDE
 
 
 def size_of(box: "Sequence[int]") -> "tuple[int, int]":
@@ -437,7 +437,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
 
 def expiry_of(query: str) -> "int | None":
     """Return the second since 1970 at which a signed link with `query` stops working, or None."""
-    values = {**query_values(query), "": "0"}  # the length where a signer has none
+    values = {**query_values(query), "": "0"}  # 0 s where a signer names no length
     moments = []
     for signer in [s for s in (*SIGNERS, ANYBODY) if s.missing_in(values) == []]:
         read = instant if signer.length or signer.end == "se" else seconds
@@ -535,7 +535,7 @@ def check_address(field: str, host: str) -> str:
 
 
 def check_page(field: str, host: str, path: str, query: str) -> None:
-    names = host, "www." + host, "." + ".".join(host.split(".")[-2:])
+    names = host, "www." + host, host.removeprefix("www."), "." + ".".join(host.split(".")[-2:])
     page = next(filter(None, map(PAGES.get, names)), None)
     pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
@@ -579,7 +579,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     last = query[1:].rpartition("&")[2]
     name, _, value = last.partition("=")
     name, value, shown = parameter_name(name), unescaped(value), unescaped(path)
-    signed = set() if name == "si" else signing_names(query_values(query))  # that is a free name
+    signed = set() if name == "si" else signing_names(query_values(query))  # si is free text
     if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
@@ -749,7 +749,7 @@ def request_with(model: "Text", given: "Json", files: "Files", parameters: "Json
     return {"model": model, "input": given, **beside, "parameters": parameters}
 
 
-# --- 9. Files: where evidence lives, and how it is read and written -------------------------------
+# --- 9. Files: where evidence lives, how it is written; parts: the package beside this file -------
 
 
 def evidence_path(name: str) -> str:
@@ -919,7 +919,7 @@ def facts_of(request: "Json") -> "Json":
 
 def price_words(price: "Json | None", ratio: str) -> str:
     """Return the `price` that is estimated, or else what a second costs, for people."""
-    about = price and f"{price['seconds']:g} s, about CNY {price['cny']:.2f}"
+    about = price and f"about CNY {price['cny']:.2f} for {price['seconds']:g} s"
     return f"{about or f'CNY {PRICES[ratio]} a second'} (prices of {PRICES_OF})"
 
 
@@ -1038,7 +1038,7 @@ def parser_of(options: "Options", command: str, fields: "Words", about: "Json") 
     for field in fields:
         _, metavar, text = options[field]
         valued = {"metavar": metavar, "nargs": "?" if field in places else None}
-        kind: Json = valued if metavar else {"action": "store_true", "default": None}
+        kind: Json = valued if metavar else {"action": "store_const", "const": ""}
         names = [field] if field in places else [option(field)]
         names += ["-o"] if field == "output" else []
         parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)

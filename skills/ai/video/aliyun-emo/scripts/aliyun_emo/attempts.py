@@ -70,7 +70,7 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
 def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
     """Return the tasks that were not refused, each with the attempt that it is."""
     # That stands in its record. Without one it is the one of its place: nothing was sent from a
-    # folder whose record was not written yet. Of two the one that says it comes last, and counts.
+    # folder whose record was not written yet. Of two the one that says it is last: a dict keeps it.
     standing = [task for _, task in found if task.state != "refused"]
     placed = [(task.attempt or place, task) for place, task in enumerate(standing, 1)]
     return sorted(placed, key=lambda one: one[1].attempt is not None)

@@ -11,13 +11,13 @@ import prepare_emo_request as emo
 
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
-FLAGS = "dry_run no_wait no_look no_download all pay open again".split()  # without a value
 DETECT = "Use prepare_emo_request.py detect with --image or --image-url alone."
 MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE."),
     **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
     **dict.fromkeys(("detect", "detect-only"), DETECT),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
+    "pay": "Leave it out: run_emo_request.py pays without asking, make_emo_video.py asks.",
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }
 
@@ -55,7 +55,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     commands, options, _ = program
     for field, (of, metavar, _) in options.items():
         if word == emo.option(field) or (metavar[:1] == "<" and word == f"--{field}-url"):
-            return f"It is an option of {of}." if of else "Give its value alone."
+            return f"It is an option of {of}." if of else f"Give its value alone, without {word}."
     if word and word in commands:
         return f"Put {word} first."
     names = [emo.option(field) for field in fields if options[field][2]]
@@ -63,7 +63,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     otherwise += f"The options are {', '.join(names)}."
     if not names:
         names = [*commands]
-        otherwise = f"The first word is {' or '.join(names)}, or an option: see --help."
+        otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
     word = word[:100].lower().replace("_", "-").strip("-")
     bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
     close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]
@@ -75,13 +75,20 @@ def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:
     words = []
     for field in filter(values.__contains__, fields):
         words += [emo.option(field)] if field != "file" else []
-        words += [] if field in FLAGS else [values[field]]
+        words += [values[field]] if values[field] else []  # a flag has none
     return words
 
 
 def command(name: str, *words: str) -> str:
     """Return for the shell the command that starts the program `name`, as this one was started."""
     return for_the_shell([*starting(name), *words])
+
+
+def look_first(further: int = 0) -> str:
+    """Return what to do where it is not known whether there is a task; `further` may be paid."""
+    look = "Look in the console, bailian.console.aliyun.com. With the id of a task there, go on:"
+    end = f". If there is none, --attempt {further} pays for one." if further else ""
+    return f"{look} {command(RUN, '--task', 'ID')}{end}"
 
 
 def detect_hint(values: emo.Values) -> str:

@@ -1,4 +1,4 @@
-"""Where evidence lies: in a prepared file's own folder; and what is kept there by name."""
+"""Where evidence lies: beside a prepared file in aliyun-emo, or in OUTPUT_DIR; names of it."""
 
 from __future__ import annotations
 

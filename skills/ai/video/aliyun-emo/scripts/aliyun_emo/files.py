@@ -40,7 +40,7 @@ def read_json(field: str, path: str, hint: str = SAVED) -> emo.Json:
             raise ValueError("it is empty")
         document = json.loads(data)  # in UTF-8, -16 or -32, with a mark or without
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, ValueError) else "nested too deep"
+        why = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise emo.Problem(field, f"{name} is not JSON: {emo.printable(why, 200)}", hint) from None
     if not isinstance(document, dict):
         raise emo.Problem(field, f"{name} holds no JSON object", hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import prepare_emo_request as emo
 from aliyun_emo import attempts, polls, service, transport
 from aliyun_emo.answers import member
-from aliyun_emo.commands import RUN, command
+from aliyun_emo.commands import RUN, command, look_first
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import refusal_problem, shown_words, with_store_hint
 from aliyun_emo.settings import Settings
@@ -29,7 +29,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         if settings.has("dry_run"):
             return
         status = polls.poll_to_the_end(settings, task, report)
-        if settings.has("no_wait") and status not in ENDS:  # it is there again
+        if settings.has("no_wait") and status not in ENDS:  # it was forgotten, and is known again
             return
     conclude(settings, task, status == GONE, further, report)
 
@@ -44,7 +44,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
         said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
         problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
         problem = with_store_hint(problem, said, task.record.get("sent"))
-        problem.hint += f" --attempt {further} pays for another task." if further else ""
+        problem.hint += f" --attempt {further} pays for the same once more." if further else ""
         raise problem
     if gone and not task.video_url:
         raise gone_problem("the service knows no such task", task, further)
@@ -80,13 +80,6 @@ def download(settings: Settings, task: Task, tries: int) -> None:
                 raise
             settings.pause(pause)
     task.write_answer(task.answer)
-
-
-def look_first(further: int) -> str:
-    """Return what to do where it is not known whether there is a task."""
-    look = "Look at the account's tasks in the console. With the id of one that is there, go on:"
-    end = f". If there is none, --attempt {further} pays for one." if further else ""
-    return f"{look} {command(RUN, '--task', 'ID')}{end}"
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:

@@ -7,7 +7,7 @@ import os
 import prepare_emo_request as emo
 from aliyun_emo import attempts, files, follow, links, looks, media, sending, service, store
 from aliyun_emo.answers import member, text_in
-from aliyun_emo.commands import RUN, command
+from aliyun_emo.commands import RUN, command, look_first
 from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.settings import Settings
@@ -81,9 +81,11 @@ def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
 def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
     for task in [task for task in of_same_media(tasks, request) if task.is_open]:
         what = "its video was not fetched" if task.video_url else "it is not at its end"
-        what = what if task.state == "made" else "it is not known what became of it"
+        hint = f"Go on with it: {command(RUN, '--task', task.folder)}"
+        if task.state != "made":
+            what, hint = "it is not known what became of it", look_first()
         message = f"there is a task of this picture and recording, {task.name}: {what}"
-        report.warn("service", message, f"Go on with it: {command(RUN, '--task', task.folder)}")
+        report.warn("service", message, hint)
 
 
 def warn_of_new_signatures(task: Task, request: emo.Json, further: int, report: emo.Report) -> None:

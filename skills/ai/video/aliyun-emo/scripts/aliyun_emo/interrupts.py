@@ -13,7 +13,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 
 ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}
-GRACE = 30  # seconds that an interrupt leaves to the answer of what is paid for, as it has else
+GRACE = 30  # seconds that an interrupt leaves to an answer worth money: settings.READ_TIMEOUT
 APART = 1  # seconds between two of one mind: programs and terminals send several at once
 
 

@@ -22,9 +22,14 @@ def list_tasks(report: emo.Report) -> None:
     if not found:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
-    for task in [task for task in found if task.state in ("sending", "unclear")]:
-        hint = follow.may_exist_problem(task, following(task)).hint
-        report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
+    for task in found:
+        if task.status == tasks.GONE and task.age < DAY:
+            hint = follow.gone_problem("", task, following(task)).hint
+            report.warn("tasks", f"{task.name} is UNKNOWN to the service, and not a day old", hint)
+        is_last = task.attempt in (None, following(task) - 1)  # whoever paid again knows of it
+        if is_last and task.state in ("sending", "unclear"):
+            hint = follow.may_exist_problem(task, following(task)).hint
+            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 
 def following(task: tasks.Task) -> int:

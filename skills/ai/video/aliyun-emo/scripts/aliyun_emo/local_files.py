@@ -19,8 +19,8 @@ class LocalFile:
 
     def __init__(self, url: str, digest: str, content: bytes = b"", size: int = 0) -> None:
         self.url, self.digest, self.content, self.size = url, digest, content, size
-        self.path = ""  # as it was given, where it was looked at, and
-        self.found: Any = None  # the `Picture` or `Recording`
+        self.path = ""  # as it was given, where it was looked at
+        self.found: Any = None  # the `Picture` or `Recording`, where it was looked at
 
     def check(self, field: str, boxes: list[emo.Box], report: emo.Report) -> None:
         """Report what is wrong with what was found in it, if it was looked at."""

@@ -51,7 +51,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
     with closing(download.follow_redirects(url, settings, check)) as reply:
         if reply.status in NOT_FOR_ALL:
             message = f"{emo.shown_link(url)} is not there for everybody: HTTP {reply.status}"
-            hint = "Make it public, or sign it anew: the service downloads it without logging in."
+            hint = "Check it, make it public, or sign it anew: the service does not log in."
             raise emo.Problem(field, message, hint)
         if reply.status not in (200, 206):
             raise NoAnswer(f"HTTP {reply.status}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import prepare_emo_request as emo
 from aliyun_emo import answers, asking, attempts, clock, detection, links, requests, sending
 from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
-from aliyun_emo.generation import of_same_media, run_generation
+from aliyun_emo.generation import of_same_media, run_generation, warn_of_others
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import Local, facts_of_files
 from aliyun_emo.media import DETECT_IT
@@ -23,7 +23,7 @@ KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level esti
     already_submitted video_url video_path response_path""".split()
 STANDING = ("sending", "unclear", "made")  # states of a task that may have been paid for
 # A request has these boxes until they are known: clearly of a ratio, and inside of any picture.
-DRAFT_FACE, DRAFT_EXT = "1,1,2,2", {"1:1": "0,0,9,9", "3:4": "0,0,9,12"}
+DRAFT = {ratio: ("1,1,2,2", "0,0," + ratio.replace(":", "0,") + "0") for ratio in emo.VIDEO_SIZES}
 
 
 class Media(NamedTuple):
@@ -50,7 +50,7 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 def make_video(settings: Settings, report: emo.Report) -> None:
     """Check, detect, and go on; faults of links by now count only where something is sent."""
     media, faults = media_of(settings.values, report), emo.Report()
-    draft = with_boxes(media, {"face_bbox": DRAFT_FACE, "ext_bbox": DRAFT_EXT[media.ratio]}, faults)
+    draft = with_boxes(media, dict(zip(emo.BOX_FIELDS, DRAFT[media.ratio])), faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
     report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
@@ -59,15 +59,17 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     if not draft or report.errors:
         clear_to_send(settings, faults, report)  # for what is wrong with links and key, too
         return
+    if settings.has("dry_run"):
+        warn_of_others(emo.evidence_path("tasks"), draft, report)
     digits = requests.detection_name(draft, settings.base)
     path = kept_path(emo.evidence_path(""), DETECTIONS, digits)
     record = detection.kept_detection(path)
     if record:
-        day, place = answers.text_in(record, "saved_at")[:10], emo.printable(path, 200)
-        words = f"this picture was detected on {emo.printable(day, 10)}: to detect it anew, remove"
-        settings.progress.say(f"{words} {place}")
+        day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
+        words = f"this picture was detected on {day}: to detect it anew, and pay for that, remove"
+        settings.progress.say(f"{words} {emo.printable(path, 200)}")
     elif not of_same_media(emo.evidence_path("tasks"), draft):  # so only attempt 1 can be; another
-        sending.decide_now(settings, "", "")  # is refused before a detection is paid for
+        sending.decide_now(settings, "", "")  # one is refused before a detection is paid for
     if not record and clear_to_send(settings, faults, report):
         record = detected(settings.with_key(), media, path, report)
     if record and not report.errors:

@@ -119,8 +119,8 @@ def conversion(path: str, kind: str, what: str = "") -> str:
 
 def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
     """Return `path` for a command that reads it, and a path beside it where nothing lies yet."""
-    if path.startswith("-") or (":" in path and not os.path.isabs(path)):
-        path = os.path.join(os.curdir, path)  # or it is an option, or the name of a protocol
+    if path[:1] == "-" or (set(":,") & set(path) and not os.path.isabs(path)):
+        path = os.path.join(os.curdir, path)  # or it is an option, or a protocol
     stem = os.path.splitext(path)[0] + end
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     return path, next(p for n in names if not os.path.lexists(p := f"{n}.{extension}"))

@@ -14,8 +14,7 @@ from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 REFUSED = "The service refused the request, so there is no task. Correct the request, and run that."
-UNCLEAR = "It is not known whether there is a task. Look at the account's tasks in the console."
-UNCLEAR += " If the task is there, run run_emo_request.py --task ID with its id."
+UNCLEAR = "Is there a task? Look in the console: run_emo_request.py --task ID goes on with it."
 
 
 def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) -> None:
@@ -30,7 +29,8 @@ def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) ->
     report.facts.clear()  # the line tells where things lie, not what was checked
     show(subject, evidence, os.path.realpath(path), page_path, report)
     shown = emo.printable(page_path, 200)
-    report.done = f"{shown} is written: open it in a browser"
+    pays = "; the next command pays for it" if report.next and not subject.state else ""
+    report.done = f"{shown} is written: open it in a browser{pays}"
     if "open" in values and not is_opened(page_path):
         report.warn("open", "no browser was found", f"Open {shown} yourself.")
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import prepare_emo_request as emo
 from aliyun_emo import links, local_files
@@ -65,7 +65,7 @@ def places_of(body: emo.Json) -> dict[str, emo.Json]:
 
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
     """Return a prepared `body` checked anew, since people edit files, or None when it is wrong."""
-    # What is wrong with the age of a link at `now`, a Unix time, does not hide the request.
+    # What a link's age is at `now`, a Unix time, does not hide it; at -FOREVER none has expired.
     if not isinstance(body.get("input"), dict) or not isinstance(body.get("parameters", {}), dict):
         message = "it is no prepared request: input or parameters is missing or no object"
         report.error("file", message, "Give the file that prepare or detect wrote.")
@@ -125,9 +125,9 @@ def detection_name(request: emo.Json, base_url: str) -> str:
 
 def digits_of(asked: emo.Json, base_url: str) -> str:
     """Return twelve hexadecimal digits that stand for what is `asked` for at a service."""
-    host = urlsplit(base_url).hostname or ""
-    if host and not links.is_vendor(host):
-        asked = {**asked, "host": host}
+    parts = links.plain_url(base_url)  # where it is none, nothing is sent
+    if parts and not links.is_vendor(parts.hostname or ""):
+        asked = {**asked, "host": parts.hostname}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -29,7 +29,7 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     for field in [] if "file" in values and not word else values:
         if field not in BESIDE[word]:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
-            report.error(field, message, "Take it away." if word else "Give FILE, or take it away.")
+            report.error(field, message, "Take it away." if word else "Give FILE, --task or --all.")
     if not values:
         return listing.list_tasks(report)
     settings = settings_of(values, interrupts, report)

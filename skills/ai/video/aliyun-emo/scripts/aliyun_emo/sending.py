@@ -6,7 +6,7 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, attempts, clock, files, follow, refusals, requests, service, tasks
+from aliyun_emo import answers, attempts, clock, commands, files, refusals, requests, service, tasks
 from aliyun_emo.settings import Settings
 
 # What is sent: settings with the key, the request, its body with links of uploads, what it costs.
@@ -48,13 +48,13 @@ def send_once(
         ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
         if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
             return None
-        if abs(clock.time() - began) > attempts.AT_WORK / 2:  # then another one may be paid for
+        if abs(clock.time() - began) > attempts.AT_WORK / 2:  # well before another run takes over
             message = "nothing was sent: this run was stopped, or held up, before it could"
             raise emo.Problem("service", message, "Run the same command again.", 4)
         state = "unclear"  # from here on it may have left
         state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)
     except BaseException as error:
-        state = state if getattr(error, "left", True) else service.NOT_TAKEN  # see transport
+        state = state if getattr(error, "left", True) else service.NOT_TAKEN  # set by transport
         raise
     finally:
         settle(task, state, answer, report)
@@ -92,7 +92,7 @@ def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     if task.state == "made":
         task_id = emo.printable(task.task_id, 200)
         message = f"task {task_id} was made, and {message}"
-        hint = f"Keep the id, make room, then: run_emo_request.py --task {task_id}"
+        hint = "Keep the id, make room, then: " + commands.command(commands.RUN, "--task", task_id)
     return emo.Problem("output", message, hint, 1)
 
 
@@ -103,5 +103,5 @@ def check_made(state: str, answer: answers.Answer, body: emo.Json, attempt: int)
     problem.code = 3 if state == "refused" else problem.code
     if state == "unclear":
         problem.message += "; a task may have been made"
-        problem.hint = follow.look_first(attempt + 1)
+        problem.hint = commands.look_first(attempt + 1)
     raise problem

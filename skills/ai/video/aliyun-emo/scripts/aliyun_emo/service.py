@@ -107,7 +107,7 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
 
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer."""
-    # Again goes what was certainly not taken, and a detection, which makes no task, if it may help.
+    # Again goes a refused connection or 429, and a detection, which makes no task, if it may help.
 
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)

@@ -1,4 +1,4 @@
-"""The settings of a run: options, base URL, time-outs; what comes later makes new ones."""
+"""The settings of a run: options, base URL, time-outs; `_replace` gives what is known later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aliyun_emo.progress import Progress
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # seconds
+CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT = 10, 30, 1800  # seconds; the last is that of --timeout
 
 
 class Settings(NamedTuple):
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     progress: Progress
     interrupts: Interrupts
     files: dict[str, Any]  # local ones of a request, where they were looked at
-    # Shows or compares what was found; returns the settings to pay with, or None for no.
+    # Asks (asking) or compares (looks.as_shown); returns the settings to pay with, None for no.
     before_pay: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 
@@ -82,7 +82,7 @@ def settings_of(values: emo.Values, interrupts: Interrupts, report: emo.Report) 
     """Return the settings of a command line; what is wrong with them is reported."""
     pause, least = values.get("interval"), SHORTEST_INTERVAL
     interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
-    timeout = report.check(check_seconds, "timeout", values.get("timeout", "1800"), 0) or 0
+    timeout = report.check(check_seconds, "timeout", values.get("timeout", str(TIMEOUT)), 0) or 0
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
     url, name = base_given()
     base = report.check(check_base_url, url, name, report) or ""

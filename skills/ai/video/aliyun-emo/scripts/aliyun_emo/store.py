@@ -15,8 +15,7 @@ from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.settings import Settings, times_until
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
-# What the form of an upload takes from the policy.
-FORM = {
+FORM = {  # of an upload: its fields, and those of the policy in them
     "OSSAccessKeyId": "oss_access_key_id",
     "Signature": "signature",
     "policy": "policy",

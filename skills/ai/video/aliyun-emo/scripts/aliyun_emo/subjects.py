@@ -12,7 +12,6 @@ from aliyun_emo.local_files import Local, look_again
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
 
-ANY_TIME = float("-inf")  # a moment at which no link has expired
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
 
@@ -68,7 +67,7 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
     boxes = detection_answers.boxes_of(record, None, None, report)
-    request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
+    request = requests.request_of(record["request"], -clock.FOREVER, report) if boxes else None
     if not boxes or not request:
         return None
     request["input"].update(zip(emo.BOX_FIELDS, boxes))
@@ -80,7 +79,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     if "audio_url" not in answers.member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
         raise emo.Problem("file", message, "Give the request.json that the task was made of.")
-    request = requests.request_of(body, ANY_TIME, report)
+    request = requests.request_of(body, -clock.FOREVER, report)
     if not request:
         return None
     task = Task(os.path.dirname(os.path.realpath(path)))
@@ -96,11 +95,11 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
     """Warn that what stands in the file `path` is still an earlier request, and which."""
     found = emo.Report()
     body = found.check(read_json, "file", path)
-    request = requests.request_of(body, ANY_TIME, found) if body else None
-    if request and (digits := found.check(name_here, request)):
+    request = requests.request_of(body, -clock.FOREVER, found) if body else None
+    if request:
         links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
-        names = ", ".join(map(requests.file_name, links))
-        message = f"{emo.shown_path(path)} is still the earlier request {digits}: {names}"
+        its = f"{name_here(request)}: {', '.join(map(requests.file_name, links))}"
+        message = f"{emo.shown_path(path)} is still the earlier request {its}"
         report.warn("output", message, "Do not run it in the place of this one.")
 
 
@@ -113,11 +112,6 @@ def files_since(request: emo.Json, path: str, report: emo.Report) -> Local:
 
 
 def name_here(request: emo.Json) -> str:
-    """Return the name of a `request`, here and now; raises `Problem` where the base is no URL."""
-    base_url, variable = base_given()
-    try:
-        name = requests.request_name if requests.is_generation(request) else requests.detection_name
-        return name(request, base_url)
-    except ValueError:
-        hint = f"Set {variable} to an https URL, or unset it."
-        raise emo.Problem("base_url", f"{emo.shown_link(base_url)} is no URL", hint) from None
+    """Return the name of a `request`, here and now."""
+    name = requests.request_name if requests.is_generation(request) else requests.detection_name
+    return name(request, base_given()[0])
