@@ -208,7 +208,7 @@ class Report:
         self.options: list[str] = []  # the fields that have an option in this run
         self.done = ""  # what a run without errors did, for people
         self.next: Sequence[Sequence[str]] = ()  # commands that come next: a program, its words
-        self.told = 0  # so many warnings were told already
+        self.told_so_far = 0  # so many warnings
 
     def error(self, field: str, message: str, hint: str, code: int = 2) -> None:
         self.errors.append(Problem(field, message, hint, code))
@@ -218,7 +218,7 @@ class Report:
 
     def new_warnings(self) -> "list[Problem]":
         """Return the warnings that were not told yet; now they are."""
-        new, self.told = self.warnings[self.told :], len(self.warnings)
+        new, self.told_so_far = self.warnings[self.told_so_far :], len(self.warnings)
         return new
 
     def check(self, rule: "Callable[..., Value]", *arguments: "Any") -> "Value | None":
@@ -576,17 +576,17 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
     end = re.search(rf"(?<![{WIDE_MARKS}])[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
-    last = query[1:].rpartition("&")[2]
-    name, _, value = last.partition("=")
-    name, value, shown = parameter_name(name), unescaped(value), unescaped(path)
+    pair = query[1:].rpartition("&")[2]
+    name, _, value = pair.partition("=")
+    name, value, plain_path = parameter_name(name), unescaped(value), unescaped(path)
     signed = set() if name == "si" else signing_names(query_values(query))  # si is free text
     if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
     elif signed:  # it covers this value as well
-        tail = last[len(without_marks(re.split(f"[{WIDE_MARKS}]", last)[0])) :]
-    elif not query and (found := re.search(BEHIND_A_MEDIUM, shown, re.IGNORECASE)):
-        before = shown[: found.start(1)]  # where a bracket that closes may have its other one
+        tail = pair[len(without_marks(re.split(f"[{WIDE_MARKS}]", pair)[0])) :]
+    elif not query and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
+        before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
     if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):

@@ -36,7 +36,7 @@ def shown_and_agreed(
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     for field, medium in found.items():  # of local files more is known already
         report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
-    task = show_request(settings, subject, report)  # another run's, meanwhile
+    task = show_request(settings, subject, report)  # of another run, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]
     settings.progress.say(facts_in_words(subject, report.facts))
@@ -47,13 +47,13 @@ def shown_and_agreed(
     amount = f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
     if not task and says_yes(amount):
         settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
-        since = emo.Report()  # of what was changed meanwhile
-        local_files.look_again(subject.request, report.facts["request_path"], since)
-        again = looks.look(settings, subject.request, since)
-        since.check(looks.as_shown, report.facts, settings, again)
+        changes = emo.Report()  # of what was changed meanwhile
+        local_files.look_again(subject.request, report.facts["request_path"], changes)
+        again = looks.look(settings, subject.request, changes)
+        changes.check(looks.as_shown, report.facts, settings, again)
         told = [warning.message for warning in report.warnings]
-        report.warnings += [new for new in since.warnings if new.message not in told]
-        report.errors += since.errors
+        report.warnings += [new for new in changes.warnings if new.message not in told]
+        report.errors += changes.errors
         return None if report.errors else settings
     task = task or show_request(settings, subject, report)
     if task and task.state == "made":

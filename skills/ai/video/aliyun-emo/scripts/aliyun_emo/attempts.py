@@ -13,18 +13,18 @@ from aliyun_emo.tasks import ENDS, Task
 AT_WORK = 120  # seconds for which another run may be sending what it has claimed
 
 
-def folders_of(tasks: str, name: str) -> list[tuple[int, Task]]:
+def folders_of(place: str, name: str) -> list[tuple[int, Task]]:
     """Return the folders for the request `name` with their numbers, the oldest first."""
-    names = os.listdir(tasks) if os.path.isdir(tasks) else []
+    names = os.listdir(place) if os.path.isdir(place) else []
     matches = [re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", n, re.IGNORECASE) for n in names]
-    found = [(int(m[1] or 1), Task(os.path.join(tasks, m[0]))) for m in matches if m]
+    found = [(int(m[1] or 1), Task(os.path.join(place, m[0]))) for m in matches if m]
     return sorted(found, key=lambda attempt: attempt[0])
 
 
-def claim(tasks: str, name: str, number: int) -> Task | None:
+def claim(place: str, name: str, number: int) -> Task | None:
     """Return the new folder with this `number`, or None when another process has just made it."""
-    os.makedirs(tasks, exist_ok=True)
-    folder = os.path.join(tasks, name if number == 1 else f"{name}-{number}")
+    os.makedirs(place, exist_ok=True)
+    folder = os.path.join(place, name if number == 1 else f"{name}-{number}")
     try:
         os.mkdir(folder)
     except FileExistsError:
@@ -81,6 +81,6 @@ def gives_way(task: Task) -> bool:
     return task.status in ENDS if task.state == "made" else is_lost
 
 
-def next_attempt(tasks: str, name: str) -> int:
+def next_attempt(place: str, name: str) -> int:
     """Return the number of the attempt of the request `name` that was not made yet."""
-    return max((attempt for attempt, _ in numbered(folders_of(tasks, name))), default=0) + 1
+    return max((attempt for attempt, _ in numbered(folders_of(place, name))), default=0) + 1

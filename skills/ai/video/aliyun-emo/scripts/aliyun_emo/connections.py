@@ -28,7 +28,7 @@ def forever() -> float:
 class Timed(socket.socket):
     """A socket whose waits all end at the `deadline`: a byte now and then makes nothing longer."""
 
-    deadline, took_last = FOREVER, False  # the first is moved by `Connection.keep` and `limit`
+    deadline, took_last = FOREVER, False  # moved by `Connection.keep`, `limit`; one try after that
     patience = staticmethod(forever)
 
     def left(self) -> float:

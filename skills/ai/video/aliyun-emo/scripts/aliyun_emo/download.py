@@ -70,20 +70,20 @@ class VideoBoxes:
     """The top-level boxes of a video (ISO/IEC 14496-12, 4.2), of which `size` bytes have come."""
 
     def __init__(self) -> None:
-        self.size = self.left = 0  # bytes of the last box that are still to come
+        self.size = self.missing = 0  # bytes of the last box that are still to come
         self.box = b""  # how one begins whose length is not known yet
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
-        data, at = self.box + piece, self.left
+        data, at = self.box + piece, self.missing
         while length := length_of(data[at : at + 16]):
             at += length
-        self.box, self.left = data[at : at + 16], max(at - len(data), 0)
+        self.box, self.missing = data[at : at + 16], max(at - len(data), 0)
 
     @property
     def are_whole(self) -> bool:
         """Whether the last box ends here; one without a length never does."""
-        return self.size > 0 and not self.left and not self.box
+        return self.size > 0 and not self.missing and not self.box
 
 
 def length_of(box: bytes) -> int:

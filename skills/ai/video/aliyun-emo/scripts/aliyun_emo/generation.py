@@ -15,24 +15,24 @@ from aliyun_emo.tasks import Task, all_tasks, no_facts
 
 
 def run_generation(
-    settings: Settings, request: emo.Json, faults: emo.Report, tasks: str, report: emo.Report
+    settings: Settings, request: emo.Json, faults: emo.Report, place: str, report: emo.Report
 ) -> None:
     """Go on with the task of a generation, or send it where there is none that stands."""
     # `faults` are those of the links by now: they count only for what is sent, not for a task.
     if not settings.has("dry_run"):
-        files.sweep(os.path.dirname(tasks) or os.curdir)
+        files.sweep(os.path.dirname(place) or os.curdir)
     name = request_name(request, settings.base)
-    decision = sending.decide_now(settings, tasks, name)
+    decision = sending.decide_now(settings, place, name)
     if isinstance(decision, attempts.Send):
-        ready = make_ready(settings, request, faults, os.path.join(tasks, name), report)
+        ready = make_ready(settings, request, faults, os.path.join(place, name), report)
         if ready:
             settings = ready.settings
-            decision = sending.send_or_follow(ready, tasks, name, report)
+            decision = sending.send_or_follow(ready, place, name, report)
         else:  # not sent by this run; another one may have made it while this one asked
-            settings, decision = settings.started_anew(), sending.decide_now(settings, tasks, name)
+            settings, decision = settings.started_anew(), sending.decide_now(settings, place, name)
             if isinstance(decision, attempts.Send) or decision.task.state != "made":
                 return
-    further = attempts.next_attempt(tasks, name)
+    further = attempts.next_attempt(place, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
     if not report.errors:
@@ -71,15 +71,15 @@ def make_ready(
     return None
 
 
-def of_same_media(tasks: str, request: emo.Json) -> list[Task]:
+def of_same_media(place: str, request: emo.Json) -> list[Task]:
     """Return the tasks of the picture and the recording of a `request`."""
-    found = [(task, member(task.record, "request")) for task in all_tasks(tasks)]
+    found = [(task, member(task.record, "request")) for task in all_tasks(place)]
     mine = [identity_of(field, request) for field in emo.FORMATS]
     return [task for task, its in found if [identity_of(f, its) for f in emo.FORMATS] == mine]
 
 
-def warn_of_others(tasks: str, request: emo.Json, report: emo.Report) -> None:
-    for task in [task for task in of_same_media(tasks, request) if task.is_open]:
+def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
+    for task in [task for task in of_same_media(place, request) if task.is_open]:
         what = "its video was not fetched" if task.video_url else "it is not at its end"
         hint = f"Go on with it: {command(RUN, '--task', task.folder)}"
         if task.state != "made":

@@ -22,7 +22,7 @@ KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level esti
     detection_path request_path preview_path would_send state task_path task_id task_status
     already_submitted video_url video_path response_path""".split()
 STANDING = ("sending", "unclear", "made")  # states of a task that may have been paid for
-# A request has these boxes until they are known: clearly of a ratio, and inside of any picture.
+# A request has such boxes until they are known: of each ratio clearly, and inside of any picture.
 DRAFT = {ratio: ("1,1,2,2", "0,0," + ratio.replace(":", "0,") + "0") for ratio in emo.VIDEO_SIZES}
 
 
@@ -138,9 +138,9 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
         return
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
-    folder = emo.evidence_path("tasks")
+    place = emo.evidence_path("tasks")
     subject.attempt = settings.attempt or 0
-    decision = sending.decide_now(settings, folder, subject.name)  # run_generation decides anew
+    decision = sending.decide_now(settings, place, subject.name)  # run_generation decides anew
     if isinstance(decision, attempts.Send):
         if not clear_to_send(settings, faults, report):
             return
@@ -149,7 +149,7 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     ask = partial(asking.shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     try:
-        run_generation(settings, request, faults, folder, report)
+        run_generation(settings, request, faults, place, report)
         for problem in report.errors:
             problem.hint = problem.hint.replace(DETECT_IT, f". {again}")
     finally:  # from now on the page tells of a task, not of what is to be paid for

@@ -36,18 +36,18 @@ def jpeg(source: Beginning) -> tuple[int, int, int]:
     """Return width, height and orientation of a JPEG."""
     # Its segments are walked up to the picture; the frame header of a thumbnail is inside of APP1.
     # ITU-T T.81, B.1.1 (markers, fill bytes) and B.2.2 (frame header); Exif (CIPA DC-008), 4.7.2.
-    what = "the frame header, which has its size,"
+    awaited = "the frame header, which has its size,"
     at, width, height, orientation = 2, 0, 0, 0
     for _ in range(PARTS):
         found = MARKER.search(source.data, at)  # over fill bytes, and what decoders skip as well
         at = found.end() if found else max(source.held, at) + 1
-        (code,) = source.need(at - 1, 1, what)
+        (code,) = source.need(at - 1, 1, awaited)
         if code in (SOS, EOI):
             break
-        length = big(source.need(at, 2, what))
+        length = big(source.need(at, 2, awaited))
         if code in FRAME_HEADERS and not height:
-            height, width = struct.unpack(">HH", source.need(at + 3, 4, what))
-            what = "the picture"
+            height, width = struct.unpack(">HH", source.need(at + 3, 4, awaited))
+            awaited = "the picture"
             if not height:
                 raise NotTaken("it is a JPEG picture that tells its height only at its end (DNL)")
         if length < 2:

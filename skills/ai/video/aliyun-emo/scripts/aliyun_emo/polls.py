@@ -21,12 +21,12 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     # Polls that fail are waited out with growing pauses, but where a video's link is known.
     interval = settings.interval or INTERVAL
     answered, pause, no_wait = False, interval, settings.has("no_wait")
-    word, trouble, wanted = poll(settings, task, report)
+    word, trouble, asked_for = poll(settings, task, report)
     while word not in ENDS:
         if (trouble and task.video_url) or (no_wait and not trouble):
             return task.status
         answered = answered or not trouble
-        longer = min(pause * 2, LONGEST_PAUSE) if wanted is None else wanted
+        longer = min(pause * 2, LONGEST_PAUSE) if asked_for is None else asked_for
         pause = max(interval, longer) if trouble else interval
         if not settings.timeout or no_wait or clock.monotonic() + pause >= settings.deadline:
             hint = "Run the same command again: it goes on where it was."
@@ -36,7 +36,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
                 hint += " Check the network and the proxy variables."
             raise emo.Problem("service", trouble, hint, 4)
         settings.pause(pause)
-        word, trouble, wanted = poll(settings, task, report)
+        word, trouble, asked_for = poll(settings, task, report)
     return word
 
 

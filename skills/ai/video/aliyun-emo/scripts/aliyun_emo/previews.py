@@ -44,7 +44,7 @@ def show(subject: Subject, evidence: str, place: str, page_path: str, report: em
     if is_request:
         emo.check_other_file(page_path, [request_path])
         known = {**read_evidence(request_path), **{n: f for n, f in report.facts.items() if f}}
-        media = {name: known[name] for name in emo.LOCAL.values() if name in known}
+        media = {name: known[name] for name in emo.LOCAL.values() if name in known}  # as seen last
         emo.write_json(request_path, {**subject.request, **media})
         report.facts.update(request_path=request_path)
         report.next = [(commands.RUN, request_path)]

@@ -93,7 +93,7 @@ def fields_of(body: emo.Json, fields: list[str]) -> tuple[emo.Json, list[str]]:
         for name, value in members.items():
             if name in fields and PLACES.get(name, "input") == place:
                 given[name] = value
-            elif place or name not in ("input", "files", "parameters", "image", "audio"):
+            elif place or name not in ("input", "files", "parameters", *emo.LOCAL.values()):
                 foreign.append(f"{place}.{name}" if place and name in fields else name)
     return given, foreign
 

@@ -13,26 +13,26 @@ from aliyun_emo.settings import Settings
 Ready = namedtuple("Ready", "settings request body price")
 
 
-def decide_now(settings: Settings, folder: str, name: str) -> attempts.Follow | attempts.Send:
-    """Return what is done about the request `name`, whose tasks are in `folder`, or `Problem`."""
-    decision = attempts.decide(attempts.folders_of(folder, name), settings.attempt)
+def decide_now(settings: Settings, place: str, name: str) -> attempts.Follow | attempts.Send:
+    """Return what is done about the request `name`, whose tasks are in `place`, or `Problem`."""
+    decision = attempts.decide(attempts.folders_of(place, name), settings.attempt)
     if isinstance(decision, emo.Problem):
         raise decision
     return decision
 
 
-def send_or_follow(ready: Ready, folder: str, name: str, report: emo.Report) -> attempts.Follow:
+def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> attempts.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
-    decision = decide_now(ready.settings, folder, name)
+    decision = decide_now(ready.settings, place, name)
     while isinstance(decision, attempts.Send):
         began = clock.time()
         with ready.settings.interrupts.held():
-            task = attempts.claim(folder, name, decision.number)
+            task = attempts.claim(place, name, decision.number)
             outcome = send_once(ready, task, decision.attempt, began, report) if task else None
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
             return attempts.Follow(task)
-        decision = decide_now(ready.settings, folder, name)
+        decision = decide_now(ready.settings, place, name)
     return decision
 
 

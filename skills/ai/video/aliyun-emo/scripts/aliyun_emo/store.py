@@ -50,7 +50,7 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
 def upload_once(
     settings: Settings, model: str, field: str, file: LocalFile
 ) -> service.Try[str | emo.Problem]:
-    """Try it, with a new policy; return the link, or what is wrong and may pass, and the answer."""
+    """Try it, with a new policy; return its link or a problem, and the answer: `again` may help."""
     answer = whole(service.ask(settings, POLICY_PATH + quote(model, safe="")))
     if answer.status != 200 or answers.as_object(answer.document).get("code"):
         return failed(answer)
