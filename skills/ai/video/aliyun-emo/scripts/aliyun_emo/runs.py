@@ -12,7 +12,7 @@ from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.settings import Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
-    2: "the input is wrong; no video was paid for",
+    2: "the input is wrong; this run paid for no video",
     3: "the service said no: request refused, portrait not passed, task failed, cancelled or gone",
     4: "the service could not be reached, or what happened is not known: a task may exist",
     5: "the task has not ended within --timeout: run the same command again",
