@@ -41,6 +41,30 @@ class Check(MakingCase):
         self.assertEqual((line["uploads"], line["estimate"], line["image"]), ([], None, None))
         self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
 
+    def test_a_dry_run_ends_as_the_run_would_where_nothing_can_be_kept(self):
+        self.serve()
+        Path("file.txt").write_text("")
+        os.environ["OUTPUT_DIR"] = "file.txt"
+        for words in ((), ("--dry-run",)):
+            self.make(*words, code=1, fields=["output"])
+
+    def test_a_dry_run_warns_of_other_tasks_of_the_same_media(self):
+        self.serve(tasks=[status_of("RUNNING")])
+        self.make("--pay", "--no-wait")
+        (warning,) = self.make("--dry-run", "--style-level", "calm").line["warnings"]
+        self.assertIn("there is a task of this picture and recording", warning["message"])
+
+    def test_a_flag_with_a_value_is_not_led_to_paying(self):
+        for word in ("--pay=no", "--dry-run=false"):
+            (error,) = self.make(
+                word, code=2, fields=[word.partition("=")[0][2:].replace("-", "_")]
+            ).line["errors"]
+            self.assertIn("or leave it out", error["hint"])
+        for word in ("--no-pay", "--pays"):
+            (error,) = self.make(word, code=2, fields=["arguments"]).line["errors"]
+            self.assertNotIn("mean --no-wait", error["hint"])
+            self.assertNotIn("mean --pay", error["hint"])
+
     def test_no_signature_in_the_name_of_a_file_is_told(self):
         self.serve()
         for name in (
@@ -202,8 +226,8 @@ class Detecting(MakingCase):
         record = json.loads(path.read_text())
         record["response"]["output"]["ext_bbox"] = [0, 0, 400, 700]
         path.write_text(json.dumps(record))
-        (error,) = self.make("--pay", code=3).line["errors"]
-        self.assertIn(f"Remove {path}", error["hint"])
+        result = self.make("--pay", code=3, fields=["detection"])
+        self.assertIn(f"to detect it anew, and pay for that, remove {path}", result.stderr)
         self.assertEqual(len(service.of("POST", "/image2video/")), 1)
 
     def test_a_way_through_a_folder_that_is_not_there_leads_to_the_same_one(self):
@@ -353,7 +377,8 @@ class Showing(MakingCase):
         result = self.make("--pay", media=media, code=2, fields=["image_url"])
         hint = result.line["errors"][0]["hint"]
         (path,) = (EVIDENCE / "detections").iterdir()
-        self.assertIn(f"of it. Remove {path}: then the face is detected anew.", hint)
+        self.assertIn("make_emo_video.py does it when its detection_path is removed", hint)
+        self.assertEqual(result.line["detection_path"], str(path))
         path.unlink()
         self.make("--pay", media=media, code=2, fields=["image_url"])
         self.assertEqual(len(service.of("POST", "face-detect")), 1)

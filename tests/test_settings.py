@@ -144,6 +144,7 @@ class BaseUrl(GenerationCase):
                 "https:/x/api/v1",
             ),
             *("wss://dashscope.aliyuncs.com/api-ws/v1/inference", "http://dashscope.aliyuncs.com"),
+            *(f"https://{full}", "https://bucket.oss-cn-beijing.aliyuncs.com/api/v1"),
             *(
                 f"{full}?model=emo-v1",
                 "https://me:pw@dashscope.aliyuncs.com/",

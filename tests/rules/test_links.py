@@ -220,6 +220,10 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256
         https://acct.blob.core.windows.net/c/a.png?sv=2022-11-02
     """.split(),
+    ("has its query in the path", "Copy it anew"): """
+        https://example.com/a.png%3FExpires%3D1%26OSSAccessKeyId%3Dx%26Signature%3Ds
+        https://example.com/a.png%3fX-Amz-Signature=s https://example.com/a.mp3&Expires=1&Signature=s
+    """.split(),
     ("&amp;", "&"): """
         https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&amp;X-Amz-Date=1
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s
@@ -321,6 +325,8 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
         IMAGE_URL + t: (t[0], GIVE)
         for t in (
             ").",
+            *(mark + "谢谢" for mark in ",.;:!)]'`*~"),
+            *("(见附件)", "[图片]", ")后文"),
             "。谢谢",
             "谢谢",
             "です",
@@ -358,7 +364,8 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     "https://example.com/picture。": ("。", "/picture'."),
 }
 NO_SENTENCES = """
-portrait_(1).png a(b) a.png(1) (a.png) a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
+portrait_(1).png a(b) a.png(1) a.png-副本.png a.png&w=300 a.png%3Fw=300 (a.png)
+a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
 头像，新.png 你好，世界 头像.png（1） 图《一》
 get?name=（张三）.png get?name=《封面》.png&w=800 p.png?name=Tom（1）.png&w=800 p.png?text=A—B&v=x
 speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人

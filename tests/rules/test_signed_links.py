@@ -342,6 +342,10 @@ class Signed(Case):
                     taken = taken if cut else f"Take its end away, from that {mark} on."
                     self.assertEqual(error.hint, taken)
 
+    def test_words_behind_the_last_and_are_of_a_sentence(self):
+        _, (error,), _ = check(f"{IMAGE_URL}?{signed('Alibaba OSS V1', 86400)}&谢谢")
+        self.assertIn("ends with the 谢 of a sentence", error.message)
+
     def test_a_query_as_messages_show_it_is_refused(self):
         for query in ("...", f"{signed('Alibaba OSS V1', 86400)}...", "OSSAccessKeyId=LTAI...&a=1"):
             with self.subTest(query):

@@ -82,17 +82,17 @@ DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com cloud.189.cn caiyun.139.com
     pan.xunlei.com www.kdocs.cn www.jianguoyun.com alidocs.dingtalk.com mega.nz we.tl
-    .wetransfer.com .larkoffice.com www.icloud.com share.icloud.com photos.google.com
+    .wetransfer.com www.icloud.com.cn www.icloud.com share.icloud.com photos.google.com
     photos.app.goo.gl www.youtube.com m.youtube.com music.youtube.com youtu.be .bilibili.com b23.tv
     .douyin.com v.kuaishou.com xhslink.com www.xiaohongshu.com y.music.163.com i.y.qq.com
     c6.y.qq.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com
     .lanzoui.com weibo.com m.weibo.cn yun.baidu.com image.baidu.com drive.uc.cn www.wenshushu.cn
     ibb.co postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
-    oss.console.aliyun.com gofile.io""".split()
+    oss.console.aliyun.com gofile.io mobile.twitter.com pin.it 115.com kuaishou.com""".split()
 # Drives where files themselves are below a path: host and path by turns.
 FILES = r""".feishu.cn space/api/ .larksuite.com space/api/ music.163.com song/media/outer/
     y.qq.com music/photo onedrive.live.com download imgur.com download/|\w+\.\w+$
-    tmpfiles.org dl/""".split()
+    tmpfiles.org dl/ .larkoffice.com space/api/""".split()
 PAGES = {  # www. counts as if it were not there; a dot and two labels for all hosts below them
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
@@ -178,7 +178,8 @@ KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
-BEHIND_A_MEDIUM += rf"(?!\uff08\d+\uff09)[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
+BEHIND_A_MEDIUM += r"[?&;].*(?:signature|expires|token)=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 
@@ -584,7 +585,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
     elif signed:  # it covers this value as well
-        tail = pair[len(without_marks(re.split(f"[{WIDE_MARKS}]", pair)[0])) :]
+        tail = pair[len(without_marks(re.split(f"[{WIDE_MARKS}]|^[^!-~]", pair)[0])) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
@@ -600,7 +601,10 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
                 hint = "Copy it whole: it may be cut there."
             if not query and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
                 hint = "Give " + shown_link(bare[0]) + "."  # the mark is escaped
-        raise text_problem(field, text, "ends with the " + mark + " of a sentence", hint)
+        fault = "ends with the " + mark + " of a sentence"
+        if re.match("[?&;][^=]+=", tail):
+            fault, hint = "has its query in the path, escaped or without ?", "Copy it anew."
+        raise text_problem(field, text, fault, hint)
 
 
 def escaped(text: str) -> str:
@@ -764,8 +768,8 @@ def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
     if path[:1] in (*QUOTES, "~") or "://" in path or "$" in path or path.count("%") > 1:
         shown = shown_link(path) if "://" in path else shown_path(path)
-        bare = name + shown.strip(QUOTES)
-        hint = "Write the whole path, or, for a shell to read, " + bare + " without quotes."
+        bare = ", or, for a shell to read, " + name + path.strip(QUOTES) + " without quotes"
+        hint = "Write the whole path" + ("." if "://" in path else printable(bare, 300) + ".")
         raise Problem("output", name + shown + " is no path", hint)
     return path
 
@@ -1012,7 +1016,7 @@ def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Wo
                     value += " " + waiting.pop()
             words.append(option(field) + "=" + ("" if value == "--" else value))
         elif equals:
-            report.error(field, "takes no value", "Write " + name + " alone.")
+            report.error(field, "takes no value", "Write " + name + " alone, or leave it out.")
         else:
             words.append(name)
     return [*words, *(["--", *places] if places else [])], others

@@ -17,7 +17,7 @@ MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
     **dict.fromkeys(("detect", "detect-only"), DETECT),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
-    "pay": "Leave it out: run_emo_request.py pays without asking, make_emo_video.py asks.",
+    **dict.fromkeys(("pay", "no-pay"), "Leave it out: run pays without asking, make asks."),
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }
 

@@ -13,7 +13,6 @@ from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
 from aliyun_emo.generation import of_same_media, run_generation, warn_of_others
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import Local, facts_of_files
-from aliyun_emo.media import DETECT_IT
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
 
@@ -70,6 +69,8 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
     elif not of_same_media(emo.evidence_path("tasks"), draft):  # so only attempt 1 can be; another
         sending.decide_now(settings, "", "")  # one is refused before a detection is paid for
+    if not record:
+        report.check(emo.check_writable, path)
     if not record and clear_to_send(settings, faults, report):
         record = detected(settings.with_key(), media, path, report)
     if record and not report.errors:
@@ -126,14 +127,11 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
 
 def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: emo.Report) -> None:
     """Run the request with the boxes of the `kept` detection; where it is to be paid for, ask."""
-    of_boxes, faults = emo.Report(), emo.Report()  # what is wrong with boxes stands in both
+    of_boxes, faults = emo.Report(), emo.Report()
     boxes = detection.tell_detection(kept, path, of_boxes)
-    again = f"Remove {emo.printable(path, 200)}: then the face is detected anew."
-    for problem in of_boxes.errors:
-        problem.hint = again
     texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
-    request = with_boxes(media, texts, faults)
-    if of_boxes.errors or not request:
+    request = with_boxes(media, texts, faults) if boxes else None
+    if not request:
         report.errors += of_boxes.errors or faults.errors
         return
     report.facts.update(emo.facts_of(request))
@@ -150,8 +148,6 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     settings = settings._replace(files=media.local, before_pay=ask)
     try:
         run_generation(settings, request, faults, place, report)
-        for problem in report.errors:
-            problem.hint = problem.hint.replace(DETECT_IT, f". {again}")
     finally:  # from now on the page tells of a task, not of what is to be paid for
         if report.facts["state"] in STANDING and not settings.has("dry_run"):
             show_task(settings, subject, emo.Report(), report)

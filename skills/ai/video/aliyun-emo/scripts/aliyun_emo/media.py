@@ -17,7 +17,6 @@ MAX_PICTURE = 100_000_000  # bytes: our own limit, none is documented (pixels: p
 # The service says "15M" and "< 60 s": between these nobody knows, and encoders pad.
 BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
 LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
-DETECT_IT = ": detect this one."  # `make` says in its place how that is done there
 
 OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
 OF_PICTURES["ffmpeg"] = "-i IN -frames:v 1 -update 1 OUT"  # one picture, whatever is in its name
@@ -68,7 +67,8 @@ def check_picture(
         message = f"the boxes fit only the picture turned as EXIF says, {height}x{width}"
         report.error(field, message, upright)
     else:
-        hint = f"They are of another picture, or of another size of it{DETECT_IT}"
+        hint = "They are of another picture, or of another size of it: detect this one. "
+        hint += "make_emo_video.py does it when its detection_path is removed."
         report.error(field, f"{its}, and the boxes reach to {right},{bottom}", hint)
 
 

@@ -114,13 +114,13 @@ def base_given() -> tuple[str, str]:
 
 def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     """Return the service's base URL without a slash at its end; raises `Problem`, or warns."""
-    # The key goes there: by https, or within this machine. Vendor's hosts: references/api.md.
+    # The key goes there: by https, or within this machine; not to OSS. Hosts: references/api.md.
     parts, fault = plain_url(text), "is not the base of a service"
     wanted = "an https URL, which protects the API key"
     host = (parts and parts.hostname) or ""
     if parts and is_safe(parts):
         fault = ""
-    if not fault and is_vendor(host) and host != BASE_HOST and "cn-beijing." not in host:
+    if not fault and is_vendor(host) and not re.search(rf"^{BASE_HOST}$|(?<!s-)cn-beijing\.", host):
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"
     if not parts or fault:
