@@ -67,12 +67,12 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
         words = f"this picture was detected on {day}: to detect it anew, and pay for that, remove"
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
-    elif not of_same_media(emo.evidence_path("tasks"), draft):  # so only attempt 1 can be; another
-        sending.decide_now(settings, "", "")  # one is refused before a detection is paid for
+    elif not of_same_media(emo.evidence_path("tasks"), draft):  # no task can stand: of none at all
+        sending.decide_now(settings, "", "")  # --attempt 2 is refused, before a detection is paid
     if not record:
         report.check(emo.check_writable, path)
-    if not record and clear_to_send(settings, faults, report):
-        record = detected(settings.with_key(), media, path, report)
+        if clear_to_send(settings, faults, report):
+            record = detected(settings.with_key(), media, path, report)
     if record and not report.errors:
         report.facts["detection_path"] = path
         go_on(settings, media, record, path, report)
