@@ -133,6 +133,7 @@ class Signals(PreviewCase):
         code = f"""
 import os, signal, sys, time
 sys.path.insert(0, {str(SCRIPTS)!r})
+signal.signal({int(number)}, signal.SIG_DFL)  # nohup, for one, leaves SIGHUP ignored
 def send():
     os.kill(os.getpid(), {int(number)})
     time.sleep(0.01)

@@ -124,7 +124,7 @@ class Attempts(GenerationCase):
                     just_now = (
                         before["state"] in ("sending", "melted") and before.get("ago", 0) < 120
                     )
-                    self.assertIn("in two minutes" if just_now else "--attempt 2", hint)
+                    self.assertIn("in 120 s" if just_now else "--attempt 2", hint)
                 if code == 3:
                     self.assertEqual(service.seen, [])
                 attempts = self.folders()

@@ -97,7 +97,7 @@ PAGES = {  # www. counts as if it were not there; a dot and two labels for all h
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
     **{host: (f"/(?!{path})", *DRIVE[1:]) for host, path in zip(FILES[::2], FILES[1::2])},
-    "download.wetransfer.com": ("$.", *DRIVE[1:]),
+    "download.wetransfer.com": ("$.", *DRIVE[1:]),  # matches no path: files are there
     "drive.google.com": ("/(u/[0-9]+/|a/[^/]+/)?(file/|drive/|open|folderview)", *DRIVE[1:]),
     ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
     "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
@@ -209,7 +209,7 @@ class Report:
         self.options: list[str] = []  # the fields that have an option in this run
         self.done = ""  # what a run without errors did, for people
         self.next: Sequence[Sequence[str]] = ()  # commands that come next: a program, its words
-        self.told_so_far = 0  # so many warnings
+        self.told_so_far = 0  # how many of the warnings
 
     def error(self, field: str, message: str, hint: str, code: int = 2) -> None:
         self.errors.append(Problem(field, message, hint, code))
@@ -441,8 +441,8 @@ def expiry_of(query: str) -> "int | None":
     values = {**query_values(query), "": "0"}  # 0 s where a signer names no length
     moments = []
     for signer in [s for s in (*SIGNERS, ANYBODY) if s.missing_in(values) == []]:
-        read = instant if signer.length or signer.end == "se" else seconds
-        moment = read(values.get(signer.end, "").rpartition(";")[2])
+        read = instant if signer.length or signer.end == "se" else seconds  # se: Azure's date
+        moment = read(values.get(signer.end, "").rpartition(";")[2])  # COS: start;end
         length = seconds(values[signer.length])
         if moment is not None and length is not None:
             moments.append(moment + length)
@@ -574,7 +574,7 @@ def without_marks(text: str) -> str:
 
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
-    # They show behind a medium's extension, a value of a signature, and, wide ones, all of ASCII.
+    # In turn: wide marks behind ASCII; a signature's value; one that it covers; an extension.
     end = re.search(rf"(?<![{WIDE_MARKS}])[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
     pair = query[1:].rpartition("&")[2]
@@ -888,7 +888,7 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     if report.errors or not request or not path:
         report.facts.update(looked)
         missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
-        for problem in missing if missing[1:] else []:
+        for problem in missing if missing[1:] else []:  # both boxes
             problem.hint = explained("commands", "detect_hint", values) or problem.hint
         if path and os.path.exists(path):
             explained("subjects", "warn_of_earlier", path, report)
@@ -1008,7 +1008,7 @@ def plain_words(given: "Words", options: "Options", report: Report) -> "tuple[Wo
             others.append(word)
         elif options[field][1]:
             if not equals:
-                after = waiting[-1] if waiting else "-h"  # at the end as before an option
+                after = waiting[-1] if waiting else "-h"  # nothing left: as if an option came
                 is_option = after == "-h" or (after.startswith("--") and after[2:3].isalpha())
                 value = "" if is_option else waiting.pop()
             if field in BOX_FIELDS:
@@ -1026,7 +1026,7 @@ def is_of_box(word: str) -> bool:
     return (word[:1] != "-" or word[1:2].isdigit()) and word not in COMMANDS
 
 
-# Its own words stay English: to look for a translation of them imports locale, at every start.
+# argparse's own words stay English: to look for translations imports locale, at every start.
 argparse._ = str  # type: ignore[attr-defined]
 
 

@@ -62,7 +62,7 @@ def shown_and_agreed(
     if not task:
         words = "not paid for yet: the next command pays for it"
         report.facts.update(state="ready", would_send=True)
-    settings.progress.say(f"{words}\nnext: {commands.command(*report.next[0])}")
+    settings.progress.say(f"{words}\nnext: {commands.command(*report.next[0])}")  # of show_request
     return None
 
 

@@ -35,7 +35,7 @@ def about(program: emo.Program, command: str) -> emo.Values:
 
 
 def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:
-    """Report `words` that no option takes: options, without their values, which may be secrets."""
+    """Report unknown `words`: of options without the values, which may be secrets."""
     told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
     has_key = any(emo.without_keys(word) != word for word in words)
     for name in [word.partition("=")[0] for word in told[:20]]:

@@ -18,7 +18,7 @@ PRICE = 0.004  # CNY a picture, passed or not (references/api.md)
 def run_detection(
     settings: Settings, request: emo.Json, faults: emo.Report, folder: str, report: emo.Report
 ) -> None:
-    """Send a detection, keep its answer in `folder`, and tell its boxes."""
+    """Send a detection, keep its answer in `folder` or where --output says, and tell its boxes."""
     report.errors += faults.errors
     report.warnings += faults.warnings
     path = report.check(emo.output_path, settings.values, os.path.join(folder, "detection.json"))

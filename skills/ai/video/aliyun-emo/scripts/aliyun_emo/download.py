@@ -45,10 +45,10 @@ def video_pieces(url: str, settings: Settings) -> Iterator[bytes]:
 
 def checked_pieces(reply: Reply, settings: Settings) -> Iterator[bytes]:
     of = f" of {reply.length / 1e6:.1f}" if reply.length else ""
-    timely, boxes, head = -1, VideoBoxes(), b""
+    due, boxes, head = -1, VideoBoxes(), b""
     while True:
-        if boxes.size > timely:  # what a minute should bring has to come within the next one
-            timely = boxes.size + SLOWEST * SLOW_TIME
+        if boxes.size > due:  # what a minute should bring has to come within the next one
+            due = boxes.size + SLOWEST * SLOW_TIME
             reply.connection.limit(SLOW_TIME)
         piece = reply.read()
         boxes.add(piece)

@@ -20,7 +20,7 @@ def evidence_of(path: str) -> str:
     real, typed, walked = map(folder_above, (os.path.realpath(path), path, os.path.join(pwd, path)))
     for folder in (real, typed, walked):
         if path != "-" and os.path.basename(os.path.abspath(folder)) == "aliyun-emo":
-            found = os.path.realpath(folder)
+            found = os.path.realpath(folder)  # as typed where that is the same
             return typed if os.path.abspath(typed) == found else found
     return emo.evidence_path("")
 

@@ -89,7 +89,7 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
     if task.state != "unclear":
         message = f"a request was sent at {sent} and its answer is not known: a task may exist"
         if abs(task.age) < attempts.AT_WORK:
-            hint = "Another run may be at it just now: run the same command again in two minutes."
+            hint = f"Another run may be at it: run the same command again in {attempts.AT_WORK} s."
     return emo.Problem("service", message, hint, 4)
 
 

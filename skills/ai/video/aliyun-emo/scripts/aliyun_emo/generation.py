@@ -28,7 +28,7 @@ def run_generation(
         if ready:
             settings = ready.settings
             decision = sending.send_or_follow(ready, place, name, report)
-        else:  # not sent by this run; another one may have made it while this one asked
+        else:  # this run sends nothing; another may have, during the question
             settings, decision = settings.started_anew(), sending.decide_now(settings, place, name)
             if isinstance(decision, attempts.Send) or decision.task.state != "made":
                 return

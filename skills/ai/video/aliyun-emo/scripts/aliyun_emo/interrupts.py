@@ -13,7 +13,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock
 
 ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}
-GRACE = 30  # seconds that an interrupt leaves to an answer worth money: settings.READ_TIMEOUT
+GRACE = 30  # seconds that an answer worth money has; READ_TIMEOUT of settings ends it as well
 APART = 1  # seconds between two of one mind: programs and terminals send several at once
 
 
@@ -22,7 +22,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.came, self.came_at, self.grace = 0, 0.0, 0.0
-        self.is_held = self.is_over = self.was_late = False
+        self.is_held = self.is_over = self.came_late = False
 
     @contextlib.contextmanager
     def end(self, earlier: Sequence[int] | None) -> Iterator[None]:
@@ -42,9 +42,9 @@ class Interrupts:
     def handle(self, number: int, _: FrameType | None) -> None:
         """Handle the signal `number`; while held, a second one shortens the wait for an answer."""
         if self.is_over:
-            if self.was_late:
+            if self.came_late:
                 os._exit(128 + number)  # nobody reads what is being printed
-            self.was_late = True
+            self.came_late = True
             return
         if self.came and clock.monotonic() >= self.came_at + APART:
             self.came, self.grace = number, 0.0  # somebody does not want to wait

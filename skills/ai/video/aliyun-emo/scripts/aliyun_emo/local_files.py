@@ -145,7 +145,7 @@ def read_file(field: str, path: str) -> LocalFile:
             if not os.path.isfile(opened.fileno()):
                 raise OSError("it is not a regular file")
             size = os.fstat(opened.fileno()).st_size
-            content = opened.read(limit if size <= limit else media.MAX_RECORDING)
+            content = opened.read(limit if size <= limit else media.MAX_RECORDING)  # for its head
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
         if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path):

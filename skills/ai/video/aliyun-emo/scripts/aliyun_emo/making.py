@@ -67,8 +67,8 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
         words = f"this picture was detected on {day}: to detect it anew, and pay for that, remove"
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
-    elif not of_same_media(emo.evidence_path("tasks"), draft):  # no task can stand: of none at all
-        sending.decide_now(settings, "", "")  # --attempt 2 is refused, before a detection is paid
+    elif not of_same_media(emo.evidence_path("tasks"), draft):  # then attempt 1 is next
+        sending.decide_now(settings, "", "")  # raises for another, before a detection is paid for
     if not record:
         report.check(emo.check_writable, path)
         if clear_to_send(settings, faults, report):
@@ -101,7 +101,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
         elif text:
             given[name] = values[name]
         else:
-            missing.append(field)  # among the files as None, so that no link is asked for
+            missing.append(field)  # None in `files`: no link is asked for as well
             report.error(name, "is missing", f"Give the {emo.KINDS[field]}, a file or a link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"

@@ -18,7 +18,7 @@ LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer
 
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """Ask for `task` to its end, keeping all on the way; return the last status that is known."""
-    # Polls that fail are waited out with growing pauses, but where a video's link is known.
+    # Polls that fail are waited out with growing pauses, except where a video's link is known.
     interval = settings.interval or INTERVAL
     answered, pause, no_wait = False, interval, settings.has("no_wait")
     word, trouble, asked_for = poll(settings, task, report)

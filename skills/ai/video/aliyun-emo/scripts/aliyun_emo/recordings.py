@@ -95,7 +95,7 @@ def mp3(source: Beginning, start: int) -> float:
     begin, seconds = frames.at, 0.0
     while frames.find(here):
         count = frames.run()
-        if frames.at > here == whole:
+        if frames.at > here == whole:  # at the file's own end
             count -= 1  # the last one is cut, so that decoders drop it
         seconds += count * frames.stream.samples / frames.stream.rate
     if frames.at > begin and (here < whole or not frames.tries):

@@ -17,7 +17,7 @@ REMEDIES = {
     "InvalidFile.NoHuman": "No person was found: use a photo of one person.",
     "InvalidFile.MultiHuman": "There are several people: use a photo of one person.",
     "InvalidFile.BodyProportion": "Use a picture in which the person fills more, or less, of it.",
-    "InvalidFile.Resolution": "Use a picture with every side from 400 to 7000 pixels.",
+    "InvalidFile.Resolution": f"Use a picture with sides of {emo.MIN_SIDE} to {emo.MAX_SIDE} px.",
     "InvalidFile.Value": "The picture is too dark or unclear: use a brighter, sharper one.",
     "InvalidFile.FrontBody": "Use a picture in which the person faces the camera.",
     "InvalidFile.FullFace": "Use a picture in which the face is whole and uncovered.",

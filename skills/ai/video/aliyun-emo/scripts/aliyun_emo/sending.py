@@ -39,7 +39,7 @@ def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> a
 def send_once(
     ready: Ready, task: tasks.Task, attempt: int, began: float, report: emo.Report
 ) -> tuple[str, answers.Answer] | None:
-    """Send what is `ready`, and keep what comes; return that, or None where it decides anew."""
+    """Send what is `ready`, and keep what comes; return that, or None for a new decision."""
     folder, name = os.path.split(task.folder)
     state, answer = service.NOT_TAKEN, answers.Answer(0)
     try:
@@ -54,7 +54,7 @@ def send_once(
         state = "unclear"  # from here on it may have left
         state, answer = service.deliver(ready.settings, service.GENERATION_PATH, ready.body)
     except BaseException as error:
-        state = state if getattr(error, "left", True) else service.NOT_TAKEN  # set by transport
+        state = state if getattr(error, "left", True) else service.NOT_TAKEN  # by transport
         raise
     finally:
         settle(task, state, answer, report)

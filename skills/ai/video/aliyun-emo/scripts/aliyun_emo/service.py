@@ -20,7 +20,7 @@ GENERATION_PATH = "/services/aigc/image2video/video-synthesis"
 TASK_PATH = "/tasks/"
 
 PAUSES = (1, 2, 4, 8)  # seconds before a request is sent again, so five tries; a download has three
-RESEND_TIME = 30  # seconds within which they must start
+RESEND_TIME = 30  # seconds within which those tries must start
 NOT_TAKEN = "not taken"  # beside the states of a task: the request made nothing, and never will
 Result = TypeVar("Result")
 
@@ -107,7 +107,7 @@ def repeated(settings: Settings, doing: str, once: Callable[[], Try[Result]]) ->
 
 def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]:
     """Send `body` until it is taken or refused; return the state, and the last answer."""
-    # Again goes a refused connection or 429, and a detection, which makes no task, if it may help.
+    # Again goes what found no host or was refused, 429, and any detection, if that may help.
 
     def once() -> tuple[str, Answer]:
         answer = ask(settings, path, body)

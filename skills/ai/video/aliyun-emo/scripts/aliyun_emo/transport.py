@@ -97,13 +97,13 @@ class Reply:
     def is_cut(self) -> bool:
         """Whether it ended before it was whole, as far as that was announced."""
         unpacked = not self.unpacker or (self.unpacker.eof and not self.unpacker.unused_data)
-        return bool(self.response.length) or not unpacked  # http.client counts that down
+        return bool(self.response.length) or not unpacked  # http.client counts `length` down
 
     def read(self) -> bytes:
         """Return the next bytes of the body, none at its end; raises `NoAnswer`."""
         if not self.unpacker:
             return self.received()
-        data, packed = b"", b"..."  # to begin with
+        data, packed = b"", b"..."  # anything but empty
         while packed and not (data or self.unpacker.eof):
             packed = self.unpacker.unconsumed_tail or self.received()
             try:  # so much at once: a thousand bytes may unpack to a megabyte
