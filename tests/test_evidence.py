@@ -26,8 +26,39 @@ class Shown(GenerationCase):
             Path(place, "0123456789ab.json").write_text(json.dumps(REQUEST))
             self.ends(self.call_run(f"{place}/0123456789ab.json", "--no-wait"), 2, "file")
 
+    @unittest.skipUnless(POSIX, "links of POSIX")
+    def test_that_it_is_reached_through_a_link_changes_nothing(self):
+        service = self.serve()
+        Path("store").mkdir()
+        os.symlink(self.folder / "store", "output/aliyun-emo/requests")
+        path = Path("output/aliyun-emo/requests/0123456789ab.json")
+        path.write_text(json.dumps(REQUEST))
+        self.ends(self.call_run(str(path)), 2, "file")
+        os.unlink("output/aliyun-emo/requests")
+        Path("output/aliyun-emo/requests").mkdir()
+        os.symlink(self.folder / "store/0123456789ab.json", path)
+        self.ends(self.call_run(str(path)), 2, "file")
+        self.assertEqual(service.posts, [])
+
+    def test_a_detection_is_none_that_was_shown(self):
+        service = self.serve()
+        path = Path("output/aliyun-emo/requests/0123456789ab.json")
+        path.parent.mkdir()
+        path.write_text(json.dumps({"model": "emo-v1-detect", **DETECTION}))
+        self.ends(self.call_run(str(path)), 2, "file")
+        self.assertEqual(service.posts, [])
+
 
 class Kept(GenerationCase):
+    @unittest.skipUnless(POSIX, "links of POSIX")
+    def test_no_copy_of_a_video_goes_among_tasks_that_lie_behind_a_link(self):
+        service = self.serve()
+        Path("store").mkdir()
+        os.symlink(self.folder / "store", TASKS)
+        for place in (TASKS / "0123456789ab/video.mp4", "store/0123456789ab/x.mp4", "page.html"):
+            self.ends(self.go("-o", str(place)), 2, "output")
+        self.assertEqual((service.posts, os.listdir("store")), ([], []))
+
     def test_no_copy_of_a_video_goes_where_a_task_lies_whatever_its_folder_is_called(self):
         self.serve()
         task = self.ends_with_video(self.go())["task_path"]

@@ -194,6 +194,23 @@ class Detecting(MakingCase):
         self.assertIn("InvalidFile.FacePose", again.stderr)
         self.assertEqual((service.seen, self.folders()), ([], []))
 
+    def test_an_answer_of_another_picture_or_ratio_is_not_used(self):
+        service = self.serve()
+        path = Path(self.make().line["detection_path"])
+        whole = json.loads(path.read_text())
+        of_another = json.loads(json.dumps(whole))
+        of_another["request"]["files"]["image_url"] = "0" * 64
+        taller = json.loads(json.dumps(whole))
+        del taller["request"]["parameters"]
+        taller["response"]["output"]["ext_bbox"] = [302, 286, 602, 686]
+        taller["response"]["output"]["face_bbox"] = [400, 300, 500, 400]
+        for record in (of_another, taller):
+            path.write_text(json.dumps(record))
+            for words in (["--pay"], ["--dry-run"]):
+                result = self.make(*words, code=3, fields=["detection"])
+                self.assertIn("another picture, or of another ratio", str(result.line["errors"]))
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
     def test_what_is_no_answer_is_detected_anew(self):
         service = self.serve()
         path = Path(self.make().line["detection_path"])

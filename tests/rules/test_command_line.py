@@ -341,29 +341,34 @@ class Arguments(Case):
                         self.assertTrue(last.startswith(f"{count - 20} more"), last)
 
     def test_an_output_dir_that_no_shell_has_read_is_a_problem(self):
-        for folder, bare in (
-            *(
-                ("~/x", "~/x"),
-                ("~", "~"),
-                ("$HOME/x", "$HOME/x"),
-                ("out/$USER", "out/$USER"),
-                ("%APPDATA%\\x", "%APPDATA%"),
-            ),
-            *(("'x'", "x"), ('"/tmp/x y"', "/tmp/x y"), ("“x”", "x"), ("'~/x'", "~/x")),
+        os.environ.update(HOME="/home/ann", USERPROFILE="/home/ann", USER="ann")
+        for folder, meant in (
+            *(("~/x", "/home/ann/x"), ("~", "/home/ann"), ("~/My Files", "/home/ann/My Files")),
+            *(("$HOME/x", "/home/ann/x"), ("out/$USER", "out/ann"), ("$NOT_THERE/x", "")),
+            *(("'x'", "x"), ('"/tmp/x y"', "/tmp/x y"), ("“x”", "x"), ("'~/x'", "/home/ann/x")),
+            *((r"%NOT_THERE%\x", ""), ("https://example.com/x", "")),
         ):
             os.environ["OUTPUT_DIR"] = folder
+            told = "Write the whole path" + (f": OUTPUT_DIR='{meant}'." if meant else ".")
             for main in (emo.main, run.main, preview.main):
                 with self.subTest(f"{folder} {main.__module__}"):
                     result = self.call(*(arguments() if main is emo.main else ()), main=main)
                     self.refuse(result, "output")
-                    self.assertIn(f"OUTPUT_DIR={bare}", result.line["errors"][0]["hint"])
+                    self.assertEqual(result.line["errors"][0]["hint"], told)
                     self.assertEqual(os.listdir(), [])
             self.assertEqual(self.call(*arguments(output="request.json")).code, 0)
             os.unlink("request.json")
             os.environ.pop("OUTPUT_DIR")
             result = self.call(*arguments(output=folder), "--dry-run")
             self.refuse(result, "output")
-            self.assertIn(f"--output {bare}", result.line["errors"][0]["hint"])
+            told = told.replace("OUTPUT_DIR=", "--output ")
+            self.assertEqual(result.line["errors"][0]["hint"], told)
+
+    def test_a_name_that_only_begins_so_is_a_name(self):
+        for name in ("「你好」.json", "“新年快乐”.json", "'90s.json", "~final.json", "a%b.json"):
+            with self.subTest(name):
+                self.assertEqual(self.call(*arguments(output=name)).code, 0)
+                self.assertTrue(os.path.isfile(name))
 
     def test_an_option_without_its_value_is_a_problem_of_its_field(self):
         for field in ("image_url", "face_bbox", "style_level", "model", "output", "detection"):

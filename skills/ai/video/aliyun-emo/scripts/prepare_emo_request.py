@@ -77,7 +77,7 @@ CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/
 CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file, by host: their path, what of a query gives the file itself, the hint.
 RAW = "Give the raw link, behind Raw or Download there."
-FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true", RAW)
+FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true|raw=1", RAW)
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com cloud.189.cn caiyun.139.com
@@ -167,15 +167,16 @@ LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 # Marks that end a sentence (check_link says when they are looked for); some of them are wide.
-WIDE_MARKS = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
-WIDE_MARKS += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
-WIDE_MARKS += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff"
-MARKS = ".,;:!)]}<>\"'`*|~" + WIDE_MARKS
+WIDE = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
+WIDE += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
+WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff"
+MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 # What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none.
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
-KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))[^\\s/'\"]+"
+KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]+|(?=\\s+[0-9a-f]{8}))"
+KEY += "(?:\\s+[0-9a-f]{8,})*"  # a line may have been broken
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
 BEHIND_A_MEDIUM += r"[?&;].*(?:signature|expires|token)=.*|(?!\uff08\d+\uff09)"
@@ -195,7 +196,7 @@ class Problem(Exception):
         super().__init__(message)
         hint = without_keys(hint)
         if "..." in message and field != "service" and re.search(KEY, message, re.IGNORECASE):
-            hint += " " + KEY_HINT
+            hint = (hint.replace(KEY_HINT, "") + " " + KEY_HINT).strip()
         self.field, self.message, self.hint, self.code = field, message, hint, code
 
 
@@ -412,7 +413,7 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if "..." in query:
+    if query == "?..." or "LTAI..." in query:  # as messages show it
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
@@ -575,7 +576,7 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
     # In turn: wide marks behind ASCII; a signature's value; one that it covers; an extension.
-    end = re.search(rf"(?<![{WIDE_MARKS}])[{WIDE_MARKS}]+$|(?<=\d)[{WIDE_MARKS}][^!-~]*$", text)
+    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|(?<=\d)[{WIDE}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
     pair = query[1:].rpartition("&")[2]
     name, _, value = pair.partition("=")
@@ -584,13 +585,13 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
         whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
         tail = value[len(whole) :]
-    elif signed:  # it covers this value as well
-        tail = pair[len(without_marks(re.split(f"[{WIDE_MARKS}]|^[^!-~]", pair)[0])) :]
+    elif signed and not re.search(rf"\.(?:{MEDIA})$", pair, re.I):  # which is signed as well
+        tail = pair[len(without_marks(re.split(f"[{WIDE}]|^[^!-~]", pair)[0])) :]
     elif not query and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
-    if second := re.search(rf"(?<=.)([{WIDE_MARKS}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
+    if second := re.search(rf"(?<=.)([{WIDE}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
         tail = text[second.start() :]
     if tail:
         mark = printable(tail[0], 1).strip() or "%20"
@@ -766,10 +767,11 @@ def evidence_path(name: str) -> str:
 
 def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
-    if path[:1] in (*QUOTES, "~") or "://" in path or "$" in path or path.count("%") > 1:
+    is_quoted = path[:1] in QUOTES and path[-1:] in QUOTES
+    if is_quoted or re.match(r"~[\w-]*([/\\]|$)|.*(://|\$|%.*%)", path):
         shown = shown_link(path) if "://" in path else shown_path(path)
-        bare = ", or, for a shell to read, " + name + path.strip(QUOTES) + " without quotes"
-        hint = "Write the whole path" + ("." if "://" in path else printable(bare, 300) + ".")
+        meant = os.path.expanduser(os.path.expandvars(path.strip(QUOTES)))
+        hint = "Write the whole path" + f": {name}{shown_path(meant)}" * (meant != path) + "."
         raise Problem("output", name + shown + " is no path", hint)
     return path
 
@@ -1061,7 +1063,7 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
     except SystemExit:  # argparse has printed --help or --version
         return 0, ""
     except KeyboardInterrupt as interrupt:
-        hint = "Everything so far is on disk: run the same command again to go on."
+        hint = "All that came so far is on disk: run the same command again to go on."
         if report.facts.get("state") == "unclear":
             hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)

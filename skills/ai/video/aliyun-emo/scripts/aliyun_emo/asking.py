@@ -74,7 +74,7 @@ def facts_in_words(subject: Subject, facts: emo.Json) -> str:
     video = f"a video of {facts['video_size']}, {facts['style_level']}"
     media = f"from: {subject.names['image_url']}{size}; {subject.names['audio_url']}{length}"
     moves = f"what moves: {width}x{height} pixels of the picture; {video}"
-    return f"{media}\n{moves}\npage: {emo.printable(facts['preview_path'], 200)}"
+    return f"{media}\n{moves}\npage: {emo.printable(facts['preview_path'], 4096)}"
 
 
 def says_yes(price: str) -> bool:

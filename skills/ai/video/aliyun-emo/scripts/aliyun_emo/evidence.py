@@ -42,12 +42,12 @@ def kept_path(folder: str, kind: str, name: str) -> str:
 
 def check_shown(path: str, name: str) -> None:
     """Raise `Problem` where `path` is of a request that was shown, and now it is that of `name`."""
-    folder, file = os.path.split(os.path.realpath(path))
-    is_shown = os.path.basename(folder) == REQUESTS and re.fullmatch(r"[0-9a-f]{12}\.json", file)
-    if is_shown and file != f"{name}.json":
-        message = f"it is not the request {file[:12]} that was shown, but {name}"
-        hint = "It was changed, or is for another service by its base URL: look at it anew."
-        raise emo.Problem("file", message, hint)
+    for place in map(os.path.abspath, (path, os.path.realpath(path))):  # either may be a link
+        shown = re.search(rf"[/\\]{REQUESTS}[/\\]([0-9a-f]{{12}})\.json$", place)
+        if shown and shown[1] != name:
+            message = f"it is not the request {shown[1]} that was shown, but {name or 'another'}"
+            hint = "It was changed, or is for another service by its base URL: look at it anew."
+            raise emo.Problem("file", message, hint)
 
 
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
@@ -56,9 +56,10 @@ def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> N
         path = emo.output_path(values, "")
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_path, links)])
-        real, tasks = map(os.path.realpath, (path, emo.evidence_path("tasks")))
-        is_above, is_json = tasks.startswith(os.path.join(real, "")), real.lower().endswith(".json")
-        if is_above or is_json or os.path.isfile(os.path.join(os.path.dirname(real), "task.json")):
-            message = f"{emo.shown_path(path)} is a folder, a .json file, or a place of evidence"
+        at, tasks = (f"{os.path.realpath(p)}{os.sep}" for p in (path, emo.evidence_path("tasks")))
+        beside = os.path.join(os.path.dirname(at[:-1]), "task.json")
+        is_ours = path.lower().endswith((".json", ".html")) or os.path.isfile(beside)
+        if is_ours or at.startswith(tasks) or tasks.startswith(at):
+            message = f"{emo.shown_path(path)} is a folder, .json, .html, or a place of evidence"
             raise emo.Problem("output", message, "Name another file.")
         emo.check_writable(path)

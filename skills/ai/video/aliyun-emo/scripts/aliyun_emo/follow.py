@@ -87,7 +87,7 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
     hint = look_first(further)
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
-        message = f"a request was sent at {sent} and its answer is not known: a task may exist"
+        message = f"a request was sent, or about to be, at {sent}, and its answer is not known"
         if abs(task.age) < attempts.AT_WORK:
             hint = f"Another run may be at it: run the same command again in {attempts.AT_WORK} s."
     return emo.Problem("service", message, hint, 4)

@@ -12,7 +12,7 @@ BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|\}\{|&(?:quot|apos|[lg]t|"
-WITHIN += rf"#39|#x27);)[^][\s\\|<>{emo.QUOTES}{emo.WIDE_MARKS}])+"
+WITHIN += rf"#39|#x27);)[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}])+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def plain_url(text: str) -> SplitResult | None:
         usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
     except ValueError:
         return None
-    return parts if usable and not re.search(r"[@?#<>{}$,;|\\]|.://.*://", text) else None
+    return parts if usable and not re.search(r"[@?#<>{}$,;|\\]|.://.*://|//\.", text) else None
 
 
 def is_safe(parts: SplitResult) -> bool:

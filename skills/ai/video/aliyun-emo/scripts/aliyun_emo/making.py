@@ -131,7 +131,11 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     boxes = detection.tell_detection(kept, path, of_boxes)
     texts = {n: ",".join(map(str, box)) for n, box in zip(emo.BOX_FIELDS, boxes or ())}
     request = with_boxes(media, texts, faults) if boxes else None
-    if not request:
+    its, mine = (requests.identity_of("image_url", of or {}) for of in (kept["request"], request))
+    if request and (its != mine or emo.facts_of(request)["ratio"] != media.ratio):
+        message = f"{emo.shown_path(path)} is of another picture, or of another ratio"
+        of_boxes.error("detection", message, "Remove it: then the picture is detected anew.", 3)
+    if of_boxes.errors or not request:
         report.errors += of_boxes.errors or faults.errors
         return
     report.facts.update(emo.facts_of(request))

@@ -25,7 +25,6 @@ def part(name: str) -> str:
 FOUND = re.split(r"<!-- part: (\w+) -->\n", part("page.html"))  # names and parts by turns
 HTML = dict(zip(FOUND[1::2], FOUND[2::2]))
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
-PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known
 
 Step = tuple[str, list[str]]  # what comes next, and the words of its command, none for no command
 POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src https: http: file:;"

@@ -29,7 +29,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
         longer = min(pause * 2, LONGEST_PAUSE) if asked_for is None else asked_for
         pause = max(interval, longer) if trouble else interval
         if not settings.timeout or no_wait or clock.monotonic() + pause >= settings.deadline:
-            hint = "Run the same command again: it goes on where it was."
+            hint = f"Run the same command again, in {pause:g} s: it goes on where it was."
             if answered:
                 raise emo.Problem("service", "the task has not ended within --timeout", hint, 5)
             if not trouble.startswith("HTTP"):

@@ -64,8 +64,9 @@ def run_file(settings: Settings, report: emo.Report) -> None:
         report.errors += [] if request else faults.errors
         report.check(settings.with_key)
         return
+    name = requests.request_name(request, settings.base) if is_generation else ""
+    evidence.check_shown(path, name)
     if is_generation:
-        evidence.check_shown(path, requests.request_name(request, settings.base))
         evidence.check_copy(settings.values, request, [path])
         settings = settings._replace(before_pay=partial(looks.as_shown, body))
         generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
