@@ -79,6 +79,21 @@ class Check(MakingCase):
             result = self.make("--dry-run", media=(name, "speech.mp3"))
             self.assertNotIn("s3cret", str(result))
 
+    def test_nor_in_a_hint_about_such_a_file(self):
+        self.serve()
+        for content in (mp3(75), b"OggS".ljust(28, b"\0") + b"OpusHead", b"text"):
+            name = "speech.mp3?Expires=9999999999&Signature=s3cret"
+            Path(name).write_bytes(content)
+            result = self.make("--dry-run", media=("portrait.png", name), code=2, fields=["audio"])
+            self.assertNotIn("s3cret", str(result))
+        Path(name).write_bytes(Path("speech.mp3").read_bytes())
+        for words in (("-o", name), ("--pay", "--no-wait")):
+            result = self.call_make("portrait.png", name, *words)
+            self.assertNotIn("s3cret", str(result))
+        Path(name).write_bytes(mp3(20))
+        request = result.line["request_path"]
+        self.assertNotIn("s3cret", str(self.call_run(request, "--attempt", "2")))
+
     def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
         service = self.serve()
         Path("long.mp3").write_bytes(mp3(75))

@@ -29,6 +29,12 @@ class Keys(GenerationCase):
                     self.assertNotIn(secret, kept)
                     self.assertNotIn(secret.replace("\\", "\\\\"), kept)
 
+    def test_a_key_that_the_end_of_a_line_broke_is_masked_whole(self):
+        half = "0123456789abcdef"
+        for text in (f"sk-{half}\n{half}", f"sk- {half}{half}", f"sk-{half} \r\n {half}"):
+            self.assertNotIn(half, emo.printable(text, 200))
+            self.assertNotIn(half, str(self.call_make("portrait.png", "speech.mp3", text)))
+
     def test_what_looks_like_a_key_is_shown_by_no_program_and_the_hint_says_where_it_goes(self):
         programs = (
             (emo.main, ["prepare"]),

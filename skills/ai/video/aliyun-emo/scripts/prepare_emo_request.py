@@ -181,6 +181,8 @@ KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a co
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
 BEHIND_A_MEDIUM += r"[?&;].*(?:signature|expires|token)=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
+# Where in the name of a file begins what stands in a signed query, as wget makes such names.
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 
@@ -240,7 +242,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|&([\w.-]+=|amp;)|\s[\w.-]+="
+    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|[&;]([\w.-]+=|amp;)|\s[\w.-]+="
     head = re.split(query, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "" if head == start else "?..." if head else start[:1] + "..."
     if "@" in value:
@@ -250,8 +252,9 @@ def shown_link(value: str) -> str:
 
 
 def shown_path(path: str) -> str:
-    """Return a `path` of this machine in quotes as a message may show it."""
-    return "'" + printable(path, 200) + "'"
+    """Return a `path` of this machine in quotes as a message may show it, without a signature."""
+    start = re.split(AS_A_SIGNATURE, path, maxsplit=1, flags=re.IGNORECASE)[0]
+    return "'" + printable(start, 200) + ("" if start == path else "?...") + "'"
 
 
 def printable(text: str, limit: int) -> str:
@@ -696,7 +699,6 @@ def is_visible_ascii(text: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Whether `text` is visible ASCII without a backslash."""
     return is_visible_ascii(text) and "\\" not in text
 
 

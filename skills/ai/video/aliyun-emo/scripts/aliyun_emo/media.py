@@ -81,7 +81,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
     if found.seconds >= LONG_RECORDING:
         tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
-        if path.isprintable() and path:
+        if path and path.isprintable() and not re.search(emo.AS_A_SIGNATURE, path, re.I):
             source, target = command_paths(path, "-59s", found.format)
             hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', source, '-t', '59', target])}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
@@ -97,7 +97,7 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
     hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
         hint = "Convert it." if path else "Convert it, and upload it anew."
-        if path and path.isprintable():
+        if path and path.isprintable() and not re.search(emo.AS_A_SIGNATURE, path, re.I):
             hint = f"Convert it: {conversion(path, kind, fault.kind.name)}"
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."

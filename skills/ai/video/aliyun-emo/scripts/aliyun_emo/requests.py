@@ -15,9 +15,7 @@ from aliyun_emo.commands import MEANT, PREPARE, RUN, command
 from aliyun_emo.detection_answers import box_text
 from aliyun_emo.files import file_meant, read_json
 
-# Where in the name of a file begins what stands in a query, though it was escaped or has no "?".
-AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
-AS_A_QUERY = rf"[?#]|{AS_A_SIGNATURE}"
+AS_A_QUERY = rf"[?#]|{emo.AS_A_SIGNATURE}"  # what begins a query in the name of a file
 DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 # The two kinds: what it is called, its fields beside model and image_url, its rule.
 DETECTION = "detection (it has no audio_url)", ["ratio"], emo.detection_request
@@ -144,5 +142,5 @@ def file_name(link: str) -> str:
     host, _, path = rest.partition("/")
     name = unquote(path.rpartition("/")[2])
     # An escaped query is one all the same; wget makes files of such names.
-    query = AS_A_SIGNATURE if scheme == "file" else AS_A_QUERY
+    query = emo.AS_A_SIGNATURE if scheme == "file" else AS_A_QUERY
     return emo.printable(re.split(query, name, flags=re.IGNORECASE)[0] or host, 80)

@@ -60,7 +60,7 @@ def upload_once(
         message = f"{requests.file_name(file.url)} has {size:.2f} MiB; the store takes {most:g} MiB"
         hint = "Save it smaller and prepare it again, or give a public link."
         raise emo.Problem(field, message, hint)
-    own = re.split(requests.AS_A_SIGNATURE, os.path.basename(local_path(file.url)), flags=re.I)[0]
+    own = re.split(emo.AS_A_SIGNATURE, os.path.basename(local_path(file.url)), flags=re.I)[0]
     name = f"{policy['upload_dir']}/{file.digest[:12]}-{re.sub('[^A-Za-z0-9._-]+', '_', own)[-80:]}"
     answer = whole(send_form(settings, policy, name, file))
     answer = answer._replace(base_variable=settings.base_variable)
