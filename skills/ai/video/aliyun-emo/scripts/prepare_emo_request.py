@@ -769,8 +769,8 @@ def evidence_path(name: str) -> str:
 
 def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
-    is_quoted = path[:1] in QUOTES and path[-1:] in QUOTES
-    if is_quoted or re.match(r"~[\w-]*([/\\]|$)|.*(://|\$|%.*%)", path):
+    is_odd = set("~$%:") & set(path) and re.match(r"~[\w-]*([/\\]|$)|.*(://|\$|%.*%)", path)
+    if is_odd or (path[:1] in QUOTES and path[-1:] in QUOTES):
         shown = shown_link(path) if "://" in path else shown_path(path)
         meant = os.path.expanduser(os.path.expandvars(path.strip(QUOTES)))
         hint = "Write the whole path" + f": {name}{shown_path(meant)}" * (meant != path) + "."
