@@ -18,6 +18,7 @@ from support.page import (
     FILE,
     ID,
     PAGE,
+    PAGE_BEGINS,
     PREVIEW,
     SHOWN,
     TASK,
@@ -96,7 +97,7 @@ class Place(PreviewCase):
     @unittest.skipUnless(os.name == "posix", "limits of POSIX")
     def test_without_room_the_earlier_page_is_whole(self):
         file = self.write(REQUEST)
-        earlier = "earlier"
+        earlier = PAGE_BEGINS.decode() + "earlier"
         PAGE.parent.mkdir()
         PAGE.write_text(earlier)
         for room in (0, 5000):
@@ -106,9 +107,10 @@ class Place(PreviewCase):
                 self.assertEqual(PAGE.read_text(), earlier)
                 self.assertEqual([name for name in self.files() if ".tmp" in name], [])
 
-    def test_a_page_replaces_nothing_that_is_given_or_kept(self):
+    def test_a_page_replaces_nothing_but_a_page(self):
         request = self.prepare_files()
         self.write(request)
+        self.write(DETECTION, "detection.json")
         task = self.task()
         file = self.write(TASK, task)
         place = os.path.dirname(file)
@@ -117,6 +119,7 @@ class Place(PreviewCase):
             (FILE, FILE),
             (FILE, "portrait.png"),
             (FILE, "hello.wav"),
+            (FILE, str(DESK / "detection.json")),
             (file, os.path.join(place, "video.mp4")),
             (file, file),
         ):
@@ -125,6 +128,10 @@ class Place(PreviewCase):
                 result = self.show(given, "--output", output)
                 self.assertEqual((result.code, result.fields), (2, ["output"]), result)
                 self.assertEqual(Path(output).read_bytes(), before)
+        Path("index.html").write_text(
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Mine'
+        )
+        self.assertEqual(self.show(FILE, "--output", "index.html").fields, ["output"])
         page = Path(self.show(FILE).line["preview_path"])
         page.unlink()
         page.symlink_to(self.folder / "portrait.png")

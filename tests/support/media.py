@@ -228,7 +228,6 @@ OTHER_RECORDINGS = (
     ("an AIFF recording", b"FORM\0\0\0\x2eAIFFCOMM"),
     ("an AIFF recording", b"FORM\0\0\0\x2eAIFCFVER"),
     ("a CAF recording", b"caff\0\1\0\0desc"),
-    ("an AU recording", b".snd\0\0\0\x18\0\0\0\0\0\0\0\1"),
     ("a SILK recording", b"\x02#!SILK_V3\x0c\0"),
     *(
         (f"{name} recording", data + behind)

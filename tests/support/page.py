@@ -15,6 +15,7 @@ from support.service import (
     wav,
 )
 
+from aliyun_emo.page import PAGE_BEGINS  # noqa: F401
 from aliyun_emo.page import SCRIPT as PAGE_SCRIPT  # noqa: F401
 
 PREVIEW = SCRIPTS / "preview_emo_request.py"

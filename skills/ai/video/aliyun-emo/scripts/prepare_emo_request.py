@@ -181,8 +181,7 @@ KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a co
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
 BEHIND_A_MEDIUM += r"[?&;].*(?:signature|expires|token)=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
-# Where in the name of a file begins what stands in a signed query, as wget makes such names.
-AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
 

@@ -99,7 +99,6 @@ def member(document: object, name: str) -> emo.Json:
 
 
 def as_object(value: object) -> emo.Json:
-    """Return the JSON object that a `value` is, {} where it is none."""
     return value if isinstance(value, dict) else {}
 
 
@@ -111,6 +110,5 @@ def id_in(document: emo.Json) -> str:
 
 
 def text_in(document: emo.Json, name: str) -> str:
-    """Return the text that `document` has by this name, or ""."""
     value = document.get(name)
     return value if isinstance(value, str) else ""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import prepare_emo_request as emo
 from aliyun_emo import answers, links, refusals
 from aliyun_emo.files import read_json
-
-wrong = partial(emo.Problem, "detection")
 
 
 def saved_boxes(
@@ -38,7 +35,7 @@ def boxes_of(saved: emo.Json, link: emo.Text, digest: emo.Text, report: emo.Repo
     boxes = emo.check_boxes(box_text(output, "face_bbox"), box_text(output, "ext_bbox"), found)
     hint = "Detect again, and keep the answer as it comes."
     for mine, its in (report.errors, found.errors), (report.warnings, found.warnings):
-        mine += [wrong(f"{p.field}: {p.message}", hint) for p in its]
+        mine += [emo.Problem("detection", f"{p.field}: {p.message}", hint) for p in its]
     ratio = str(answers.member(request, "parameters").get("ratio") or "")
     if boxes and ratio and not (ratio in emo.VIDEO_SIZES and emo.has_ratio(boxes[1], ratio)):
         message = f"it asked for {emo.shown_link(ratio)}, and ext_bbox is {emo.ratio_of(boxes[1])}"
@@ -59,7 +56,7 @@ def passed_output(answer: object) -> emo.Json:
     if "code" in answer:
         raise refusals.refusal_problem("detection", "the detection failed", answer)
     message = "it is no detection answer: there is no output.check_pass that is true or false"
-    raise wrong(message, "Give the answer of the detection, whole and unchanged.")
+    raise emo.Problem("detection", message, "Give the whole answer of the detection, unchanged.")
 
 
 def box_text(output: emo.Json, name: str) -> str | None:
@@ -82,14 +79,14 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
             message = f"it is of {then}, and this is {now}: they cannot be compared"
         elif digest == answers.member(request, "files").get("image_url"):
             return
-        raise wrong(message, "Detect again, with the picture given here.")
+        raise emo.Problem("detection", message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = emo.check_link("image_url", detected, float("-inf"), emo.Report()) or ""
     its, mine = links.link_identity(then), links.link_identity(link)
     if its[0] != mine[0]:
         both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(link)}"
         message = f"it is of another picture: {both}"
-        raise wrong(message, "Detect this picture, or give the link detected.")
+        raise emo.Problem("detection", message, "Detect this picture, or give the link detected.")
     if its[1] != mine[1]:
         message = "the picture's link was signed anew since: is it the same picture?"
         report.warn("detection", message, "Detect it again if not.")

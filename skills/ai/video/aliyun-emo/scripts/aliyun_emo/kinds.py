@@ -47,7 +47,6 @@ SIGNATURES = (
     ("an MP2 (MPEG layer II)", RECORDING, rb"\xff[\xf4-\xf5\xfc-\xfd][\x10-\xef]"),
     ("an AIFF", RECORDING, rb"FORM....AIF"),
     ("a CAF", RECORDING, rb"caff"),
-    ("an AU", RECORDING, rb"\.snd\0"),
     ("a SILK", RECORDING, rb"\x02?#!SILK"),  # voice messages of WeChat
     ("a W64", RECORDING, rb"riff\.\x91\xcf\x11"),
     ("a Monkey's Audio (APE)", RECORDING, rb"MAC .[\x0e\x0f]"),

@@ -24,6 +24,7 @@ def part(name: str) -> str:
 # The page itself, and the parts that it may have: each begins with a comment that names it.
 FOUND = re.split(r"<!-- part: (\w+) -->\n", part("page.html"))  # names and parts by turns
 HTML = dict(zip(FOUND[1::2], FOUND[2::2]))
+PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known
 STYLE, SCRIPT = "\n" + part("page.css"), "\n" + part("page.js")
 
 Step = tuple[str, list[str]]  # what comes next, and the words of its command, none for no command

@@ -9,7 +9,7 @@ import prepare_emo_request as emo
 from aliyun_emo import clock, commands, interrupts, local_files
 from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, folder_above, kept_path
 from aliyun_emo.files import read_evidence
-from aliyun_emo.page import Step, page_of
+from aliyun_emo.page import PAGE_BEGINS, Step, page_of
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
@@ -23,10 +23,9 @@ def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) ->
     subject = report.check(subject_of, path, report)
     evidence = evidence_of(path)
     usual = kept_path(evidence, PREVIEWS, subject.name if subject else "")
-    page_path = report.check(emo.output_path, values, usual)
+    page_path = report.check(page_path_of, values, usual)
     if report.errors or not subject or not page_path:
         return
-    emo.check_other_file(page_path, [path, *(file.path for file in subject.files.values())])
     report.facts.clear()  # the line tells where things lie, not what was checked
     show(subject, evidence, os.path.realpath(path), page_path, report)
     shown = emo.printable(page_path, 200)
@@ -80,6 +79,16 @@ def next_step(subject: Subject, place: str) -> Step:
     return what, [*run, "--task", folder if is_at_home else subject.task_id]
 
 
+def page_path_of(values: emo.Values, usual: str) -> str:
+    page_path = emo.output_path(values, usual)
+    if os.path.isfile(page_path):
+        with open(page_path, "rb") as file:
+            if file.read(len(PAGE_BEGINS)) not in (b"", PAGE_BEGINS):
+                message = f"{emo.shown_link(page_path)} is there, and it is no page of this program"
+                raise emo.Problem("output", message, "Give another file, or leave --output out.")
+    return page_path
+
+
 def is_opened(path: str) -> bool:
     """Open the page at `path` in the browser; return whether there is one."""
     # A process of its own, since browsers print to stdout; one that goes on is the browser itself.
@@ -92,5 +101,3 @@ def is_opened(path: str) -> bool:
         return child.wait(BROWSER_START) == 0
     except TimeoutExpired:
         return True
-    except OSError:
-        return False
