@@ -1,9 +1,11 @@
 """From a picture and a recording to the video: what is sent, shown, paid for, and when."""
 
 import contextlib
+import html
 import io
 import json
 import os
+import shlex
 import shutil
 import time
 import unittest
@@ -28,7 +30,8 @@ class Check(MakingCase):
         result = self.make("--dry-run", terminal=True)
         line = result.line
         self.assertRegex(
-            result.stderr, rf"all is well: .*CNY {PRICE['cny']:.2f} .*nothing was sent"
+            result.stderr,
+            rf"all that shows offline is well: .*CNY {PRICE['cny']:.2f} .*nothing was sent",
         )
         self.assertEqual(line["image"], {"format": "png", "width": 1000, "height": 1000})
         self.assertEqual((line["estimate"], line["would_send"]), (PRICE, True))
@@ -293,6 +296,17 @@ class Showing(MakingCase):
         again = self.make("--style-level", "calm").line
         self.assertEqual((again["video_path"], again["would_send"]), (paid["video_path"], False))
         self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+
+    def test_the_page_has_the_command_with_the_words_of_the_next_one(self):
+        self.serve()
+        for words in ((), ("-o", "a b.mp4"), ("--no-look",), ("-o", "x.mp4", "--no-look")):
+            result = self.make(*words)
+            page = Path(result.line["preview_path"]).read_text("utf-8")
+            shown = shlex.split(html.unescape(page.partition('id="command">')[2].partition("<")[0]))
+            wanted = self.next_of(result)[2:]
+            if "-o" in words:
+                wanted[-1] = os.path.abspath(wanted[-1])
+            self.assertEqual(shown[3:], wanted[1:])
 
     def test_three_recordings_have_three_pages_and_each_command_pays_for_its_own(self):
         service = self.serve()

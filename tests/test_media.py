@@ -302,6 +302,9 @@ class NotTaken(LocalCase):
         hint = result.line["errors"][0]["hint"]
         cut = ["ffmpeg", "-i", "my speech.mp3", "-t", "59", "my speech-59s.mp3"]
         self.assertEqual(self.arguments_of(hint.partition(": ")[2]), cut)
+        with mock.patch("shutil.which", lambda name: None):
+            hint = self.prepare(audio="my speech.mp3").line["errors"][0]["hint"]
+        self.assertIn("Cut it: install ffmpeg, then: ffmpeg -i", hint)
 
     def test_what_it_is_cut_into_is_named_as_a_recording_that_is_taken(self):
         for name, target in (

@@ -28,7 +28,10 @@ class Options(GenerationCase):
         ):
             with self.subTest(words):
                 field = words.split()[0][2:].replace("-", "_")
-                self.ends(self.call_run(*words.split()), 2, field)
+                (error,) = self.ends(self.call_run(*words.split()), 2, field).line["errors"]
+                goes_with_all = field in ("no_download", "interval", "timeout")
+                told = "Give FILE, --task or --all." if goes_with_all else "Give FILE."
+                self.assertEqual(error["hint"], told)
         result = self.call_run("--no-wait", "--again")
         self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
         self.assertEqual(service.seen, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any
 
@@ -21,7 +22,9 @@ def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Ta
     task = decision.task if isinstance(decision, attempts.Follow) else None
     if task:
         subject.tell_task(task)
-    evidence = emo.evidence_path("")
+    evidence, values = emo.evidence_path(""), dict(settings.values)
+    values.update({n: os.path.abspath(path) for n, path in values.items() if n == "output"})
+    subject.words = commands.option_words(values, ("attempt", "no_look", "output"))
     report.facts.update(task.facts() if task else no_facts())
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
     what = ("output",) if task else ("attempt", "no_look", "output")

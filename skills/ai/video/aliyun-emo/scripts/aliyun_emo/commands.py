@@ -11,11 +11,10 @@ import prepare_emo_request as emo
 
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
-DETECT = "Use prepare_emo_request.py detect with --image or --image-url alone."
 MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE."),
     **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
-    **dict.fromkeys(("detect", "detect-only"), DETECT),
+    **dict.fromkeys(("detect", "detect-only"), "Use prepare_emo_request.py detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
     **dict.fromkeys(("pay", "no-pay"), "Leave it out: run pays without asking, make asks."),
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
@@ -86,7 +85,7 @@ def command(name: str, *words: str) -> str:
 
 def look_first(further: int = 0) -> str:
     """Return what to do where it is not known whether there is a task; `further` may be paid."""
-    look = "Look in the console, bailian.console.aliyun.com. With the id of a task there, go on:"
+    look = "Look in the console, bailian.console.aliyun.com. If its task is there, run only this:"
     end = f". If there is none, --attempt {further} pays for one." if further else ""
     return f"{look} {command(RUN, '--task', 'ID')}{end}"
 

@@ -22,7 +22,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         raise may_exist_problem(task, further)
     status = ""
     if not is_complete(settings, task):
-        report.done = "the task is made; the next command fetches its video"
+        report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
         if settings.has("no_wait") and task.status != GONE:
             return
         settings = settings.with_key()

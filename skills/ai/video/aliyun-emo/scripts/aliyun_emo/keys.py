@@ -28,7 +28,7 @@ def find_key() -> str:
     profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
     text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file(profile)
     place = f"[{emo.printable(profile, 40)}] in {CREDENTIALS}"
-    both = f"DASHSCOPE_API_KEY, or dashscope_api_key below {place}"
+    both = f"DASHSCOPE_API_KEY (export it), or dashscope_api_key below {place}"
     where = f" {KEY_PAGE} says where to get one."
     if not text:
         raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
@@ -50,6 +50,6 @@ def key_in_file(profile: str) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, configparser.Error):  # its message may show the key
-        hint = "It is UTF-8, begins with a [name], has each name once; or set DASHSCOPE_API_KEY."
+        hint = "It is UTF-8, begins with [default], has each name once; or set DASHSCOPE_API_KEY."
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

@@ -91,7 +91,6 @@ class Beginning:
         self.size = max(self.held, size or 0)
 
     def at(self, offset: int, count: int) -> bytes:
-        """Return `count` bytes from `offset` on, fewer where there are not as many."""
         return self.data[offset : offset + count]
 
     def need(self, offset: int, count: int, what: str) -> bytes:

@@ -120,7 +120,7 @@ def file_as_prepared(field: str, path: str, digest: str) -> LocalFile:
         raise
     if file.digest != digest:
         hint = "Boxes that were detected of it are of the old picture: detect the new one first."
-        hint = hint if field == "image_url" else "Its length counts anew."
+        hint = hint if field == "image_url" else "Its length, and so the price, may be another."
         message = f"{emo.shown_path(path)} has changed since: make or prepare it anew"
         raise emo.Problem(field, message, hint)
     return look_at_file(field, path, file)

@@ -121,7 +121,7 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
     price = emo.price_words(report.facts.get("estimate"), report.facts.get("ratio") or "1:1")
-    report.done = f"all is well: {price}; nothing was sent"
+    report.done = f"all that shows offline is well: {price}; nothing was sent"
     return False
 
 
@@ -141,7 +141,6 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     place = emo.evidence_path("tasks")
-    subject.attempt = settings.attempt or 0
     decision = sending.decide_now(settings, place, subject.name)  # run_generation decides anew
     if isinstance(decision, attempts.Send):
         if not clear_to_send(settings, faults, report):

@@ -83,7 +83,7 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
         hint = "Cut it, to 59 s for example, or make two videos of it."
         if path and path.isprintable() and not re.search(emo.AS_A_SIGNATURE, path, re.I):
             source, target = command_paths(path, "-59s", found.format)
-            hint = f"Cut it: {for_the_shell(['ffmpeg', '-i', source, '-t', '59', target])}"
+            hint = f"Cut it: {runnable(['ffmpeg', '-i', source, '-t', '59', target])}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < 1:
@@ -113,8 +113,12 @@ def conversion(path: str, kind: str, what: str = "") -> str:
         names.remove("ffmpeg")
     name = next(filter(shutil.which, names), names[0])
     words = [name, *(places.get(word, word) for word in CONVERTERS[kind][name].split())]
-    missing = "ImageMagick" if kind == "picture" else "ffmpeg"
-    return ("" if shutil.which(name) else f"install {missing}, then: ") + for_the_shell(words)
+    return runnable(words, "ImageMagick" if kind == "picture" else "ffmpeg")
+
+
+def runnable(words: list[str], package: str = "ffmpeg") -> str:
+    """Return a command for people, and what to install first where its program is not there."""
+    return ("" if shutil.which(words[0]) else f"install {package}, then: ") + for_the_shell(words)
 
 
 def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:

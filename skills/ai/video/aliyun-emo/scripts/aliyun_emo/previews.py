@@ -61,8 +61,7 @@ def next_step(subject: Subject, place: str) -> Step:
             what = "It was sent already. This command tells what became of it, and costs nothing."
         if subject.video:
             what = "The video was made already. This command tells where it is, and costs nothing."
-        attempt = ["--attempt", str(subject.attempt)] if subject.attempt else []
-        return what, [*run, place, *attempt]
+        return what, [*run, place, *subject.words]
     if subject.kind == "detection":
         media = local_files.media_words(subject.given["image_url"])
         what = "This command writes the request of a video. It costs nothing."

@@ -105,5 +105,5 @@ def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Pro
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if uses_store(sent) and re.search(ABOUT_A_LINK, words):
         problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "
-        problem.hint += "example to OSS, and prepare again with their public links."
+        problem.hint += "example to OSS, and begin again with their public links."
     return problem

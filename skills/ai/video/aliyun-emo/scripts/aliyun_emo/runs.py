@@ -29,7 +29,8 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     for field in [] if "file" in values and not word else values:
         if field not in BESIDE[word]:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
-            report.error(field, message, "Take it away." if word else "Give FILE, --task or --all.")
+            beside = ", --task or --all" if field in FOLLOWING else ""
+            report.error(field, message, "Take it away." if word else f"Give FILE{beside}.")
     if not values:
         return listing.list_tasks(report)
     settings = settings_of(values, interrupts, report)

@@ -25,7 +25,7 @@ class Subject:
         self.ratio = emo.ratio_of(self.given["ext_bbox"]) or ""
         self.name = name or name_here(request)  # its digits
         self.state = self.said = self.task_id = self.video = ""  # of its task; the video's path
-        self.attempt = 0  # which task of a request is wanted, where that was given
+        self.words: list[str] = []  # what the command of a request has more
 
     def tell_task(self, task: Task) -> None:
         """Let the page tell of the `task` that was made of this, or is on its way."""

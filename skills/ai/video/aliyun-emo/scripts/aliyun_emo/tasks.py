@@ -34,7 +34,6 @@ class Task:
         return os.path.join(self.folder, name)
 
     def found(self, name: str) -> str | None:
-        """Return the path of the file `name`, or None where there is none."""
         return self.path(name) if os.path.isfile(self.path(name)) else None
 
     @property
