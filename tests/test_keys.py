@@ -76,6 +76,7 @@ class Key(GenerationCase):
             "has more than visible ASCII characters": (f"\u200bsk-{secret}", f"sk-{secret}\x01"),
             "has more in it than one key": (
                 *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
+                *(f"sk-{secret}.", f"sk-{secret})", f"sk-{secret}*"),
                 *(f"DASHSCOPE_API_KEY=sk-{secret}", f"BAILIAN_KEY=sk-{secret}"),
                 "https://dashscope.aliyuncs.com/api/v1",
             ),

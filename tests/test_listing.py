@@ -257,6 +257,7 @@ class Named(ListingCase):
             *(f'"{name}",', f"'{record['response']['output']['task_id']}'."),
             record["response"]["output"]["task_id"] + ".",
             record["response"]["output"]["task_id"] + "\u3002",
+            *("({})".format(record["response"]["output"]["task_id"]), f"**{name}**"),
             f'"task_id": "{record["response"]["output"]["task_id"]}",',
             f"task_id: {record['response']['output']['task_id']}",
             *(str(folder.resolve()), os.path.join(".", str(folder), "task.json")),

@@ -252,7 +252,7 @@ class Tasks(GenerationCase):
         service = self.serve()
         ids = [
             *("Abc", "abc", "ABC", "..x", "a?c#d", "-", ".-.", "a.b", "a_b", "con", "nul"),
-            *("x" * 3000, "X" * 3000, "a%2Fb", "a:b", "*", "id-abc", "\\\\host\\c$"),
+            *("x" * 3000, "X" * 3000, "a%2Fb", "a:b", "id-abc", "\\\\host\\c$"),
         ]
         for task_id in ids:
             service.tasks[task_id] = 0
@@ -267,7 +267,21 @@ class Tasks(GenerationCase):
             self.assertEqual(handler.path.count("/"), 4, handler.path)
         service.seen.clear()
         for task_id in (
-            *("", " ", "a b", "a\nb", "é", "\x1b", ".", "..", "/", "a/b", "../../../x", "x/.."),
+            *(
+                "",
+                " ",
+                "*",
+                "a b",
+                "a\nb",
+                "é",
+                "\x1b",
+                ".",
+                "..",
+                "/",
+                "a/b",
+                "../../../x",
+                "x/..",
+            ),
             *("https://example.com/x", "/api/v1/tasks/x"),
         ):
             with self.subTest(task_id):

@@ -326,7 +326,8 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
         for t in (
             ").",
             *(mark + "谢谢" for mark in ",.;:!)]'`*~"),
-            *("(见附件)", "[图片]", ")后文"),
+            *(")?", '"?', "!?", ".)?", "）?"),
+            *("(见附件)", "[图片]", ")后文", "[1]", "[^1]", "&apos;"),
             "。谢谢",
             "谢谢",
             "です",

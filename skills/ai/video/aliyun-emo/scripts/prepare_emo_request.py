@@ -177,8 +177,8 @@ MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|[lg]t);|\]\(|\[/|"
-BEHIND_A_MEDIUM += r"[?&;].*(?:signature|expires|token)=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|apos|nbsp|[lg]t);|\]\(|"
+BEHIND_A_MEDIUM += r"\[(?:/|\^?\d+\]$)|[?&;].{,200}(?:sig|expires|token)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
 # What a web page or a shell makes of an & before a name.
@@ -414,7 +414,7 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if query == "?..." or "LTAI..." in query:  # as messages show it
+    if "..." in query and re.search(rf"[?&][\w-]*\.\.\.|{AS_A_SIGNATURE}[^&]*\.\.\.", query, re.I):
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     for signer in SIGNERS:
@@ -584,11 +584,12 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     name, value, plain_path = parameter_name(name), unescaped(value), unescaped(path)
     signed = set() if name == "si" else signing_names(query_values(query))  # si is free text
     if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
-        whole = re.split(r'[][(){}"<>]|[^!-~]', value)[0].rstrip("?" + MARKS.replace("~", ""))
+        marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
+        whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
         tail = value[len(whole) :]
     elif signed and not re.search(rf"\.(?:{MEDIA})$", pair, re.I):  # which is signed as well
-        tail = pair[len(without_marks(re.split(f"[{WIDE}]|^[^!-~]", pair)[0])) :]
-    elif not query and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
+        tail = pair[len(without_marks(re.split(f"[<{WIDE}]|^[^!-~]", pair)[0])) :]
+    elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
@@ -597,14 +598,14 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if tail:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Give " + shown_link(text[: -len(tail)].strip()) + "."
-        if query or not text.endswith(tail):
+        if query[1:] or not text.endswith(tail):
             hint = "Take its end away, from that " + mark + " on."
-            if tail.startswith(("...", "\u2026")):
+            if tail.startswith(("...", "\u2026", "%")):
                 hint = "Copy it whole: it may be cut there."
-            if not query and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
+            if not query[1:] and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
                 hint = "Give " + shown_link(bare[0]) + "."  # the mark is escaped
         fault = "ends with the " + mark + " of a sentence"
-        if re.match("[?&;][^=]+=", tail):
+        if not query and re.match("[?&;][^=]+=", tail):
             fault, hint = "has its query in the path, escaped or without ?", "Copy it anew."
         raise text_problem(field, text, fault, hint)
 

@@ -57,7 +57,7 @@ def open_at_once(path: str, flags: int) -> int:
 
 def file_meant(path: str) -> str:
     """Return as a hint which file a shell or a browser would have made of `path`, "" for none."""
-    bare = path.strip(emo.QUOTES + " \t\r\n\u202a\u202c\ufeff")
+    bare = path.strip(emo.QUOTES + " \t\r\n\xa0\u3000\u202a\u202c\ufeff")
     bare = re.sub("(?i)^file:(//(localhost)?)?", "", bare)
     named = re.sub(r"%(\w+)%|\$env:(\w+)", r"${\1\2}", bare)  # as shells of Windows have it
     alone = re.sub(r"^\[.*\]\(", "", bare).strip("([{<" + emo.MARKS)  # out of a sentence

@@ -16,7 +16,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r"[$%{<].*", "is a placeholder", OWN_KEY),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*[,;\\].*|.*(=.|://|.sk-).*", "has more in it than one key", "Put one alone into"),
+    (r".*([,;\\]|=.|://|.sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one alone into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (EXAMPLE, "is a placeholder", OWN_KEY),

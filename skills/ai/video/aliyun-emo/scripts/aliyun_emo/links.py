@@ -82,7 +82,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         return emo.Problem(field, fault, f"Give {meant}.")
     within, bare = re.search(WITHIN, text, re.IGNORECASE), link.strip(emo.QUOTES)
     if within and not bare.startswith(within[0]) and scheme not in ("blob", "data"):
-        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000]))}."
+        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000].rstrip('?')))}."
         return problem(text, "has more than a link around it", hint)
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'

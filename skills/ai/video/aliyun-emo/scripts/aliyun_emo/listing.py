@@ -85,7 +85,7 @@ def run_all(settings: Settings, report: emo.Report) -> None:
 def run_task(settings: Settings, report: emo.Report) -> None:
     """Go on with the task that is named, of this folder or made elsewhere."""
     report.facts["estimate"] = None
-    mark, end = rf"[{emo.QUOTES}<\s]*", rf"(?<=\w)[.,;>\u3002{emo.QUOTES}]+$"
+    mark, end = rf"[{emo.QUOTES}<(*\s]*", rf"(?<=\w)[.,;>)*\u3002{emo.QUOTES}]+$"
     name = re.sub(rf"^{mark}(task_id{mark}[:=]{mark})?|{end}", "", settings.values["task"])
     task = task_named(name) if name else None
     if task and task.state == "refused":

@@ -12,8 +12,7 @@ from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, timestamp
 
-INTERVAL = 5  # seconds between two polls, where none are given
-LONGEST_PAUSE = 60  # seconds between two polls when the service does not answer them
+INTERVAL, LONGEST_PAUSE = 5, 60  # seconds between two polls by default; at most where they fail
 
 
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
