@@ -587,7 +587,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
         whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
         tail = value[len(whole) :]
-    elif signed and not re.search(rf"\.(?:{MEDIA})$", pair, re.I):  # which is signed as well
+    elif signed and not re.search(rf"\.(?:{MEDIA})(%22)?$", pair, re.I):  # which is signed as well
         tail = pair[len(without_marks(re.split(f"[<{WIDE}]|^[^!-~]", pair)[0])) :]
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
