@@ -591,7 +591,9 @@ class Readers(BrowserCase):
                 found = page.evaluate(self.CONTRAST)
                 self.assertGreater(len(found), 30)
                 self.assertEqual([row for row in found if row[0] < 4.5], [])
-                backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+                backgrounds.add(
+                    page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+                )
         self.assertEqual(len(backgrounds), 3)
 
     def test_nothing_sticks_out_of_a_narrow_window(self):
