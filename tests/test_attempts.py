@@ -7,7 +7,7 @@ from pathlib import Path
 from support.service_case import DAY
 from support.task_case import NAME, TaskCase
 
-from aliyun_emo import attempts, tasks
+from aliyun_emo import attempts, interrupts, service, settings, tasks
 from aliyun_emo.attempts import Send
 
 ENDED = [("made", status) for status in ("FAILED", "CANCELED", "UNKNOWN", "SUCCEEDED")]
@@ -115,6 +115,11 @@ class Decide(TaskCase):
                         if isinstance(outcome, str):
                             decision = decision.message.partition(",")[0]
                         self.assertEqual(decision, outcome, wanted)
+
+    def test_a_sending_has_ended_before_another_run_may_take_its_place(self):
+        longest = settings.CONNECT_TIMEOUT + 2 * settings.READ_TIMEOUT  # sent, answered
+        self.assertLessEqual(service.RESEND_TIME + longest, attempts.AT_WORK)
+        self.assertLessEqual(interrupts.GRACE, settings.READ_TIMEOUT)
 
     def test_a_hint_names_the_number_that_can_be_given(self):
         failed, young = {"state": "made", "status": "FAILED"}, {"state": "sending", "age": 9}
