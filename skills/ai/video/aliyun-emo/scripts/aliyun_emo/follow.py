@@ -97,4 +97,4 @@ def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
     hint += f"--attempt {further} pays for another task. " if further else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
-    return emo.Problem("service", f"the task is gone: {what}", hint, 3)
+    return emo.Problem("service", what, hint, 3)
