@@ -106,13 +106,6 @@ class KnownTasks(GenerationCase):
                 self.assertEqual(service.posts, [])
                 self.assert_no_temporary_files()
 
-    def test_one_whose_record_is_damaged_is_known_by_the_answer_about_it(self):
-        service, task_id = self.task("RUNNING")
-        (folder,) = self.folders()
-        self.place(folder).joinpath("task.json").write_text('{"state":')
-        line = self.ends_with_video(self.go())
-        self.assertEqual((line["task_id"], service.posts), (task_id, []))
-
     def test_what_stays_on_disk_of_a_task_that_is_gone(self):
         more = {"submit_time": "2026-01-01 00:00:00.000", "usage": {"x": 1}, "code": "X"}
         for status in ("PENDING", "RUNNING", "SUSPENDED", "QUEUED", "UNKNOWN"):

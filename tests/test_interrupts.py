@@ -295,6 +295,7 @@ class Runs(GenerationCase):
         with mock.patch.object(tasks.Task, "save_video", interrupted):
             result = self.ends(self.go(), 143, "arguments")
         self.assertEqual((self.states(), interrupts.came), (["made"], signal.SIGTERM))
+        self.assertIn("and the task is made", result.line["errors"][0]["hint"])
         self.assertTrue(self.place().joinpath("video.mp4").exists(), result)
         with mock.patch("aliyun_emo.interrupts.Interrupts", Interrupts):
             self.ends_with_video(self.go())

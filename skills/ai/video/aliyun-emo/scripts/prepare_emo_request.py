@@ -1064,7 +1064,8 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
     except SystemExit:  # argparse has printed --help or --version
         return 0, ""
     except KeyboardInterrupt as interrupt:
-        hint = "All that came so far is on disk: run the same command again to go on."
+        made = ", and the task is made" if report.facts.get("state") == "made" else ""
+        hint = f"All that came so far is on disk{made}: run the same command again to go on."
         if report.facts.get("state") == "unclear":
             hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)

@@ -40,8 +40,7 @@ class Task:
     def state(self) -> str:
         state = text_in(self.record, "state")
         state = "unclear" if state == "made" and not self.task_id else state
-        lost = "made" if self.task_id and not self.record else "sending"  # it cannot be read
-        return state if state in ("unclear", "made", "refused") else lost
+        return state if state in ("unclear", "made", "refused") else "sending"
 
     @property
     def attempt(self) -> int | None:
