@@ -583,7 +583,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     name, _, value = pair.partition("=")
     name, value, plain_path = parameter_name(name), unescaped(value), unescaped(path)
     signed = set() if name == "si" else signing_names(query_values(query))  # si is free text
-    if name in signed:  # the signature's, or beside it: no more than ASCII without brackets
+    if name in signed:  # the signature's, or beside it: it ends where its alphabet does
         marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
         whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
         tail = value[len(whole) :]

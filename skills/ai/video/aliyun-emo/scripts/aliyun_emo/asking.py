@@ -22,8 +22,8 @@ def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Ta
     task = decision.task if isinstance(decision, attempts.Follow) else None
     if task:
         subject.tell_task(task)
-    evidence, values = emo.evidence_path(""), dict(settings.values)
-    values.update({n: os.path.abspath(path) for n, path in values.items() if n == "output"})
+    evidence = emo.evidence_path("")
+    values = {n: os.path.abspath(v) if n == "output" else v for n, v in settings.values.items()}
     subject.words = commands.option_words(values, ("attempt", "no_look", "output"))
     report.facts.update(task.facts() if task else no_facts())
     previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)

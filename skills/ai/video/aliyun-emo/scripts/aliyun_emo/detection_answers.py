@@ -81,7 +81,7 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
             return
         raise emo.Problem("detection", message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
-    then = emo.check_link("image_url", detected, float("-inf"), emo.Report()) or ""
+    then = emo.check_link("image_url", detected, links.ANY_TIME, emo.Report()) or ""
     its, mine = links.link_identity(then), links.link_identity(link)
     if its[0] != mine[0]:
         both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(link)}"

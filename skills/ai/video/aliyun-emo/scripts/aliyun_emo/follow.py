@@ -83,8 +83,7 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:
-    words, sent = shown_words(task.record.get("response")), task.saved_at
-    hint = look_first(further)
+    hint, sent, words = look_first(further), task.saved_at, shown_words(task.record.get("response"))
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent, or about to be, at {sent}, and its answer is not known"

@@ -26,9 +26,8 @@ def list_tasks(report: emo.Report) -> None:
         if task.status == tasks.GONE and task.age < DAY:
             hint = follow.gone_problem("", task, following(task)).hint
             report.warn("tasks", f"{task.name} is UNKNOWN to the service, and not a day old", hint)
-        is_last = task.attempt in (None, following(task) - 1)  # whoever paid again knows of it
-        if is_last and task.state in ("sending", "unclear"):
-            hint = follow.may_exist_problem(task, following(task)).hint
+        if task.state in ("sending", "unclear") and task.attempt in (None, following(task) - 1):
+            hint = follow.may_exist_problem(task, following(task)).hint  # nobody has paid again
             report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
 
 

@@ -67,9 +67,9 @@ def make_video(settings: Settings, report: emo.Report) -> None:
         day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
         words = f"this picture was detected on {day}: to detect it anew, and pay for that, remove"
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
-    elif not of_same_media(emo.evidence_path("tasks"), draft):  # then attempt 1 is next
-        sending.decide_now(settings, "", "")  # raises for another, before a detection is paid for
-    if not record:
+    else:
+        if not of_same_media(emo.evidence_path("tasks"), draft):  # then attempt 1 is next
+            sending.decide_now(settings, "", "")  # raises for another, before it is detected
         report.check(emo.check_writable, path)
         if clear_to_send(settings, faults, report):
             record = detected(settings.with_key(), media, path, report)
@@ -80,7 +80,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
 
 def detected(settings: Settings, media: Media, path: str, report: emo.Report) -> emo.Json:
     """Detect the face, as the draft was checked; return the record that is kept at `path`."""
-    os.makedirs(os.path.dirname(emo.check_writable(path)), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.realpath(path)), exist_ok=True)
     settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
     asked = {n: text for n, text in media.given.items() if n in ("image_url", "ratio")}
     files = {field: file for field, file in media.local.items() if field == "image_url"}

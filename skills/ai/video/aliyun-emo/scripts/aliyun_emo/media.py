@@ -81,9 +81,9 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
     if found.seconds >= LONG_RECORDING:
         tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
-        if path and path.isprintable() and not re.search(emo.AS_A_SIGNATURE, path, re.I):
-            source, target = command_paths(path, "-59s", found.format)
-            hint = f"Cut it: {runnable(['ffmpeg', '-i', source, '-t', '59', target])}"
+        source, target = command_paths(path, "-59s", found.format)
+        if path and (cut := runnable(["ffmpeg", "-i", source, "-t", "59", target])):
+            hint = f"Cut it: {cut}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
     if found.seconds < 1:
@@ -97,8 +97,8 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
     hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
         hint = "Convert it." if path else "Convert it, and upload it anew."
-        if path and path.isprintable() and not re.search(emo.AS_A_SIGNATURE, path, re.I):
-            hint = f"Convert it: {conversion(path, kind, fault.kind.name)}"
+        if path and (words := conversion(path, kind, fault.kind.name)):
+            hint = f"Convert it: {words}"
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     what = refusals.shown_words(str(fault))
@@ -117,7 +117,9 @@ def conversion(path: str, kind: str, what: str = "") -> str:
 
 
 def runnable(words: list[str], package: str = "ffmpeg") -> str:
-    """Return a command for people, and what to install first where its program is not there."""
+    """Return a command and what to install for it, "" where its words cannot be shown."""
+    if any(not w.isprintable() or re.search(emo.AS_A_SIGNATURE, w, re.I) for w in words):
+        return ""
     return ("" if shutil.which(words[0]) else f"install {package}, then: ") + for_the_shell(words)
 
 

@@ -63,7 +63,7 @@ def places_of(body: emo.Json) -> dict[str, emo.Json]:
 
 def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | None:
     """Return a prepared `body` checked anew, since people edit files, or None when it is wrong."""
-    # What a link's age is at `now`, a Unix time, does not hide it; at -FOREVER none has expired.
+    # What a link's age is at `now`, a Unix time, does not hide it (none has one at links.ANY_TIME).
     if not isinstance(body.get("input"), dict) or not isinstance(body.get("parameters", {}), dict):
         message = "it is no prepared request: input or parameters is missing or no object"
         report.error("file", message, "Give the file that prepare or detect wrote.")

@@ -115,11 +115,9 @@ def base_given() -> tuple[str, str]:
 def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     """Return the service's base URL without a slash at its end; raises `Problem`, or warns."""
     # The key goes there: by https, or within this machine; not to OSS. Hosts: references/api.md.
-    parts, fault = plain_url(text), "is not the base of a service"
-    wanted = "an https URL, which protects the API key"
+    parts, wanted = plain_url(text), "an https URL, which protects the API key"
+    fault = "" if parts and is_safe(parts) else "is not the base of a service"
     host = (parts and parts.hostname) or ""
-    if parts and is_safe(parts):
-        fault = ""
     if not fault and is_vendor(host) and not re.search(rf"^{BASE_HOST}$|(?<!s-)cn-beijing\.", host):
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"

@@ -8,6 +8,7 @@ import re
 import prepare_emo_request as emo
 from aliyun_emo import answers, attempts, clock, detection_answers, evidence, refusals, requests
 from aliyun_emo.files import read_json
+from aliyun_emo.links import ANY_TIME
 from aliyun_emo.local_files import Local, look_again
 from aliyun_emo.settings import base_given
 from aliyun_emo.tasks import Task
@@ -67,7 +68,7 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
 
 def detection_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | None:
     boxes = detection_answers.boxes_of(record, None, None, report)
-    request = requests.request_of(record["request"], -clock.FOREVER, report) if boxes else None
+    request = requests.request_of(record["request"], ANY_TIME, report) if boxes else None
     if not boxes or not request:
         return None
     request["input"].update(zip(emo.BOX_FIELDS, boxes))
@@ -79,7 +80,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     if "audio_url" not in answers.member(body, "input"):
         message = "the task was waited for by its id alone: there is no picture in it"
         raise emo.Problem("file", message, "Give the request.json that the task was made of.")
-    request = requests.request_of(body, -clock.FOREVER, report)
+    request = requests.request_of(body, ANY_TIME, report)
     if not request:
         return None
     task = Task(os.path.dirname(os.path.realpath(path)))
@@ -95,7 +96,7 @@ def warn_of_earlier(path: str, report: emo.Report) -> None:
     """Warn that what stands in the file `path` is still an earlier request, and which."""
     found = emo.Report()
     body = found.check(read_json, "file", path)
-    request = requests.request_of(body, -clock.FOREVER, found) if body else None
+    request = requests.request_of(body, ANY_TIME, found) if body else None
     if request:
         links = [request["input"][field] for field in emo.FORMATS if field in request["input"]]
         its = f"{name_here(request)}: {', '.join(map(requests.file_name, links))}"
