@@ -96,6 +96,13 @@ class Check(MakingCase):
         Path(name).write_bytes(mp3(20))
         request = result.line["request_path"]
         self.assertNotIn("s3cret", str(self.call_run(request, "--attempt", "2")))
+        name = "portrait.png?Expires=9999999999&Signature=s3cret"
+        shutil.copy("portrait.png", name)
+        self.ends(self.call("detect", "--image", name), 0)
+        for file in ("detect_request.json", "detection.json"):
+            result = self.call_run(f"output/aliyun-emo/{file}", terminal=True)
+            self.assertIn("--image IMAGE_FILE --audio AUDIO_FILE", result.stderr)
+            self.assertNotIn("s3cret", str(result))
 
     def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
         service = self.serve()
@@ -588,7 +595,7 @@ class Running(MakingCase):
         self.make(code=4)
         page = (EVIDENCE / "previews" / f"{path.stem}.html").read_text("utf-8")
         self.assertIn("A request that was sent: <bdi>unclear", page)
-        self.assertIn("Is there a task?", page)
+        self.assertIn("Look in the console", page)
         self.assertNotIn('id="command"', page)
 
     def test_the_page_tells_what_became_of_the_attempt_that_is_wanted(self):

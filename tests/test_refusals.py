@@ -138,7 +138,9 @@ class Messages(GenerationCase):
                 self.assertEqual(result.code, 3)
                 self.assertNotIn("S3CRET", result.line["errors"][0]["message"])
 
-    def test_a_code_with_an_ending_has_the_remedy_of_its_stem(self):
+    def test_a_code_of_several_parts_has_the_remedy_of_the_first_that_is_known(self):
+        problem = refusals.refusal_problem("service", "no", {"code": "Model.AccessDenied"}, 3)
+        self.assertEqual(problem.hint, REMEDIES["AccessDenied"])
         for code in (
             "AccessDenied.Unpurchased",
             "Throttling.AllocationQuota",

@@ -92,7 +92,6 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
     if boxes:
         report.facts.update(zip(emo.BOX_FIELDS, boxes), ratio=emo.ratio_of(boxes[1]))
         report.done = "the portrait passed; the next command needs the recording"
-        link = request["input"]["image_url"]
-        words = media_words("IMAGE_URL" if "?" in link else link)  # a signature is not shown
+        words = media_words(request["input"]["image_url"])
         report.next = [(commands.PREPARE, *words, "--detection", path)]
     return boxes

@@ -56,11 +56,14 @@ def local_path(url: str) -> str:
     return path
 
 
-def media_words(image_url: str) -> list[str]:
+def media_words(image_url: str, hides: bool = True) -> list[str]:
     """Return the words that give `prepare` this picture, and the place of a recording beside it."""
     if image_url.startswith("file:"):
-        return ["--image", local_path(image_url), "--audio", "AUDIO_FILE"]
-    return ["--image-url", image_url, "--audio-url", "AUDIO_URL"]
+        path = local_path(image_url)
+        hidden = bool(hides and re.search(emo.AS_A_SIGNATURE, path, re.IGNORECASE))
+        return ["--image", "IMAGE_FILE" if hidden else path, "--audio", "AUDIO_FILE"]
+    hidden = hides and "?" in image_url
+    return ["--image-url", "IMAGE_URL" if hidden else image_url, "--audio-url", "AUDIO_URL"]
 
 
 def is_file_url(url: str) -> bool:

@@ -137,7 +137,7 @@ def costs_of(subject: Subject) -> emo.Values:
 
 def next_section(what: str, words: list[str]) -> str:
     if not words:
-        return f"<p>{what}</p>"
+        return f"<p>{escape(what)}</p>"
     pasteable = [word if word.isprintable() else "PATH" for word in words]
     if pasteable != words:
         what += " Put the path in the place of PATH: characters in it do not print."

@@ -14,7 +14,6 @@ from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found
 REFUSED = "The service refused the request, so there is no task. Correct the request, and run that."
-UNCLEAR = "Is there a task? Look in the console: run_emo_request.py --task ID goes on with it."
 
 
 def preview(values: emo.Values, report: emo.Report, _: interrupts.Interrupts) -> None:
@@ -63,14 +62,14 @@ def next_step(subject: Subject, place: str) -> Step:
             what = "The video was made already. This command tells where it is, and costs nothing."
         return what, [*run, place, *subject.words]
     if subject.kind == "detection":
-        media = local_files.media_words(subject.given["image_url"])
+        media = local_files.media_words(subject.given["image_url"], hides=False)
         what = "This command writes the request of a video. It costs nothing."
         what += f" Put the recording in the place of {media[-1]}."
         target = os.path.join(folder_above(place), "request.json")
         words = [*media, "--detection", place, "--output", target]
         return what, [*commands.starting(commands.PREPARE, anywhere=True), *words]
     if not subject.task_id:
-        return REFUSED if subject.state == "refused" else UNCLEAR, []
+        return REFUSED if subject.state == "refused" else commands.look_first(), []
     what = "This command tells what became of the task, and costs nothing."
     what = "This command tells where the video is. It costs nothing." if subject.video else what
     folder = os.path.dirname(place)

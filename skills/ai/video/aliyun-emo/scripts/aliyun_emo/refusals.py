@@ -34,7 +34,6 @@ REMEDIES = {
     "Throttling": "Too many requests: wait and try again.",
     "Arrearage": "The account is unpaid: settle it, then try again.",
     "AccessDenied": "The account may not use the model: ask for access in the console.",
-    "Model.AccessDenied": "The account may not use the model: ask for access in the console.",
     "ModelNotFound": "Check the model name, and that the key is of the Beijing region.",
     "InternalError": "This is the service's own fault: try again later.",
     "ServiceUnavailable": "This is the service's own fault: try again later.",
@@ -68,7 +67,7 @@ def refusal_problem(
         ids.append("task_id")
     told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids if said.get(one))
     words += f" ({told})" if told else ""
-    remedy = REMEDIES.get(name) or REMEDIES.get(name.partition(".")[0], remedy)
+    remedy = next(filter(None, map(REMEDIES.get, (name, *name.split(".")))), remedy)
     return emo.Problem(field, words, remedy, code)
 
 
