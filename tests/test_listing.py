@@ -48,6 +48,12 @@ class People(ListingCase):
         self.ends(self.call_run("--task", "made-elsewhere", "--timeout", "0"), 5)
         self.assertIn("RUNNING; known for 0 min", self.lines()[1])
 
+    def test_why_a_task_failed_is_named(self):
+        output = {"code": "InvalidFile.FullFace", "message": "the face is covered"}
+        self.serve(tasks=[status_of("FAILED", **output)])
+        self.ends(self.go(), 3)
+        self.assertIn("; FAILED; InvalidFile.FullFace; ", self.lines()[1])
+
     def test_a_video_that_is_here_is_named_and_nothing_comes_next(self):
         self.serve()
         self.ends_with_video(self.go())

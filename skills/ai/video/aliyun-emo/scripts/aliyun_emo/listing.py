@@ -6,7 +6,7 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, commands, evidence, files, follow, tasks
+from aliyun_emo import attempts, commands, evidence, files, follow, refusals, tasks
 from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.requests import DIGITS, file_name
 from aliyun_emo.settings import DAY, Settings
@@ -55,7 +55,8 @@ def line_of(task: tasks.Task) -> str:
     time = f"{hours(task.age)} old" if given else f"known for {hours(task.age)}"  # made elsewhere
     if is_to_follow(task) and given:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
-    words = [task.name, media, task.status or task.state, time, task.video_path]
+    code = refusals.shown_words(text_in(task.answer, "code"))  # why it failed
+    words = [task.name, media, task.status or task.state, code, time, task.video_path]
     return "  " + "; ".join(emo.printable(word, 200) for word in words if word)
 
 
@@ -113,11 +114,10 @@ def task_named(name: str) -> tasks.Task | None:
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    folder = os.path.join(emo.evidence_path("tasks"), name)
     own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # names of folders; of short ids none
-    if re.fullmatch(own, name) and os.path.isdir(folder):
-        return tasks.Task(folder)
-    return next((t for t in tasks.all_tasks(emo.evidence_path("tasks")) if t.task_id == name), None)
+    folder = name if re.fullmatch(own, name) else None
+    found = tasks.all_tasks(emo.evidence_path("tasks"))
+    return next((task for task in found if task.name == folder or task.task_id == name), None)
 
 
 def check_task_id(text: str) -> str:
