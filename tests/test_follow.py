@@ -2,31 +2,48 @@
 
 import json
 import os
+import signal
+import time
 import unittest
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from support import IMAGE_URL
+from support import IMAGE_URL, RUN
 from support.service import (
     KEY,
     about,
+    announced,
     created,
+    drip,
+    fails,
     fixture,
+    polled,
     raw,
+    refuses,
     reset,
     says,
+    stall,
     status_of,
     succeeded,
     video,
     video_of,
 )
-from support.service_case import DAY, FILE, GenerationCase
+from support.service_case import DAY, FILE, KEYS, POSIX, GenerationCase
 
-from aliyun_emo import polls as room
+from aliyun_emo import follow
 
 OTHER = says(fixture("task-succeeded"))  # about a task that no test makes
 RUNS = status_of("RUNNING")
+TELLS_WHEN_IT_SLEEPS = """
+from aliyun_emo import clock
+sleep = clock.sleep
+def sleep_and_tell(seconds):
+    open("asleep", "w").close()
+    sleep(seconds)
+clock.sleep = sleep_and_tell
+"""
 
 
 class KnownTasks(GenerationCase):
@@ -216,14 +233,14 @@ class Together(GenerationCase):
     def test_a_video_that_another_run_has_saved_meanwhile_is_told(self):
         self.serve()
         self.ends(self.go("--no-wait"), 0)
-        real = room.poll_to_the_end
+        real = follow.poll_to_the_end
 
         def saved(settings, task, report):
             status = real(settings, task, report)
             self.place().joinpath("video.mp4").write_bytes(video_of(task.task_id))
             return status
 
-        with mock.patch.object(room, "poll_to_the_end", saved):
+        with mock.patch.object(follow, "poll_to_the_end", saved):
             self.ends_with_video(self.go())
 
 
@@ -364,6 +381,380 @@ class Videos(GenerationCase):
         again = self.ends_with_video(self.call_run("--task", first["task_id"]))
         self.assertEqual(again["video_path"], first["video_path"])
         self.assertEqual(len(service.posts), 2)
+
+
+class Polls(GenerationCase):
+    def test_polls_are_kept_and_the_last_one_told_in_its_normal_form(self):
+        service = self.serve()
+        line = self.ends_with_video(self.go())
+        output = fixture("task-succeeded")["output"]
+        self.assertEqual(self.clock.slept, [5, 5])
+        self.assertEqual(
+            self.kept("response.json"),
+            {
+                "task_id": line["task_id"],
+                "task_status": "SUCCEEDED",
+                "video_url": line["video_url"],
+                "submit_time": output["submit_time"],
+                "scheduled_time": output["scheduled_time"],
+                "end_time": output["end_time"],
+                "usage": {"video_duration": 10.23, "video_ratio": "1:1"},
+                "request_id": "2bddf73b-01a0-9e5f-8d5e-5f4b1d2c7a10",
+                "video_path": "video.mp4",
+            },
+        )
+        statuses = [s["response"]["output"]["task_status"] for s in self.snapshots()]
+        self.assertEqual(statuses, ["PENDING", "RUNNING", "SUCCEEDED"])
+        for snapshot in self.snapshots():
+            self.assertEqual(list(snapshot), ["polled_at", "response"])
+        for handler in service.polls:
+            self.assertEqual(handler.path, f"/api/v1/tasks/{line['task_id']}")
+            self.assertEqual(handler.headers["Authorization"], f"Bearer {KEY}")
+        (download,) = service.downloads
+        self.assertNotIn(KEY, str(download.headers))
+
+    def test_each_end_of_a_task_has_its_exit_code(self):
+        nowhere = fixture("task-succeeded")
+        del nowhere["output"]["results"]
+        for name, script, code, words in (
+            ("failed", [about(fixture("task-failed"))], 3, "InvalidURL: Failed to download"),
+            ("cancelled", [status_of("CANCELED")], 3, "CANCELED"),
+            ("unknown", [status_of("UNKNOWN")], 3, ""),
+            ("401", [fails("error-401", 401)], 3, "InvalidApiKey"),
+            ("404", [raw(404, b"")], 3, "HTTP 404"),
+            ("redirect", [raw(302, b"", Location="http://example.com/")], 3, "redirects"),
+            ("running", [status_of("RUNNING")], 5, "not ended"),
+            ("suspended", [status_of("SUSPENDED")], 5, "not ended"),
+            ("500", [raw(500, b"")], 4, "HTTP 500"),
+            ("429", [fails("error-429", 429)], 4, "HTTP 429"),
+            ("408", [raw(408, b"")], 4, "HTTP 408"),
+            ("425", [raw(425, b"")], 4, "HTTP 425"),
+            ("no JSON", [raw(200, b"<")], 4, "HTTP 200"),
+            ("reset", [reset], 4, "reset"),
+            ("another shape", [says({"output": {"task_status": 7}})], 4, "HTTP 200"),
+            ("a list", [says([])], 4, "HTTP 200"),
+            ("500 after an answer", [status_of("RUNNING"), raw(500, b"")], 5, "not ended"),
+            ("no link", [about(nowhere)], 4, "no video_url"),
+            ("another task", [OTHER], 4, "about another task"),
+            ("another task after an answer", [status_of("RUNNING"), OTHER], 5, "not ended"),
+        ):
+            with self.subTest(name):
+                self.clear()
+                service = self.serve(tasks=list(script))
+                result = self.ends(self.go("--timeout", "100"), code, "service")
+                self.assertIn(words, result.line["errors"][0]["message"])
+                self.assertFalse((self.place() / "video.mp4").exists())
+                self.assertLessEqual(sum(self.clock.slept), 100)
+                self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
+                self.assertEqual(result.line["state"], "made")
+                service.script["tasks"] = [succeeded()]
+                if code in (4, 5):
+                    self.ends_with_video(self.go())
+                self.assertEqual(len(service.posts), 1)
+
+    def test_a_failed_task_tells_why_and_keeps_it(self):
+        self.serve(tasks=[about(fixture("task-failed"))])
+        self.ends(self.go(), 3)
+        kept = self.kept("response.json")
+        self.assertEqual((kept["code"], kept["task_status"]), ("InvalidURL", "FAILED"))
+        self.assertNotIn("video_url", kept)
+
+    def test_what_another_run_has_found_meanwhile_is_not_overwritten(self):
+        for word in ("UNKNOWN", "RUNNING", "PENDING", "QUEUED"):
+            with self.subTest(word):
+                self.clear()
+                service = self.serve(tasks=[status_of("RUNNING")])
+                self.go("--timeout", "0")
+
+                def slowly(handler, word=word, service=service):
+                    if len(service.polls) < 3:  # another run asks meanwhile, and hears the end
+                        service.script["tasks"] = [succeeded()]
+                        second = self.start(FILE, "--no-download")
+                        self.assertEqual(self.end_of(second).code, 0)
+                        service.script["tasks"] = [slowly]
+                    status_of(word)(handler)
+
+                service.script["tasks"] = [slowly]
+                self.go("--timeout", "0")
+                kept = self.kept("response.json")
+                self.assertEqual(kept["task_status"], "SUCCEEDED")
+                self.assertIn("/videos/", kept["video_url"])
+                self.ends_with_video(self.go())
+
+    def test_failing_polls_are_waited_out_with_growing_pauses(self):
+        self.serve(
+            tasks=[
+                raw(500, b""),
+                reset,
+                raw(200, b"<"),
+                raw(200, b"{", Content_Length="9"),
+                fails("error-429", 429),
+                raw(408, b""),
+                raw(425, b""),
+                announced(raw(503, b""), 102),
+                announced(polled, 103),
+                polled,
+                polled,
+            ]
+        )
+        self.ends_with_video(self.go())
+        self.assertEqual(self.clock.slept, [10, 20, 40, 60, 60, 60, 60, 60, 5, 5])
+
+    def test_retry_after_is_obeyed_in_both_its_forms(self):
+        soon = formatdate(time.time() + 30, usegmt=True)
+        self.serve(
+            tasks=[
+                fails("error-429", 429, Retry_After="17"),
+                raw(503, b"", Retry_After=soon),
+                raw(503, b"", Retry_After="0"),
+                raw(503, b"", Retry_After="\u00b2"),
+                status_of("RUNNING"),
+                succeeded(),
+            ]
+        )
+        self.ends(self.go(), 0)
+        self.assertEqual(self.clock.slept[0], 17)
+        # The clock of the test is 17 seconds ahead of the service's by then.
+        self.assertAlmostEqual(self.clock.slept[1], 13, delta=5)
+        self.assertEqual(self.clock.slept[2:], [5, 10, 5])
+
+    def test_a_stall_ends_within_the_time_that_is_left(self):
+        for name, answer in (("stall", stall), ("drip", drip)):
+            with self.subTest(name):
+                self.clear()
+                service = self.serve()
+                self.go("--no-wait")
+                service.script["tasks"] = [answer]
+                with self.patience():
+                    self.ends(self.go("--timeout", "1"), 4, "service")
+                self.assertLess(sum(self.clock.slept), 10)
+
+    def test_a_timeout_of_0_asks_once(self):
+        for script, code in (([status_of("RUNNING")], 5), ([raw(500, b"")], 4), ([succeeded()], 0)):
+            with self.subTest(code):
+                self.clear()
+                service = self.serve(tasks=script)
+                self.ends(self.go("--timeout", "0"), code)
+                self.assertEqual((len(service.polls), self.clock.slept), (1, []))
+
+    def test_a_word_that_is_not_known_counts_as_not_finished_with_a_warning(self):
+        self.serve(tasks=[status_of("QUEUED"), status_of("QUEUED\x1b[2J"), succeeded()])
+        result = self.ends(self.go(), 0)
+        (warning,) = result.line["warnings"]
+        self.assertIn("QUEUED", warning["message"])
+        self.assertNotIn("\x1b", result.stderr)
+
+    def test_the_link_may_stand_in_either_place(self):
+        service = self.serve()
+        self.go("--no-wait")
+        (task_id,) = service.tasks
+        answer = fixture("task-succeeded")
+        del answer["output"]["results"]
+        answer["output"]["video_url"] = f"{service.root}/videos/{task_id}.mp4"
+        service.script["tasks"] = [about(answer)]
+        self.ends_with_video(self.go())
+
+    @unittest.skipUnless(POSIX, "signals of POSIX")
+    def test_a_signal_ends_with_its_code_and_all_so_far_is_on_disk(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            for words in (["--interval", "0.1"], ["--interval", "60"]):
+                with self.subTest(f"{code} {words}"):
+                    self.clear()
+                    Path("asleep").unlink(missing_ok=True)
+                    self.serve(tasks=[status_of("RUNNING")])
+                    process = self.start(FILE, *words, code=TELLS_WHEN_IT_SLEEPS)
+                    self.until(Path("asleep").exists)
+                    process.send_signal(number)
+                    result = self.ends(self.end_of(process), code, "arguments")
+                    self.assertEqual(list(result.line), ["ok", "errors", *KEYS, "warnings"])
+                    self.assertEqual(result.line["task_status"], "RUNNING")
+                    self.assertIn("again", result.line["errors"][0]["hint"])
+                    self.assertEqual(self.kept("response.json")["task_status"], "RUNNING")
+
+    def test_after_a_kill_it_goes_on(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        process = self.start(FILE, "--interval", "0.05")
+        self.until(lambda: len(service.polls) > 2)
+        process.kill()
+        self.end_of(process)
+        before = len(self.snapshots())
+        self.assertGreaterEqual(before, 2)
+        service.script["tasks"] = [succeeded()]
+        self.ends_with_video(self.go())
+        self.assertEqual((len(self.snapshots()), len(service.posts)), (before + 1, 1))
+
+    @unittest.skipUnless(POSIX, "limits of POSIX")
+    def test_a_snapshot_is_whole_or_absent_when_the_disk_fills(self):
+        self.serve(tasks=[status_of("RUNNING")])
+        self.go("--timeout", "0")
+        room = (self.place() / "polls.jsonl").stat().st_size + 50
+        result = self.run_with_room(room, FILE, "--timeout", "0", script=RUN)
+        self.ends(result, 1, "output")
+        self.assertIn("polls.jsonl", result.line["errors"][0]["message"])
+        self.assertEqual(len(self.snapshots()), 1)
+
+    def test_an_id_leads_nowhere_else(self):
+        for task_id in ("a\\b", "x" * 3000, "a?b#c", "..a", "%2e%2e", "a%2Fb"):
+            with self.subTest(task_id[:20]):
+                self.clear()
+                service = self.serve(video_synthesis=[partial(created, task_id=task_id)])
+                result = self.ends(self.go("--no-wait"), 0)
+                self.assertEqual(result.line["task_id"], task_id)
+                self.go("--timeout", "0", "--no-download")
+                self.assertTrue(service.polls)
+                self.assertTrue(all(h.path.count("/") == 4 for h in service.polls))
+        outside = [name for name in self.files() if not name.startswith("output/aliyun-emo/")]
+        self.assertEqual(outside, [])
+
+    def test_what_is_no_id_in_an_answer_or_a_record_is_asked_for_nowhere(self):
+        for task_id in (
+            *("", ".", "..", "...", "/", "../../evil", "/etc/passwd", "a/..", "a/"),
+            *("\ud800", "a\0b", "é", " ", "a b", " a", "a\n", "\u200ba", None, 7, ["a"], True),
+        ):
+            with self.subTest(str(task_id).encode("ascii", "backslashreplace")):
+                self.clear()
+                document = {"output": {"task_id": task_id, "task_status": "PENDING"}}
+                service = self.serve(video_synthesis=[says(document)])
+                self.ends(self.go(), 4, "service")
+                record = self.kept()
+                self.assertEqual((record["state"], record["response"]), ("unclear", document))
+                (folder,) = self.folders()
+                for known in ({}, {"task_id": task_id, "task_status": "RUNNING"}):
+                    self.write(f"tasks/{folder}/task.json", {**record, "state": "made"})
+                    self.write(f"tasks/{folder}/response.json", known)
+                    result = self.ends(self.go(), 4, "service")
+                    self.assertEqual(
+                        (result.line["state"], result.line["task_id"]), ("unclear", None)
+                    )
+                    self.assertIn("--attempt 2", result.line["errors"][0]["hint"])
+                self.assertEqual((len(service.posts), service.polls), (1, []))
+                self.ends(self.call_run(), 0)
+
+    def test_a_record_that_has_no_id_and_an_answer_that_has_one_are_a_task(self):
+        service = self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        record, (folder,) = self.kept(), self.folders()
+        known = {"task_id": record["response"]["output"]["task_id"]}
+        self.write(f"tasks/{folder}/task.json", {**record, "response": None})
+        self.write(f"tasks/{folder}/response.json", known)
+        self.assertEqual(self.ends(self.go(), 0).line["task_id"], known["task_id"])
+        self.assertEqual(len(service.posts), 1)
+
+    def test_a_task_that_ended_without_a_word_has_its_ids_and_what_to_do(self):
+        for word, output, said, told in (
+            ("FAILED", {}, {}, True),
+            ("FAILED", {"code": "", "message": ""}, {}, True),
+            ("FAILED", {"code": None, "message": None}, {}, True),
+            ("CANCELED", {}, {}, True),
+            ("FAILED", {}, {"request_id": None}, False),
+            ("FAILED", {"code": "X"}, {}, None),
+            ("FAILED", {"message": "m"}, {}, None),
+        ):
+            with self.subTest(f"{word} {output} {said}"):
+                self.clear()
+                document = {
+                    "request_id": "its-own",
+                    "output": {"task_status": word, **output},
+                    **said,
+                }
+                self.serve(tasks=[about(document)])
+                result = self.ends(self.go(), 3, "service")
+                (error,) = result.line["errors"]
+                if told is None:
+                    self.assertIn("no message" if "code" in output else "no code", error["message"])
+                    self.assertIn("Look it up", error["hint"])
+                    continue
+                self.assertIn(
+                    f"ended as {word}, with neither a code nor a message", error["message"]
+                )
+                self.assertIn(f"task_id {result.line['task_id']}", error["message"])
+                self.assertEqual("request_id its-own" in error["message"], told)
+                for words in ("support", "another recording or picture", "--attempt 2"):
+                    self.assertIn(words, error["hint"])
+                self.assertEqual(self.ends(self.go(), 3).line["errors"], [error])
+
+
+class Words(GenerationCase):
+    def test_what_the_service_says_of_a_poll_is_told(self):
+        self.serve(tasks=[refuses(429, "Throttling.RateQuota", "Requests rate limit exceeded")])
+        result = self.ends(self.go("--timeout", "0"), 4, "service")
+        self.assertIn("HTTP 429: Throttling.RateQuota: Requests rate", result.stderr)
+        self.assertNotIn("network", result.stderr)
+
+
+class OtherIds(GenerationCase):
+    """An answer that is about another task is none."""
+
+    def test_it_is_kept_and_waited_out(self):
+        for name, word, other in (
+            ("another", "SUCCEEDED", "another"),
+            ("none", "SUCCEEDED", ""),
+            ("a number", "FAILED", 7),
+            ("null", "UNKNOWN", None),
+            ("a list", "CANCELED", []),
+            ("in capitals", "SUCCEEDED", "HERE"),
+        ):
+            with self.subTest(name):
+                self.clear()
+                document = {"output": {"task_id": other, "task_status": word, "video_url": "/x"}}
+                self.serve(
+                    video_synthesis=[partial(created, task_id="here")],
+                    tasks=[says(document), says(document), succeeded()],
+                )
+                result = self.go()
+                self.ends_with_video(result)
+                self.assertEqual(self.clock.slept, [10, 20])
+                kept = [snapshot["response"] for snapshot in self.snapshots()]
+                self.assertEqual(kept[:2], [document, document])
+                self.assertEqual(len(kept), 3)
+                self.assertIn("about another task", result.stderr)
+
+    def test_nothing_of_it_is_taken_over(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        self.ends(self.go("--timeout", "0"), 5)
+        before = self.kept("response.json")
+        service.script["tasks"] = [OTHER]
+        result = self.ends(self.go("--timeout", "100"), 4, "service")
+        self.assertEqual(self.kept("response.json"), before)
+        self.assertEqual((result.line["task_status"], result.line["video_url"]), ("RUNNING", None))
+        self.assertEqual(service.downloads, [])
+
+    def test_one_that_names_no_task_is_about_the_one_that_was_asked_for(self):
+        def nameless(handler):
+            document = {"output": {"task_status": "FAILED", "code": "X"}}
+            says(document)(handler)
+
+        self.serve(tasks=[nameless])
+        self.ends(self.go(), 3, "service")
+        self.assertEqual(self.kept("response.json")["task_status"], "FAILED")
+
+
+class Merging(unittest.TestCase):
+    """What is known of a task after another answer, by what was known before."""
+
+    def test_what_was_known_stays_unless_there_is_better(self):
+        def known(status, **more):
+            return {"task_id": "a", "task_status": status, **more}
+
+        old, new = {"video_url": "https://example.com/1"}, {"video_url": "https://example.com/2"}
+        why = {"code": "InvalidURL"}
+        for earlier, answer, expected in (
+            ({}, known("RUNNING"), known("RUNNING")),
+            (known("PENDING"), known("RUNNING"), known("RUNNING")),
+            (known("RUNNING"), known("FAILED", **why), known("FAILED", **why)),
+            (known("FAILED", **why), known("RUNNING"), known("FAILED", **why)),
+            (known("FAILED", **why), known("UNKNOWN"), known("FAILED", **why)),
+            (known("FAILED", **why), known("SUCCEEDED", **new), known("SUCCEEDED", **new)),
+            (known("SUCCEEDED", **old), known("NEVER-HEARD"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("UNKNOWN"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("SUCCEEDED"), known("SUCCEEDED", **old)),
+            (known("SUCCEEDED", **old), known("SUCCEEDED", **new), known("SUCCEEDED", **new)),
+            (known("RUNNING", usage={}), known("UNKNOWN"), known("UNKNOWN", usage={})),
+            ({}, known("UNKNOWN"), known("UNKNOWN")),
+            (known("UNKNOWN"), known("RUNNING"), known("RUNNING")),
+        ):
+            with self.subTest(f"{earlier}, {answer}"):
+                self.assertEqual(follow.merged(earlier, answer), expected)
 
 
 if __name__ == "__main__":

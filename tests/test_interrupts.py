@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, detected, fails, stall, status_of
 from support.service_case import DETECTION, EVIDENCE, FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import attempts, looks, polls, requests, sending, tasks
+from aliyun_emo import attempts, follow, looks, requests, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -261,7 +261,7 @@ class Runs(GenerationCase):
             (attempts, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
-            (polls, "poll", 1),
+            (follow, "poll", 1),
         ):
             for where, swallowing in SWALLOWING.items():
                 with self.subTest(f"{name}, {where}"):

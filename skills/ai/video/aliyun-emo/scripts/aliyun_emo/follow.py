@@ -1,15 +1,21 @@
-"""A made task: polls until its end is known, and its video, which is brought here."""
+"""A made task: asked for until its end is known, all answers kept; its video, brought here."""
 
 from __future__ import annotations
 
+import json
+import re
+from urllib.parse import quote
+
 import prepare_emo_request as emo
-from aliyun_emo import attempts, polls, service, transport
-from aliyun_emo.answers import member
+from aliyun_emo import attempts, clock, files, service, transport
+from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
 from aliyun_emo.commands import RUN, command, look_first
 from aliyun_emo.download import TRIES, video_pieces
-from aliyun_emo.refusals import refusal_problem, shown_words, with_store_hint
+from aliyun_emo.refusals import answer_problem, refusal_problem, shown_words, with_store_hint
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, Task
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, timestamp
+
+INTERVAL, LONGEST_PAUSE = 5, 60  # seconds between two polls by default; at most where they fail
 
 
 def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> None:
@@ -28,7 +34,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         settings = settings.with_key()
         if settings.has("dry_run"):
             return
-        status = polls.poll_to_the_end(settings, task, report)
+        status = poll_to_the_end(settings, task, report)
         if settings.has("no_wait") and status not in ENDS:  # it was forgotten, and is known again
             return
     conclude(settings, task, status == GONE, further, report)
@@ -67,7 +73,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
 
 def download(settings: Settings, task: Task, tries: int) -> None:
     """Save the video of `task` in its folder, whole or not at all; raises `NoAnswer`."""
-    if not polls.is_link(task.video_url):
+    if not is_link(task.video_url):
         message = "the task has finished, and the answer has no video_url that is a link"
         raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
     for pause in (*service.PAUSES[: tries - 1], None):
@@ -97,3 +103,90 @@ def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
     hint += f"--attempt {further} pays for another task. " if further else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
     return emo.Problem("service", what, hint, 3)
+
+
+def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
+    """Ask for `task` to its end, keeping all on the way; return the last status that is known."""
+    # Polls that fail are waited out with growing pauses, except where a video's link is known.
+    interval = settings.interval or INTERVAL
+    answered, pause, no_wait = False, interval, settings.has("no_wait")
+    word, trouble, asked_for = poll(settings, task, report)
+    while word not in ENDS:
+        if (trouble and task.video_url) or (no_wait and not trouble):
+            return task.status
+        answered = answered or not trouble
+        longer = min(pause * 2, LONGEST_PAUSE) if asked_for is None else asked_for
+        pause = max(interval, longer) if trouble else interval
+        if not settings.timeout or no_wait or clock.monotonic() + pause >= settings.deadline:
+            hint = f"Run the same command again, in {pause:g} s: it goes on where it was."
+            if answered:
+                raise emo.Problem("service", "the task has not ended within --timeout", hint, 5)
+            if not trouble.startswith("HTTP"):
+                hint += " Check the network and the proxy variables."
+            raise emo.Problem("service", trouble, hint, 4)
+        settings.pause(pause)
+        word, trouble, asked_for = poll(settings, task, report)
+    return word
+
+
+def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:
+    """Ask once for `task`; return its status, or "" and what is wrong, and the pause asked for."""
+    answer = service.ask(settings, service.TASK_PATH + quote(task.task_id, safe=""))
+    if answer.document is not None:
+        snapshot = {"polled_at": timestamp(), "response": answer.document}
+        files.append_line(task.path("polls.jsonl"), json.dumps(snapshot).encode())
+    if 300 <= answer.status < 500 and answer.status not in TRANSIENT:
+        raise answer_problem(answer)
+    said = as_object(understood(answer.document))
+    output, trouble = member(said, "output"), ""
+    word = text_in(output, "task_status")
+    if answer.status >= 300 or not word:
+        trouble = answer_problem(answer).message
+    elif output.get("task_id", task.task_id) != task.task_id:
+        trouble = f"HTTP {answer.status}, about another task"
+    settings.progress.show(trouble or emo.printable(word, 40))
+    if trouble:
+        return "", trouble, answer.retry_after
+    return record_status(task, task_answer(task.task_id, said), report), "", None
+
+
+def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
+    """Keep the normalized `answer` about `task`; return its status, or that it is gone."""
+    word = str(answer["task_status"])
+    task.write_answer(merged(Task(task.folder).answer, answer))  # another run may have written
+    report.facts.update(task.facts())
+    fault = "is a status that is not known; taken as not finished"
+    is_told = any(warning.message.endswith(fault) for warning in report.warnings)
+    if word not in (*UNFINISHED, *ENDS) and not is_told:
+        report.warn("service", f"{emo.shown_link(word)} {fault}", "Look at references/api.md.")
+    return GONE if word == GONE else task.status
+
+
+def merged(earlier: emo.Json, answer: emo.Json) -> emo.Json:
+    """Return what is known of a task by an `earlier` answer, {} for none, and this `answer`."""
+    # What was known stays: an end but for another one, and a link where there is no new one.
+    word = answer["task_status"]
+    if word not in (SUCCEEDED, *FAILED) and earlier.get("task_status") in (SUCCEEDED, *FAILED):
+        return earlier
+    if word == GONE:
+        return {**earlier, "task_id": answer["task_id"], "task_status": GONE}
+    if word == SUCCEEDED and "video_url" in earlier:
+        return {"video_url": earlier["video_url"], **answer}
+    return answer
+
+
+def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
+    """Return the normalized form of the service's `answer` about a task, for response.json."""
+    output = answer["output"]
+    links = [text_in(place, "video_url").strip() for place in (member(output, "results"), output)]
+    video_url = next(filter(is_link, links), None)  # what is none stays in polls.jsonl
+    values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
+    told = ("code", "message", "submit_time", "scheduled_time", "end_time")
+    values.update({name: output.get(name) or answer.get(name) for name in told})
+    values.update({name: answer.get(name) for name in ("usage", "request_id")})
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def is_link(text: str) -> bool:
+    """Whether `text` is an http or https link; half a surrogate pair, for one, does not print."""
+    return bool(re.match(r"https?://[^/?#\s]", text, re.IGNORECASE)) and text.isprintable()

@@ -1,4 +1,4 @@
-"""The settings of a run: options, base URL, time-outs; `_replace` gives what is known later."""
+"""The settings of a run: options, base URL, key, time-outs; `_replace` gives what comes later."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, keys
+from aliyun_emo import clock
 from aliyun_emo.clock import Times
+from aliyun_emo.files import open_at_once
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.links import BASE_HOST, BASE_PATH, BASE_URL, is_safe, is_vendor, plain_url
 from aliyun_emo.progress import Progress
@@ -18,6 +19,21 @@ BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first 
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT = 10, 30, 1800  # seconds; the last is that of --timeout
+KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
+CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
+OWN_KEY = "Put a Beijing key into"
+EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
+EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
+NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
+    (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
+    (r"[$%{<].*", "is a placeholder", OWN_KEY),
+    (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
+    (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
+    (r".*([,;\\]|=.|://|.sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one alone into"),
+    (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
+    ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
+    (EXAMPLE, "is a placeholder", OWN_KEY),
+)
 
 
 class Settings(NamedTuple):
@@ -46,7 +62,7 @@ class Settings(NamedTuple):
 
     def with_key(self) -> Settings:
         """Return the same with the API key; raises `Problem`."""
-        return self if self.key else self._replace(key=keys.find_key())
+        return self if self.key else self._replace(key=find_key())
 
     def patience(self) -> float:
         """Show that it goes on; return the moment until which an answer is waited for."""
@@ -130,3 +146,35 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
         message = f"{emo.shown_link(text)} does not end in {BASE_PATH}, as the service's base does"
         report.warn("base_url", message, f"Correct {variable} if the answer is HTTP 404.")
     return text.rstrip("/")
+
+
+def find_key() -> str:
+    """Return the API key; raises `Problem`, which never shows it."""
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file(profile)
+    place = f"[{emo.printable(profile, 40)}] in {CREDENTIALS}"
+    both = f"DASHSCOPE_API_KEY (export it), or dashscope_api_key below {place}"
+    where = f" {KEY_PAGE} says where to get one."
+    if not text:
+        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
+    for look, fault, advice in NO_KEYS:
+        if re.fullmatch(look, text, re.DOTALL):
+            hint = f"{advice} {both}.{where if advice == OWN_KEY else ''}"
+            raise emo.Problem("api_key", f"the API key {fault}", hint)
+    return text
+
+
+def key_in_file(profile: str) -> str:
+    import configparser
+
+    parser = configparser.RawConfigParser()
+    try:
+        path = os.path.expanduser(CREDENTIALS)
+        with open(path, encoding="utf-8-sig", opener=open_at_once) as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, configparser.Error):  # its message may show the key
+        hint = "It is UTF-8, begins with [default], has each name once; or set DASHSCOPE_API_KEY."
+        raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
+    return parser.get(profile, "dashscope_api_key", fallback="").strip()
