@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from support import IMAGE_URL, RUN
+from support import IMAGE_URL, RUN, preview
 from support.service import (
     KEY,
     about,
@@ -30,7 +30,7 @@ from support.service import (
     video,
     video_of,
 )
-from support.service_case import DAY, FILE, KEYS, POSIX, GenerationCase
+from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, GenerationCase
 
 from aliyun_emo import follow
 
@@ -242,6 +242,63 @@ class Together(GenerationCase):
 
         with mock.patch.object(follow, "poll_to_the_end", saved):
             self.ends_with_video(self.go())
+
+
+class PaidFor(GenerationCase):
+    """What is said of a task that was paid for leads nobody to paying again unawares."""
+
+    def test_where_its_files_cannot_be_written_no_other_folder_is_offered(self):
+        self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        full = OSError(28, "No space left on device", "x")
+        with mock.patch.object(follow.files, "append_line", side_effect=full):
+            (error,) = self.ends(self.go(), 1, "output").line["errors"]
+        self.assertNotIn("OUTPUT_DIR", error["hint"])
+        self.assertIn("the same command", error["hint"])
+
+    def test_one_that_was_gone_on_with_by_its_id_is_named_before_another_attempt(self):
+        service = self.serve(video_synthesis=[raw(500, b"{}"), created])
+        self.ends(self.go(), 4)
+        (name,) = self.folders()
+        service.tasks["a-known-id"] = 0
+        self.ends(self.call_run("--task", "a-known-id", "--interval", "1"), 0)
+        for words in ((FILE,), ()):
+            line = self.call_run(*words).line
+            (problem,) = line.get("errors", line["warnings"])
+            self.assertRegex(
+                problem["hint"], r"^Is it .*a-known-id \(SUCCEEDED\).*--attempt 2 pays"
+            )
+        self.age(3600, name)
+        self.age(7200, next(n for n in self.folders() if n != name))
+        self.assertNotIn("a-known-id", self.go().line["errors"][0]["hint"])
+
+    def test_the_command_that_pays_again_is_whole_where_the_request_was_kept(self):
+        self.serve(tasks=[status_of("FAILED", code="InternalError", message="x")])
+        (error,) = self.ends(self.go(), 3).line["errors"]
+        self.assertIn(" --attempt 2 pays for the same once more.", error["hint"])
+        self.assertNotIn("requests", error["hint"])
+        self.ends(self.call(FILE, main=preview.main), 0)
+        (error,) = self.ends(self.go(), 3).line["errors"]
+        (path,) = Path(EVIDENCE, "requests").iterdir()
+        self.assertIn(f"run_emo_request.py {path} --attempt 2 pays", error["hint"])
+
+    def test_the_same_is_not_offered_where_it_would_fail_again(self):
+        for code in ("InvalidFile.AudioLengthError", "DataInspectionFailed"):
+            self.clear()
+            self.serve(tasks=[status_of("FAILED", code=code, message="x")])
+            self.assertNotIn("--attempt", self.ends(self.go(), 3).line["errors"][0]["hint"])
+
+    def test_a_copy_that_comes_later_is_told(self):
+        self.serve()
+        line = self.ends(self.go("--no-wait", "-o", "hello.mp4"), 0).line
+        self.assertEqual([warning["field"] for warning in line["warnings"]], ["output"])
+        self.assertEqual(self.ends(self.go("-o", "hello.mp4"), 0).line["warnings"], [])
+
+    def test_a_later_attempt_is_named(self):
+        self.serve(tasks=[status_of("FAILED", code="InternalError"), succeeded()])
+        self.ends(self.go(), 3)
+        result = self.ends(self.go("--attempt", "2", terminal=True), 0)
+        self.assertRegex(result.stderr, "the video is .*, of attempt 2\n")
 
 
 class Videos(GenerationCase):

@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, detected, fails, stall, status_of
 from support.service_case import DETECTION, EVIDENCE, FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import attempts, follow, looks, requests, sending, tasks
+from aliyun_emo import follow, looks, requests, sending, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -144,7 +144,7 @@ class Runs(GenerationCase):
         """
         Path("handled").write_text("")
         service = self.serve(video_synthesis=[script])
-        process = self.start(FILE, code=HANDLED, connections_SLICE=0.02, **constants)
+        process = self.start(FILE, code=HANDLED, transport_SLICE=0.02, **constants)
         self.until(lambda: service.posts)
         for count, number in enumerate(signals):
             self.until(lambda count=count: Path("handled").read_text() == "+" * count)
@@ -190,7 +190,7 @@ class Runs(GenerationCase):
         file = self.write("detect_request.json", DETECTION)
         Path("handled").write_text("")
         service = self.serve(face_detect=[afterwards])
-        process = self.start(file, code=HANDLED, connections_SLICE=0.02)
+        process = self.start(file, code=HANDLED, transport_SLICE=0.02)
         self.until(lambda: service.posts)
         process.send_signal(signal.SIGINT)
         result = self.ends(self.end_of(process), 130)
@@ -232,8 +232,8 @@ class Runs(GenerationCase):
             (room, "body_to_send"),
             (sending, "write_record"),
             (tasks.Task, "write"),
-            (attempts, "claim"),
-            (attempts, "has_rival"),
+            (tasks, "claim"),
+            (tasks, "has_rival"),
         ):
             with self.subTest(name):
                 interrupts = self.with_interrupts()
@@ -258,7 +258,7 @@ class Runs(GenerationCase):
             (room, "body_to_send", 0),
             (looks, "look", 0),
             (sending, "write_record", 0),
-            (attempts, "has_rival", 0),
+            (tasks, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
             (follow, "poll", 1),

@@ -127,6 +127,10 @@ class Check(MakingCase):
             ((AUDIO_URL, IMAGE_URL), (), {"image_url", "audio_url"}),
             (("speech.mp3", "portrait.png"), (), {"image", "audio"}),
             (("portrait.png", "speech.mp3"), ("-o", "portrait.png"), {"output"}),
+            *(
+                (("portrait.png", "speech.mp3"), ("-o", name), {"output"})
+                for name in ("other.mp3", "other.WAV", "new.jpg", "")
+            ),
             (("portrait.png", "speech.mp3"), ("--pya",), {"arguments"}),
             (("portrait.png", "speech.mp3", "x"), (), {"arguments"}),
         ):
@@ -195,7 +199,7 @@ class Detecting(MakingCase):
         self.assertEqual(names[0][:12], names[1][:12])
         Path("copy.png").write_bytes(self.image.read_bytes())
         result = self.make(media=("copy.png", "speech.mp3"))
-        self.assertIn("this picture was detected on 20", result.stderr)
+        self.assertIn("the boxes are of 20", result.stderr)
         self.assertEqual(len(service.of("POST", "face-detect")), 2)
         (EVIDENCE / "detections" / names[0]).unlink()
         self.assertIn("CNY 0.004", self.make().stderr)
@@ -269,7 +273,7 @@ class Detecting(MakingCase):
         record["response"]["output"]["ext_bbox"] = [0, 0, 400, 700]
         path.write_text(json.dumps(record))
         result = self.make("--pay", code=3, fields=["detection"])
-        self.assertIn(f"to detect it anew, and pay for that, remove {path}", result.stderr)
+        self.assertIn(f"to detect it anew, remove {path}", result.stderr)
         self.assertEqual(len(service.of("POST", "/image2video/")), 1)
 
     def test_a_way_through_a_folder_that_is_not_there_leads_to_the_same_one(self):

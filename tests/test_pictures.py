@@ -149,6 +149,8 @@ class Pictures(MediaCase):
              "it is cut short: a chunk goes on to byte 56, the file to 50"),
             ("png with EXIF, its data cut", png(chunk(b"eXIf", exif(6)))[:-20],
              "it is cut short: a chunk goes on to byte 106, the file to 98"),
+            ("png, zeros for its end", png()[:56] + bytes(99),
+             "it is a PNG picture that is broken: a chunk has no name"),
             ("png, width 0", png(width=0), "it is a PNG picture that is broken: 0x480 pixels"),
             ("png without IHDR", b"\x89PNG\r\n\x1a\n" + chunk(b"IEND"),
              "it is a PNG picture that is broken: 0x0 pixels"),

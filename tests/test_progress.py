@@ -12,7 +12,7 @@ from support import Terminal
 from support.service import created, succeeded, video
 from support.service_case import GenerationCase, ServiceCase
 
-from aliyun_emo import connections, progress
+from aliyun_emo import progress, transport
 from aliyun_emo.progress import Progress
 
 LIVES = r"(?m), \d+ s$"
@@ -54,7 +54,7 @@ class Runs(GenerationCase):
                 service = self.serve(tasks=[succeeded()])
                 if words:
                     self.ends(self.go(*words), 0)
-                seen, looks_up = [], mock.patch.object(connections, "SLICE", 0.02)
+                seen, looks_up = [], mock.patch.object(transport, "SLICE", 0.02)
                 service.script[route] = [when_seen(answer, seen)]
                 with looks_up, mock.patch.object(progress, "HEARTBEAT", 0.1):
                     self.ends_with_video(self.go())

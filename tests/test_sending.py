@@ -13,7 +13,7 @@ from support.service import (
 )
 from support.service_case import GenerationCase
 
-from aliyun_emo import attempts, sending, tasks
+from aliyun_emo import sending, tasks
 
 
 class Settling(GenerationCase):
@@ -73,9 +73,9 @@ class Settling(GenerationCase):
     def test_who_was_stopped_or_held_up_before_it_sent_sends_nothing(self):
         service = self.serve()
         for room, name in (
-            (attempts, "claim"),
+            (tasks, "claim"),
             (sending, "write_record"),
-            (attempts, "has_rival"),
+            (tasks, "has_rival"),
             (sending.tasks.Task, "write"),
         ):
             for late, posts in ((123, 0), (-7200, 0), (61, 0), (20, 1)):
@@ -97,14 +97,14 @@ class Settling(GenerationCase):
         self.serve()
         said = []
         say = mock.patch("aliyun_emo.progress.Progress.say", lambda _, line: said.append(line))
-        real = attempts.has_rival
+        real = tasks.has_rival
 
         def rival(*words):
             self.assertTrue([line for line in said if "paying for" in line])
             said.append("looked")
             return real(*words)
 
-        with say, mock.patch.object(attempts, "has_rival", rival):
+        with say, mock.patch.object(tasks, "has_rival", rival):
             self.ends(self.go("--no-wait"), 0)
         self.assertFalse([line for line in said[said.index("looked") :] if "paying" in line])
 

@@ -432,6 +432,23 @@ class Key(GenerationCase):
                     settings.find_key()
                 self.assertIn(f"below {place} in", caught.exception.hint)
 
+    def test_the_place_that_a_bad_one_is_from_is_the_one_that_is_named(self):
+        os.environ["HOME"] = os.environ["USERPROFILE"] = str(self.folder)
+        file = Path(self.folder, ".alibabacloud", "credentials")
+        file.parent.mkdir()
+        file.write_text("[default]\ndashscope_api_key = sk-xxx\n")
+        for given, place in (("sk-…", "DASHSCOPE_API_KEY, which goes before"), ("", "below [def")):
+            os.environ["DASHSCOPE_API_KEY"] = as_given(given)
+            with self.assertRaises(emo.Problem) as caught:
+                settings.find_key()
+            self.assertIn("is a placeholder", caught.exception.message)
+            self.assertIn(place, caught.exception.hint)
+        file.unlink()
+        file.mkdir()
+        with self.assertRaises(emo.Problem) as caught:
+            settings.find_key()
+        self.assertIn("credentials cannot be read: ", caught.exception.message)
+
     @unittest.skipUnless(hasattr(os, "mkfifo"), "pipes of POSIX")
     def test_a_pipe_that_nobody_writes_into_is_not_waited_for(self):
         del os.environ["DASHSCOPE_API_KEY"]

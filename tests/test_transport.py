@@ -19,9 +19,8 @@ from support import Case
 from support.service import KEY, PORTRAIT, Proxy, Server, Service
 from support.service_case import FILE, GenerationCase
 
-from aliyun_emo import clock, connections, settings, transport
-from aliyun_emo.connections import Times
-from aliyun_emo.transport import NoAnswer, exchange
+from aliyun_emo import clock, settings, transport
+from aliyun_emo.transport import NoAnswer, Times, exchange
 
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -394,14 +393,14 @@ class Requests(TransportCase):
 
     def test_also_where_tls_has_an_error_of_its_own_for_that(self):
         # Which of the two errors comes is a matter of moments, so this one is raised here.
-        real = connections.Connection.request
+        real = transport.Connection.request
 
         def cut(connection, *words):
             real(connection, *words)
             raise ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
 
         server = self.server(answers(head_of(403, Content_Length=2) + b"no"))
-        with mock.patch.object(connections.Connection, "request", cut):
+        with mock.patch.object(transport.Connection, "request", cut):
             reply = exchange(server.url, b"{}", {}, TIMES)
         self.assertEqual((reply.status, self.body_of(reply)), (403, b"no"))
 
@@ -660,14 +659,14 @@ class Time(TransportCase):
                 body += line.recv(65536)
             line.sendall(OK)
 
-        length, real, left = {"Content-Length": "9000"}, connections.Timed.sendall, []
+        length, real, left = {"Content-Length": "9000"}, transport.Timed.sendall, []
 
         def sendall(line, data):
             left.append(line.left())
             real(line, data)
 
         with mock.patch.object(clock, "monotonic", lambda: now[0]):
-            with mock.patch.object(connections.Timed, "sendall", sendall):
+            with mock.patch.object(transport.Timed, "sendall", sendall):
                 reply = exchange(self.server(talk).url, pieces(), length, Times(10, 30))
             self.assertEqual(self.body_of(reply), b"ok")
             self.assertEqual(left, [30.0] * 10)  # the head, and each piece
@@ -677,12 +676,12 @@ class Time(TransportCase):
 
     def test_patience_is_asked_anew_all_the_time_and_cuts_a_wait(self):
         for name, talk in (("silent", silent), ("dripping", dripping(b"HTTP/1.1 200 OK\r\n"))):
-            with self.subTest(name), mock.patch.object(connections, "SLICE", 0.005):
+            with self.subTest(name), mock.patch.object(transport, "SLICE", 0.005):
                 asked = []
 
                 def patience(asked=asked):
                     asked.append(1)
-                    return connections.FOREVER if len(asked) < 20 else clock.monotonic() - 1
+                    return transport.FOREVER if len(asked) < 20 else clock.monotonic() - 1
 
                 server = self.server(talk)
                 call = partial(exchange, server.url, b"{}", {}, Times(20, 60), patience)
@@ -702,7 +701,7 @@ class Time(TransportCase):
         def patience():
             if server.asked:
                 return clock.monotonic() - 1
-            return connections.FOREVER
+            return transport.FOREVER
 
         real = transport.send
 

@@ -76,6 +76,8 @@ class Keys(GenerationCase):
             "MALTAI.png",
             "sketch.png",
             "a-sk.png",
+            "sk-SK-LukasNeural.wav",
+            "SK-portrait.jpg",
         ):
             with self.subTest(name):
                 result = self.call_run(name)

@@ -4,6 +4,7 @@ Where stderr is no terminal PyPy keeps what is written to it, unless PYTHONUNBUF
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +80,24 @@ program.script()
                 self.assertEqual(done.returncode, 130, done)
                 self.assertEqual(json.loads(done.stdout)["errors"][0]["message"], "interrupted")
                 self.assertIn(b"interrupted", done.stderr)
+
+    @unittest.skipUnless(POSIX, "limits of POSIX")
+    def test_a_line_that_was_cut_short_is_told_with_and_without_a_buffer(self):
+        for unbuffered in ("", "1"):
+            with self.subTest(unbuffered), open("line.json", "wb") as out:
+                import resource
+
+                words = [sys.executable, "-B", str(SCRIPT), *arguments(), "--dry-run"]
+                done = subprocess.run(
+                    words,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99)),
+                    stdout=out,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                    timeout=60,
+                )
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(b"stdout cannot be written", done.stderr)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,14 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://example.com/render?w=1&#38;h=2 https://example.com/render?w=1&#x26;h=2
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&#038;Expires=1&#038;Signature=s
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k^&Expires=1^&Signature=s
-        https://example.com/render?w=1`&h=2
+        https://example.com/render?w=1`&h=2 https://example.com/a.png?sign=23bf×tamp=1
+        https://example.com/a.png?a=1¬ify=2 https://example.com/a.png?a=1®ion=cn
+    """.split(),
+    ("escaped once too often", "where it was signed"): """
+        https://example.com/a.png?Expires=1893456000&Signature=a%252Bb%253D&response-content-disposition=inline
+        https://example.com/a.png?UCloudPublicKey=k&Signature=%252Fa%253D&Expires=1893456000
+        https://example.com/a.png?X-Amz-Algorithm%3DAWS4-HMAC-SHA256%26X-Amz-Credential%3Dk
+        https://example.com/a.png?token=a%252Fb
     """.split(),
     ("a backslash", ""): [
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
@@ -346,18 +353,22 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             "👍",
             "→",
             "~~",
-            *("](x)", "](https://x.com", "|portrait", "[/img]", "&gt;", "&lt;/a"),
+            *("](x)", "|portrait", "[/img]", "&gt;", "&lt;/a"),
         )
     },
-    f"{IMAGE_URL}，{IMAGE_URL}?v=1": ("，", "from that ， on"),
-    f"{IMAGE_URL}]({IMAGE_URL})": ("]", GIVE),
     f"{IMAGE_URL}%E3%80%82": ("。", GIVE),
     f"{IMAGE_URL}?v=1，谢谢": ("，", "from that ， on"),
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
     f"{IMAGE_URL}%20": ("%20", GIVE),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
-    f"{IMAGE_URL})![]({IMAGE_URL})": (")", GIVE),
+    **{
+        f"{IMAGE_URL}?{query}{end}": (end[0], f"from that {end[0]} on")
+        for query in ("auth_key=1-2-ce", "token=ey.ab", "hm=2f&", "x-oss-process=style/a", "v=1")
+        for end in (")", ").", '"', '">', '",', '"}', "'", "]", "`", "</a>", "&quot;", "“谢谢”")
+        if end[0] != "“" or query.endswith("1")
+    },
+    f"{IMAGE_URL}?wx_fmt=png，声音在下面": ("，", "from that ， on"),
     f"{IMAGE_URL}?v=2。": ("。", "from that 。 on"),
     "https://example.com/a_(1).png)": (")", "/a_(1).png'."),
     "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
@@ -373,6 +384,32 @@ speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人
 p.png?t=10～20 p.png?c=1：1 p.png?c=“hi”&w=8
 p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
+""".split()
+GOOD = """
+a.png?q='a' a.png?l=[1] p?q=a_(b) unsafe/filters:watermark(https://b.cn/a.png,0,0)/c.png
+fetch/https://b.cn/a.png ?https://b.cn/a.png p?url=https://b.cn/a.png wait...what.png
+a...b/c.png p?t=hi... p.png?t=3×4
+""".split()
+BOTH = f"has more than one link in it. Give '{IMAGE_URL}'."
+TWO = [
+    *(IMAGE_URL + mark + IMAGE_URL for mark in ("", ",", ";", "|", '","', "，", "和", "%0A", "](")),
+    *(f"{IMAGE_URL}{mark}{IMAGE_URL}" for mark in (")![](", " ", "\n", "<", "、", '"},{"url":"')),
+    f"{IMAGE_URL}，{IMAGE_URL}?v=1",
+    f"{IMAGE_URL},https://example.com/speech.mp3",
+    f"https://example.com/speech.mp3,{IMAGE_URL}",
+]
+WORDS = {  # a text: the link that the hint has
+    "图片：https://example.com/张三（正面）.png。": "https://example.com/张三（正面）.png",
+    "图：https://example.com/【正面】头像.png": "https://example.com/【正面】头像.png",
+    "see https://example.com/o'brien.png, please": "https://example.com/o'brien.png",
+    "Voici : https://example.com/photo-d’identité.png": "https://example.com/photo-d’identité.png",
+    "声音:https://example.com/b.mp3 图片:https://example.com/a.png": "https://example.com/a.png",
+    "图https://example.com/a.png,音https://example.com/b.mp3": "https://example.com/a.png",
+    '{"url":"https:\\/\\/example.com\\/a.png"}': "https://example.com/a.png",
+}
+CUT = """
+images/portra… images/portra... images/portrait.p... .../portrait.png …/portrait.png a/.../b/c.png
+images/por...?v=1
 """.split()
 AROUND = """
 <{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
@@ -419,6 +456,8 @@ https://drive.usercontent.google.com/download?id=1AbCdEfGhIjKlMnOp&export=downlo
 https://lh3.googleusercontent.com/d/1AbCdEfGhIjKlMnOp
 https://www.dropbox.com/s/abc123/a.png?dl=1 https://www.dropbox.com/s/abc123/a.png?raw=1
 https://www.dropbox.com/scl/fi/abc123/a.png?rlkey=xyz&st=k1&dl=1
+https://www.dropbox.com/s/raw/abc123/a.png https://www.dropbox.com/s/dl/abc123/a.png
+https://internal-api-lark-file.feishu.cn/static-resource/v1/v2_a~?image_size=640x640
 https://upload.wikimedia.org/wikipedia/commons/a/a1/Portrait.jpg https://i.ibb.co/abc/a.png
 https://commons.wikimedia.org/wiki/Special:FilePath/Portrait.jpg https://i.postimg.cc/a/a.png
 https://me-my.sharepoint.com/:i:/g/personal/a/Eabc?download=1 https://images.pexels.com/a/1.jpeg
@@ -521,11 +560,36 @@ class Links(Case):
                 self.assertIn(hint, error.hint)
 
     def test_marks_of_a_name_or_a_query_are_their_own(self):
-        for end in NO_SENTENCES:
+        for end in (*NO_SENTENCES, *GOOD):
             with self.subTest(end):
                 link, errors, warnings = check(f"https://example.com/{end}")
                 self.assertEqual((errors, warnings), ([], []))
                 self.assertTrue(link)
+
+    def test_two_links_are_not_one(self):
+        for text in TWO:
+            with self.subTest(text):
+                link, (error,), _ = check(text)
+                self.assertIsNone(link)
+                self.assertIn(BOTH, f"{error.message}. {error.hint}")
+        _, (error,), _ = check(f"{IMAGE_URL}?v=1<{IMAGE_URL}?v=1>")
+        self.assertIn("has more than one link in it", error.message)
+
+    def test_the_hint_has_the_link_that_is_meant_among_words(self):
+        for text, meant in WORDS.items():
+            with self.subTest(text):
+                _, (error,), _ = check(text)
+                self.assertEqual(error.hint, f"Give '{meant}'.")
+        text = "图片:https://example.com/a.png 声音:https://example.com/b.mp3"
+        _, (error,), _ = check(text, "audio_url")
+        self.assertEqual(error.hint, "Give 'https://example.com/b.mp3'.")
+
+    def test_a_link_with_dots_for_a_part_of_it_is_cut(self):
+        for path in CUT:
+            with self.subTest(path):
+                link, (error,), _ = check(f"https://example.com/{path}")
+                self.assertIsNone(link)
+                self.assertEqual((error.hint, "cut" in error.message), ("Copy it whole.", True))
 
     def test_of_what_is_around_a_link_the_hint_has_none_and_no_query(self):
         for around in AROUND:

@@ -377,6 +377,19 @@ class Signed(Case):
         _, (error,), _ = check(f"{IMAGE_URL}?{signed('Alibaba OSS V1', 86400)}%2")
         self.assertEqual(error.hint, "Copy it whole: it may be cut there.")
 
+    def test_what_was_escaped_once_too_often_is_no_end_of_a_sentence(self):
+        for name in SIGNERS:
+            query = signed(name, 86400, WEEK)
+            if "%" in query:
+                with self.subTest(name):
+                    _, (error,), _ = check(f"{IMAGE_URL}?{query.replace('%', '%25')}")
+                    self.assertIn("escaped once too often", error.message)
+
+    def test_an_operator_of_a_signed_link_is_its_own(self):
+        query = signed("Tencent COS", 86400) + "&imageMogr2/thumbnail/800x800!"
+        link = f"{IMAGE_URL}?{query}"
+        self.assertEqual(check(link), (link, [], []))
+
     def test_dots_in_a_name_or_a_text_are_their_own(self):
         name = "response-content-disposition=inline%3B%20filename%3D%22Wait...%20what.mp3%22"
         self.accept(f"{name}&{signed('Alibaba OSS V1', 86400)}")

@@ -105,6 +105,7 @@ WITH_A_SECRET = (  # in a query, a password or a fragment, whole or mangled
     "oss://bucket/a.gif?Signature=s3cret",
     "https%253A%252F%252Fexample.com%252Fa.png%253FSignature%253Ds3cret",
     "https://example.com/a.png\\u003fSignature=s3cret",
+    "https://example.com/a.png\\x3fSignature=s3cret",
     "a.png Signature=s3cret",
     "https://example.com/p.png X-Amz-Signature=s3cret",
     "https://github.com/me/p/blob/main/p.png&X-Amz-Signature=s3cret",

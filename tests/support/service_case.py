@@ -23,7 +23,7 @@ from support import (
 )
 from support.service import KEY, Service, video_of
 
-from aliyun_emo import clock, connections, settings
+from aliyun_emo import clock, settings, transport
 from aliyun_emo.interrupts import Interrupts
 
 EVIDENCE = Path("output/aliyun-emo")
@@ -112,7 +112,7 @@ class ServiceCase(Case):
     def patience(self, seconds=2):
         """Wait for an answer so many `seconds`, which fly where it never comes."""
         times = mock.patch.multiple(settings, READ_TIMEOUT=seconds, CONNECT_TIMEOUT=seconds)
-        looks_up = mock.patch.object(connections, "SLICE", 0.02)
+        looks_up = mock.patch.object(transport, "SLICE", 0.02)
         with times, looks_up, mock.patch.object(self.clock, "flies", True):
             yield
 

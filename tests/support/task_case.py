@@ -8,8 +8,8 @@ from pathlib import Path
 
 from support import Case
 
-from aliyun_emo import attempts
-from aliyun_emo.attempts import Follow
+from aliyun_emo import tasks
+from aliyun_emo.tasks import Follow
 
 NAME = "3f9a12c07b1e"
 
@@ -41,8 +41,8 @@ class TaskCase(Case):
 
     def decide(self, wanted):
         """Return the number of the folder that is followed, or what is sent, or the problem."""
-        found = attempts.folders_of("tasks", NAME)
-        decision = attempts.decide(found, wanted)
+        found = tasks.folders_of("tasks", NAME)
+        decision = tasks.decide(found, wanted)
         if isinstance(decision, Follow):
             return next(number for number, task in found if task is decision.task)
         return decision

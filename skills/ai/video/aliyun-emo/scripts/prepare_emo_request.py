@@ -90,9 +90,9 @@ DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.c
     ibb.co postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
     oss.console.aliyun.com gofile.io mobile.twitter.com pin.it 115.com kuaishou.com""".split()
 # Drives where files themselves are below a path: host and path by turns.
-FILES = r""".feishu.cn space/api/ .larksuite.com space/api/ music.163.com song/media/outer/
+FILES = r""".feishu.cn (space/api|static-resource)/ .larksuite.com (space/api|static-resource)/
     y.qq.com music/photo onedrive.live.com download imgur.com download/|\w+\.\w+$
-    tmpfiles.org dl/ .larkoffice.com space/api/""".split()
+    tmpfiles.org dl/ .larkoffice.com space/api/ music.163.com song/media/outer/""".split()
 PAGES = {  # www. counts as if it were not there; a dot and two labels for all hosts below them
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),
@@ -102,7 +102,7 @@ PAGES = {  # www. counts as if it were not there; a dot and two labels for all h
     ".sharepoint.com": ("/:[a-z]:/", "download=1", DRIVE[2]),
     "www.google.com": ("/(imgres|search|url)", *DRIVE[1:]),
     **dict.fromkeys((".wikimedia.org", ".wikipedia.org"), ("/wiki/(?!Special:)", *DRIVE[1:])),
-    "www.dropbox.com": ("/", "dl=1|raw=1", "End the link with dl=1."),
+    "www.dropbox.com": ("/(?!s/(raw|dl)/)", "dl=1|raw=1", "End the link with dl=1."),
 }
 
 SOON = 3600  # seconds: a link that expires within these may not outlive the queue
@@ -169,12 +169,13 @@ CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &.
 # Marks that end a sentence (check_link says when they are looked for); some of them are wide.
 WIDE = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
 WIDE += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
-WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff"
+WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff\u201c\u2018\u201e\xab"
 MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
-# What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none.
-KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d]|LTAI)"
+# What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none, and
+# no file's name as voices have it, sk-SK-LukasNeural.wav.
+KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|apos|nbsp|[lg]t);|\]\(|"
@@ -182,7 +183,10 @@ BEHIND_A_MEDIUM += r"\[(?:/|\^?\d+\]$)|[?&;].{,200}(?:sig|expires|token)\w*=.*|(
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
 # What a web page or a shell makes of an & before a name.
-ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&)[\w.-]+="
+ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+="
+SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:"  # another link, not one that a link may hold
+# What a query has that was escaped when it was escaped already.
+TWICE = r"[?&][\w.-]*(?:sig|credential|token)[\w.-]*=[^&]*%25[0-9A-F]{2}|^\?[\w.-]+%3D[^=]*$"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -232,6 +236,8 @@ class Report:
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
             hint = "Make room, ask for permission, or name another file (--output) or OUTPUT_DIR."
+            if self.facts.get("state"):  # there is a task: with another OUTPUT_DIR it is paid anew
+                hint = "Make room, or ask for permission, and run the same command again."
             message = f"{shown_link(str(place))} cannot be written: {fault or error}"
             self.error("output", message, hint, 1)
         return None
@@ -240,7 +246,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\u003f|[&;]([\w.-]+=|amp;)|\s[\w.-]+="
+    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\\w*3f|[&;]([\w.-]+=|amp;)|\s[\w.-]+="
     head = re.split(query, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "" if head == start else "?..." if head else start[:1] + "..."
     if "@" in value:
@@ -417,6 +423,10 @@ def check_signature(field: str, query: str) -> None:
     if "..." in query and re.search(rf"[?&][\w-]*\.\.\.|{AS_A_SIGNATURE}[^&]*\.\.\.", query, re.I):
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
+    own = " ".join(values.get(name, "") for name in signing_names(values) - {"si"})
+    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(TWICE, query, re.I):
+        hint = "Take the link from where it was signed, as it is there."
+        raise Problem(field, "the query of the link was escaped once too often", hint)
     for signer in SIGNERS:
         if missing := signer.missing_in(values):
             message = "the link has lost its end: its query has no " + " and no ".join(missing)
@@ -502,9 +512,8 @@ def check_host(field: str, host: str) -> str:
             raise host_problem(field, host, fault, "Correct the host.")
     if len(labels) == 1:
         raise host_problem(field, host, "has no dot: a name of this machine or network")
-    for suffix in PRIVATE_NAMES:
-        if ("." + name).endswith("." + suffix):
-            raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
+    if suffix := next((s for s in PRIVATE_NAMES if ("." + name).endswith("." + s)), ""):
+        raise host_problem(field, host, "is private: ." + suffix + " is not on the internet")
     public = re.sub(INTERNAL, r"\1\2\3", name) if "internal" in name or "ivolces" in name else name
     if public != name:
         fault = "is an internal endpoint: only its own cloud reaches it"
@@ -576,8 +585,9 @@ def without_marks(text: str) -> str:
 
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
-    # In turn: wide marks behind ASCII; a signature's value; one that it covers; an extension.
-    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|(?<=\d)[{WIDE}][^!-~]*$", text)
+    # In turn: wide marks behind ASCII; a signature's value; one that it covers; others; a medium.
+    behind = r"(?:(?<=\d)|(?<==png)|(?<==jpg)|(?<==jpeg))"
+    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|{behind}[{WIDE}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
     pair = query[1:].rpartition("&")[2]
     name, _, value = pair.partition("=")
@@ -586,24 +596,27 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if name in signed:  # the signature's, or beside it: it ends where its alphabet does
         marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
         whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
-        tail = value[len(whole) :]
-    elif signed and not re.search(rf"\.(?:{MEDIA})(%22)?$", pair, re.I):  # which is signed as well
+        tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
+    elif signed and not re.search(rf"\.(?:{MEDIA})(%22)?$|x\d+[!<>]$", pair, re.I):  # signed, too
         tail = pair[len(without_marks(re.split(f"[<{WIDE}]|^[^!-~]", pair)[0])) :]
+    elif query[1:] and (found := re.search("</.*|&(?:quot|apos|[lg]t);.*|[])}>\"'`.,;]+$", query)):
+        stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
+        bare = without_marks(text)
+        tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
-    if second := re.search(rf"(?<=.)([{WIDE}]|(\)!?\[[^]]*)?\]\()https?:", text, re.I):
-        tail = text[second.start() :]
+    medium = re.match(rf".*\.(?:{MEDIA})", text, re.IGNORECASE)
+    if re.search(r"/(\.\.\.|\u2026)(/|$)|(\.\.\.|\u2026)$", path) and not (tail and medium):
+        raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail:
         mark = printable(tail[0], 1).strip() or "%20"
-        hint = "Give " + shown_link(text[: -len(tail)].strip()) + "."
-        if query[1:] or not text.endswith(tail):
-            hint = "Take its end away, from that " + mark + " on."
-            if tail.startswith(("...", "\u2026", "%")):
-                hint = "Copy it whole: it may be cut there."
-            if not query[1:] and (bare := re.match(rf".*\.(?:{MEDIA})", text, re.I)):
-                hint = "Give " + shown_link(bare[0]) + "."  # the mark is escaped
+        hint = "Take its end away, from that " + mark + " on."
+        if not query[1:] and (medium or text.endswith(tail)):  # else the mark is escaped
+            hint = f"Give {shown_link(medium[0] if medium else text[: -len(tail)].strip())}."
+        elif tail.startswith(("...", "\u2026", "%")):
+            hint = "Copy it whole: it may be cut there."
         fault = "ends with the " + mark + " of a sentence"
         if not query and re.match("[?&;][^=]+=", tail):
             fault, hint = "has its query in the path, escaped or without ?", "Copy it anew."
@@ -646,9 +659,9 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
-    if text[-1] in MARKS + "?" or not text.isascii() or set("%]|&<") & set(text):
+    if text[-1] in MARKS + "?" or not text.isascii() or set("%]|&<") & set(text) or "..." in path:
         report.check(check_end, field, text, path, query)
-    if "&" in query and (mark := re.search(ESCAPED, query + fragment)):
+    if query and (mark := re.search(ESCAPED, query + fragment)):
         message = f"the link has {mark[1]} in it, which is how a web page or a shell writes &"
         report.error(field, message, "Copy the link itself, or write & for it.")
     elif query and not found:  # a backslash before each & is one mistake, not two
@@ -671,8 +684,8 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
     given, colon, rest = link.partition(":")
     scheme = given.lower()
-    twice = rest.startswith(("\uff0f\uff0f", "//http:", "//https:", "//http//", "//https//"))
-    if not colon or scheme not in ("http", "https") or twice:
+    odd = re.match(r"\uff0f\uff0f|//https?(?::|//)", rest) or re.search(SECOND, link, re.IGNORECASE)
+    if not colon or scheme not in ("http", "https") or odd:
         plain = text_problem(field, text, "is no http or https link", hint)
         raise explained("links", "no_link", field, text, link) or plain
     rest, mark, fragment = rest.partition("#")
@@ -769,7 +782,7 @@ def evidence_path(name: str) -> str:
 def check_path(name: str, path: str) -> str:
     """Return the `path` that `name` gives; raises `Problem` where a shell should have read it."""
     is_odd = set("~$%:") & set(path) and re.match(r"~[\w-]*([/\\]|$)|.*(://|\$|%.*%)", path)
-    if is_odd or (path[:1] in QUOTES and path[-1:] in QUOTES):
+    if is_odd or (path and path[0] in QUOTES and path[-1] in QUOTES):
         shown = shown_link(path) if "://" in path else shown_path(path)
         meant = os.path.expanduser(os.path.expandvars(path.strip(QUOTES)))
         hint = "Write the whole path" + f": {name}{shown_path(meant)}" * (meant != path) + "."
@@ -859,7 +872,7 @@ def temporary_name() -> str:
 # --- 10. Commands: a request is written -----------------------------------------------------------
 
 
-KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
+KEPT = r"(?i)[/\\]aliyun-emo[/\\](task|request|detection)s([/\\]|$)|\.(jpe?g|png|bmp|webp|wav|mp3)$"
 
 
 def output_path(values: "Values", default: str) -> str:
@@ -869,7 +882,7 @@ def output_path(values: "Values", default: str) -> str:
         hint = "Name a file; prepare --dry-run shows a request."
         raise Problem("output", shown_path(path) + " is not a file", hint)
     if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
-        message = shown_path(path) + " is a place of what is kept"
+        message = shown_path(path) + " is a place of what is kept, or of a picture or recording"
         raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")
 
@@ -1087,7 +1100,7 @@ def tell(report: Report) -> None:
     for kind, problems in ("error", report.errors), ("warning", report.new_warnings()):
         for problem in problems:
             print(told(kind, problem, report), file=sys.stderr)
-    if report.done and not report.errors and sys.stderr.isatty():
+    if report.done and ("tasks" in report.facts or not report.errors) and sys.stderr.isatty():
         print(report.done, file=sys.stderr)
         for word, words in zip(("next", "then"), report.next):
             if command := explained("commands", "command", *words):
@@ -1106,6 +1119,8 @@ def run_command_line(program: "Program", argv: "Words | None") -> int:
     report = Report()
     try:
         code, text = run(program, sys.argv[1:] if argv is None else argv, report)
+        if hasattr(getattr(sys.stdout, "buffer", None), "readall"):  # unbuffered: writes in part
+            sys.stdout = os.fdopen(sys.stdout.fileno(), "w", closefd=False)
         print(text, end="", flush=True)
     except OSError as error:
         message = "stdout cannot be written: " + str(error.strerror)

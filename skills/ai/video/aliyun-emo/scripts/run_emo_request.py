@@ -36,12 +36,10 @@ def main(argv: Sequence[str] | None = None, came: Sequence[int] | None = None) -
         from aliyun_emo.interrupts import run_program
         from aliyun_emo.runs import CODES, run
     except ImportError:
-        import json
-
         message = "prepare_emo_request.py and aliyun_emo, of this version, are not beside it"
         hint = "Copy the whole folder scripts, and start the program without -I."
-        error = {"field": "arguments", "message": message, "hint": hint}
-        print(json.dumps({"ok": False, "errors": [error]}), flush=True)
+        line = '{"ok": false, "errors": [{"field": "arguments", "message": "%s", "hint": "%s"}]}'
+        print(line % (message, hint), flush=True)
         print(f"error: arguments: {message}. {hint}", file=sys.stderr, flush=True)
         return 2
     return run_program((run, WHAT, EXAMPLE, OPTIONS, CODES), argv, came)

@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, commands, local_files, looks, previews, sending
-from aliyun_emo.evidence import PREVIEWS, kept_path
+from aliyun_emo import clock, commands, local_files, looks, previews, sending, tasks
 from aliyun_emo.media import medium_facts
+from aliyun_emo.requests import PREVIEWS, kept_path
 from aliyun_emo.settings import Settings
 from aliyun_emo.subjects import Subject
 from aliyun_emo.tasks import Task, no_facts
@@ -19,7 +19,7 @@ from aliyun_emo.tasks import Task, no_facts
 def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Task | None:
     """Show what is asked for, and return the task of it that there is, by whichever run."""
     decision = sending.decide_now(settings, emo.evidence_path("tasks"), subject.name)
-    task = decision.task if isinstance(decision, attempts.Follow) else None
+    task = decision.task if isinstance(decision, tasks.Follow) else None
     if task:
         subject.tell_task(task)
     evidence = emo.evidence_path("")

@@ -83,10 +83,10 @@ def command(name: str, *words: str) -> str:
     return for_the_shell([*starting(name), *words])
 
 
-def look_first(further: int = 0) -> str:
-    """Return what to do where it is not known whether there is a task; `further` may be paid."""
+def look_first(again: str = "") -> str:
+    """Return what to do where it is not known whether there is a task; `again` pays for one."""
     look = "Look in the console, bailian.console.aliyun.com. If its task is there, run only this:"
-    end = f". If there is none, --attempt {further} pays for one." if further else ""
+    end = f". If there is none, {again} pays for one." if again else ""
     return f"{look} {command(RUN, '--task', 'ID')}{end}"
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from urllib.parse import quote
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, clock, files, service, transport
+from aliyun_emo import clock, files, service, tasks, transport
 from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
 from aliyun_emo.commands import RUN, command, look_first
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import answer_problem, refusal_problem, shown_words, with_store_hint
+from aliyun_emo.requests import REQUESTS, kept_path
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, timestamp
+from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, all_tasks, timestamp
 
 INTERVAL, LONGEST_PAUSE = 5, 60  # seconds between two polls by default; at most where they fail
 
@@ -30,6 +32,9 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
     if not is_complete(settings, task):
         report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
         if settings.has("no_wait") and task.status != GONE:
+            if settings.has("output"):
+                hint = "--all does not: run this command without --no-wait."
+                report.warn("output", "the video is put there when it is here", hint)
             return
         settings = settings.with_key()
         if settings.has("dry_run"):
@@ -50,7 +55,8 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
         said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
         problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
         problem = with_store_hint(problem, said, task.record.get("sent"))
-        problem.hint += f" --attempt {further} pays for the same once more." if further else ""
+        if further and not re.match("InvalidFile|DataInspection", str(said.get("code"))):
+            problem.hint += f" {paying_again(task, further)} pays for the same once more."
         raise problem
     if gone and not task.video_url:
         raise gone_problem("the service knows no such task", task, further)
@@ -68,7 +74,8 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
     place = task.video_path or "made; its link ends 24 hours after the request was sent"
     if task.video_path and not settings.has("dry_run"):
         place, report.next = task.copy_video(settings.values.get("output", place)), []
-    report.done = f"the video is {emo.printable(place, 200)}"
+    which = f", of attempt {task.attempt}" if (task.attempt or 1) > 1 else ""
+    report.done = f"the video is {emo.printable(place, 200)}{which}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:
@@ -89,18 +96,30 @@ def download(settings: Settings, task: Task, tries: int) -> None:
 
 
 def may_exist_problem(task: Task, further: int) -> emo.Problem:
-    hint, sent, words = look_first(further), task.saved_at, shown_words(task.record.get("response"))
+    hint = look_first(paying_again(task, further) if further else "")
+    sent, words = task.saved_at, shown_words(task.record.get("response"))
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent, or about to be, at {sent}, and its answer is not known"
-        if abs(task.age) < attempts.AT_WORK:
-            hint = f"Another run may be at it: run the same command again in {attempts.AT_WORK} s."
+        if abs(task.age) < tasks.AT_WORK:
+            left = tasks.AT_WORK - int(abs(task.age))
+            hint = f"Another run may be at it: run the same command again in {left} s."
+    since = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
+    if its := ", ".join(f"{t.task_id} ({t.status})" for t in since if t.age <= task.age):
+        hint = f"Is it one that was gone on with by its id since, {its}? Then it is paid. {hint}"
     return emo.Problem("service", message, hint, 4)
+
+
+def paying_again(task: Task, further: int) -> str:
+    """Return the words that pay for the next attempt of a task's request."""
+    folder, name = os.path.split(task.folder)
+    kept = kept_path(os.path.dirname(folder), REQUESTS, name[:12])
+    return f"{command(RUN, kept)} " * os.path.isfile(kept) + f"--attempt {further}"
 
 
 def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
-    hint += f"--attempt {further} pays for another task. " if further else ""
+    hint += f"{paying_again(task, further)} pays for another task. " if further else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
     return emo.Problem("service", what, hint, 3)
 

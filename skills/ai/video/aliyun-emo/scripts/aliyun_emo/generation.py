@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import prepare_emo_request as emo
-from aliyun_emo import attempts, files, follow, links, looks, media, sending, service, store
+from aliyun_emo import files, follow, links, looks, media, sending, service, store, tasks
 from aliyun_emo.answers import member, text_in
-from aliyun_emo.commands import RUN, command, look_first
+from aliyun_emo.commands import RUN, command
 from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import identity_of, request_name
 from aliyun_emo.settings import Settings
@@ -23,16 +23,16 @@ def run_generation(
         files.sweep(os.path.dirname(place) or os.curdir)
     name = request_name(request, settings.base)
     decision = sending.decide_now(settings, place, name)
-    if isinstance(decision, attempts.Send):
+    if isinstance(decision, tasks.Send):
         ready = make_ready(settings, request, faults, os.path.join(place, name), report)
         if ready:
             settings = ready.settings
             decision = sending.send_or_follow(ready, place, name, report)
         else:  # this run sends nothing; another may have, during the question
             settings, decision = settings.started_anew(), sending.decide_now(settings, place, name)
-            if isinstance(decision, attempts.Send) or decision.task.state != "made":
+            if isinstance(decision, tasks.Send) or decision.task.state != "made":
                 return
-    further = attempts.next_attempt(place, name)
+    further = tasks.next_attempt(place, name)
     if not decision.task.is_new:
         warn_of_new_signatures(decision.task, request, further, report)
     if not report.errors:
@@ -83,7 +83,7 @@ def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
         what = "its video was not fetched" if task.video_url else "it is not at its end"
         hint = f"Go on with it: {command(RUN, '--task', task.folder)}"
         if task.state != "made":
-            what, hint = "it is not known what became of it", look_first()
+            what, hint = "it is not known what became of it", follow.may_exist_problem(task, 0).hint
         message = f"there is a task of this picture and recording, {task.name}: {what}"
         report.warn("service", message, hint)
 

@@ -13,7 +13,9 @@ BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|\}\{|&(?:quot|apos|[lg]t|"
-WITHIN += rf"#39|#x27);)[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}])+"
+WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
+WITHIN += r"(?:(?<=\w)['\u2019]|[\uff08\u3010\u300a][^\s\uff08\u3010]{1,40}?[\uff09\u3011\u300b])"
+WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})\b))+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -75,16 +77,21 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
     local = f"Give a local file to --{other}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
-    if almost := re.match(ALMOST_HTTP, link, re.IGNORECASE):
+    found = [one[0] for one in re.finditer(WITHIN, text.replace("\\/", "/"), re.IGNORECASE)]
+    its = rf"\.(?:{'|'.join(emo.FORMATS[field])})\b"
+    fits = [one for one in found if re.search(its, one, re.IGNORECASE)]
+    two = scheme in ("http", "https") and len(found) > 1
+    if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
         rest = link[almost.end() :].replace("[.]", ".")
         rest = emo.unescaped(rest) if "%" in almost[0] else rest
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
         meant = emo.shown_link(f"http{almost[1].lower()}://{rest}")
         return emo.Problem(field, fault, f"Give {meant}.")
-    within, bare = re.search(WITHIN, text, re.IGNORECASE), link.strip(emo.QUOTES)
-    if within and not bare.startswith(within[0]) and scheme not in ("blob", "data"):
-        hint = f"Give {emo.shown_link(emo.without_marks(within[0][:1000].rstrip('?')))}."
-        return problem(text, "has more than a link around it", hint)
+    bare = link.strip(emo.QUOTES)
+    if two or (found and not bare.startswith(found[0]) and scheme not in ("blob", "data")):
+        within = re.split(r"%0[AD]|\?+$", (fits or found)[0][:1000], flags=re.IGNORECASE)[0]
+        fault = "has more than one link in it" if two else "has more than a link around it"
+        return problem(text, fault, f"Give {emo.shown_link(emo.without_marks(within))}.")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return problem(text.strip(emo.QUOTES), fault, hint)

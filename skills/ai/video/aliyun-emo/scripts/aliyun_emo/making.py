@@ -8,11 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, asking, attempts, clock, detection, links, requests, sending
-from aliyun_emo.evidence import DETECTIONS, check_copy, kept_path
+from aliyun_emo import answers, asking, clock, detection, links, requests, sending, tasks
 from aliyun_emo.generation import of_same_media, run_generation, warn_of_others
 from aliyun_emo.interrupts import Interrupts
 from aliyun_emo.local_files import Local, facts_of_files
+from aliyun_emo.requests import DETECTIONS, check_copy, kept_path
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
 
@@ -65,7 +65,7 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     record = detection.kept_detection(path)
     if record:
         day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
-        words = f"this picture was detected on {day}: to detect it anew, and pay for that, remove"
+        words = f"the boxes are of {day}, and cost nothing again; to detect it anew, remove"
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
     else:
         if not of_same_media(emo.evidence_path("tasks"), draft):  # then attempt 1 is next
@@ -102,7 +102,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
             given[name] = values[name]
         else:
             missing.append(field)  # None in `files`: no link is asked for as well
-            report.error(name, "is missing", f"Give the {emo.KINDS[field]}, a file or a link.")
+            report.error(name, "is missing", f"Give the {emo.KINDS[field]}: a file or quoted link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
     ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
     return Media(given, files, {field: file for field, file in files.items() if file}, ratio)
@@ -142,7 +142,7 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     subject = Subject("request", request, media.local)
     place = emo.evidence_path("tasks")
     decision = sending.decide_now(settings, place, subject.name)  # run_generation decides anew
-    if isinstance(decision, attempts.Send):
+    if isinstance(decision, tasks.Send):
         if not clear_to_send(settings, faults, report):
             return
     elif not settings.has("dry_run"):
@@ -159,5 +159,6 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
 def show_task(settings: Settings, subject: Subject, shown: emo.Report, report: emo.Report) -> None:
     """Show a request of which there is a task: that goes on, whether or not this can be written."""
     of_page = emo.Report()
+    of_page.facts = report.facts
     of_page.check(asking.show_request, settings, subject, shown)
     report.warnings += of_page.errors

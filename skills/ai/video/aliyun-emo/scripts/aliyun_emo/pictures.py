@@ -74,6 +74,8 @@ def png(source: Beginning) -> tuple[int, int, int]:
         head = source.at(at, 8) if at > 33 else source.need(at, 8, "the picture")
         if len(head) < 8 or head[4:] == b"IEND":
             break
+        if head[4:] == bytes(4) and source.held == source.size:
+            raise NotTaken("it is a PNG picture that is broken: a chunk has no name")
         if head[4:] == b"CgBI":
             raise NotTaken("it is an iPhone's own PNG picture (CgBI), which decoders do not read")
         end = at + 12 + big(head[:4])

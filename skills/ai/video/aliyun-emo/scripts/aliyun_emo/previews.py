@@ -7,9 +7,9 @@ import sys
 
 import prepare_emo_request as emo
 from aliyun_emo import clock, commands, interrupts, local_files
-from aliyun_emo.evidence import PREVIEWS, REQUESTS, evidence_of, folder_above, kept_path
 from aliyun_emo.files import read_evidence
 from aliyun_emo.page import PAGE_BEGINS, Step, page_of
+from aliyun_emo.requests import PREVIEWS, REQUESTS, evidence_of, folder_above, kept_path
 from aliyun_emo.subjects import Subject, subject_of
 
 BROWSER_START = 3  # seconds within which it is known that no browser was found

@@ -6,32 +6,32 @@ import os
 from collections import namedtuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, attempts, clock, commands, files, refusals, requests, service, tasks
+from aliyun_emo import answers, clock, commands, files, refusals, requests, service, tasks
 from aliyun_emo.settings import Settings
 
 # What is sent: settings with the key, the request, its body with links of uploads, what it costs.
 Ready = namedtuple("Ready", "settings request body price")
 
 
-def decide_now(settings: Settings, place: str, name: str) -> attempts.Follow | attempts.Send:
+def decide_now(settings: Settings, place: str, name: str) -> tasks.Follow | tasks.Send:
     """Return what is done about the request `name`, whose tasks are in `place`, or `Problem`."""
-    decision = attempts.decide(attempts.folders_of(place, name), settings.attempt)
+    decision = tasks.decide(tasks.folders_of(place, name), settings.attempt)
     if isinstance(decision, emo.Problem):
         raise decision
     return decision
 
 
-def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> attempts.Follow:
+def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> tasks.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
     decision = decide_now(ready.settings, place, name)
-    while isinstance(decision, attempts.Send):
+    while isinstance(decision, tasks.Send):
         began = clock.time()
         with ready.settings.interrupts.held():
-            task = attempts.claim(place, name, decision.number)
+            task = tasks.claim(place, name, decision.number)
             outcome = send_once(ready, task, decision.attempt, began, report) if task else None
         if task and outcome:
             check_made(*outcome, ready.body, decision.attempt)
-            return attempts.Follow(task)
+            return tasks.Follow(task)
         decision = decide_now(ready.settings, place, name)
     return decision
 
@@ -46,9 +46,9 @@ def send_once(
         what = write_record(task, attempt, ready.request, ready.body)
         ready.settings.tell_warnings(report)
         ready.settings.progress.say(f"paying for {name}: {what}; {ready.price}")
-        if attempts.has_rival(attempts.folders_of(folder, name.partition("-")[0]), task):
+        if tasks.has_rival(tasks.folders_of(folder, name.partition("-")[0]), task):
             return None
-        if abs(clock.time() - began) > attempts.AT_WORK / 2:  # well before another run takes over
+        if abs(clock.time() - began) > tasks.AT_WORK / 2:  # well before another run takes over
             message = "nothing was sent: this run was stopped, or held up, before it could"
             raise emo.Problem("service", message, "Run the same command again.", 4)
         state = "unclear"  # from here on it may have left
@@ -103,5 +103,5 @@ def check_made(state: str, answer: answers.Answer, body: emo.Json, attempt: int)
     problem.code = 3 if state == "refused" else problem.code
     if state == "unclear":
         problem.message += "; a task may have been made"
-        problem.hint = commands.look_first(attempt + 1)
+        problem.hint = commands.look_first(f"--attempt {attempt + 1}")
     raise problem

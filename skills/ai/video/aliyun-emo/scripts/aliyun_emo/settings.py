@@ -26,7 +26,7 @@ EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).
 EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
-    (r"[$%{<].*", "is a placeholder", OWN_KEY),
+    (r"[$%{<].*|.*\u2026.*", "is a placeholder", OWN_KEY),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
     (r".*([,;\\]|=.|://|.sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one alone into"),
@@ -151,9 +151,11 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
 def find_key() -> str:
     """Return the API key; raises `Problem`, which never shows it."""
     profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
-    text = os.environ.get("DASHSCOPE_API_KEY", "").strip() or key_in_file(profile)
+    given = os.environ.get("DASHSCOPE_API_KEY", "").strip()
+    text = given or key_in_file(profile)
     place = f"[{emo.printable(profile, 40)}] in {CREDENTIALS}"
     both = f"DASHSCOPE_API_KEY (export it), or dashscope_api_key below {place}"
+    both = f"DASHSCOPE_API_KEY, which goes before {CREDENTIALS}, or unset it" if given else both
     where = f" {KEY_PAGE} says where to get one."
     if not text:
         raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
@@ -174,7 +176,8 @@ def key_in_file(profile: str) -> str:
             parser.read_file(file)
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError, configparser.Error):  # its message may show the key
+    except (OSError, ValueError, configparser.Error) as error:  # its message may show the key
+        why = f": {error.strerror}" if isinstance(error, OSError) else ""
         hint = "It is UTF-8, begins with [default], has each name once; or set DASHSCOPE_API_KEY."
-        raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read", hint) from None
+        raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read{why}", hint) from None
     return parser.get(profile, "dashscope_api_key", fallback="").strip()

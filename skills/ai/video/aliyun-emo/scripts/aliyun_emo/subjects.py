@@ -6,7 +6,7 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, attempts, clock, detection_answers, evidence, refusals, requests
+from aliyun_emo import answers, clock, detection_answers, refusals, requests, tasks
 from aliyun_emo.files import read_json
 from aliyun_emo.links import ANY_TIME
 from aliyun_emo.local_files import Local, look_again
@@ -59,9 +59,9 @@ def request_subject(body: emo.Json, path: str, report: emo.Report) -> Subject | 
         message = "it is the request of a detection, which has no boxes yet"
         raise emo.Problem("file", message, "Run it, and give its detection.json.")
     subject = Subject("request", request, look_again(request, path, report))
-    folder = os.path.join(evidence.evidence_of(path), "tasks")
-    decision = attempts.decide(attempts.folders_of(folder, subject.name), None)
-    if isinstance(decision, attempts.Follow):
+    folder = os.path.join(requests.evidence_of(path), "tasks")
+    decision = tasks.decide(tasks.folders_of(folder, subject.name), None)
+    if isinstance(decision, tasks.Follow):
         subject.tell_task(decision.task)
     return subject
 
