@@ -31,7 +31,7 @@ class Check(MakingCase):
         line = result.line
         self.assertRegex(
             result.stderr,
-            rf"all that shows offline is well: .*CNY {PRICE['cny']:.2f} .*nothing was sent",
+            rf"price: about CNY {PRICE['cny']:.2f} .*\nall that shows offline is well; nothing was",
         )
         self.assertEqual(line["image"], {"format": "png", "width": 1000, "height": 1000})
         self.assertEqual((line["estimate"], line["would_send"]), (PRICE, True))

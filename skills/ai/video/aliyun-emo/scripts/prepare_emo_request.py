@@ -173,8 +173,7 @@ WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff\u201
 MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
-# What an API key and an AccessKey ID look like, with any dash; task-0123456789abcdef is none, and
-# no file's name as voices have it, sk-SK-LukasNeural.wav.
+# What an API key or an AccessKey ID looks like; task-0123456789abcdef and sk-SK-Name.wav are none.
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
@@ -185,8 +184,8 @@ AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+="
 SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:"  # another link, not one that a link may hold
-# What a query has that was escaped when it was escaped already.
-TWICE = r"[?&][\w.-]*(?:sig|credential|token)[\w.-]*=[^&]*%25[0-9A-F]{2}|^\?[\w.-]+%3D[^=]*$"
+AGAIN_ESCAPED = r"[?&][\w.-]*(?:sig|credential|token)[\w.-]*=[^&]*%25[0-9A-F]{2}|"
+AGAIN_ESCAPED += r"^\?[\w.-]+%3D[^=]*$"  # the whole query
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -424,7 +423,7 @@ def check_signature(field: str, query: str) -> None:
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     own = " ".join(values.get(name, "") for name in signing_names(values) - {"si"})
-    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(TWICE, query, re.I):
+    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(AGAIN_ESCAPED, query, re.I):
         hint = "Take the link from where it was signed, as it is there."
         raise Problem(field, "the query of the link was escaped once too often", hint)
     for signer in SIGNERS:
@@ -586,8 +585,7 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
     # In turn: wide marks behind ASCII; a signature's value; one that it covers; others; a medium.
-    behind = r"(?:(?<=\d)|(?<==png)|(?<==jpg)|(?<==jpeg))"
-    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|{behind}[{WIDE}][^!-~]*$", text)
+    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|((?<=\d)|(?<==png|=jpg|jpeg))[{WIDE}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
     pair = query[1:].rpartition("&")[2]
     name, _, value = pair.partition("=")
@@ -1077,8 +1075,9 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
     except SystemExit:  # argparse has printed --help or --version
         return 0, ""
     except KeyboardInterrupt as interrupt:
-        made = ", and the task is made" if report.facts.get("state") == "made" else ""
-        hint = f"All that came so far is on disk{made}: run the same command again to go on."
+        paid = {"made": ", and the task is made", None: ", and this run paid for no video"}
+        so_far = "All that came so far is on disk" + paid.get(report.facts.get("state"), "")
+        hint = so_far + ": run the same command again to go on."
         if report.facts.get("state") == "unclear":
             hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)

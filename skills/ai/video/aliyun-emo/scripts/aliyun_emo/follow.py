@@ -33,8 +33,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
         if settings.has("no_wait") and task.status != GONE:
             if settings.has("output"):
-                hint = "--all does not: run this command without --no-wait."
-                report.warn("output", "the video is put there when it is here", hint)
+                report.warn("output", "run this without --no-wait for it", "--all copies no video.")
             return
         settings = settings.with_key()
         if settings.has("dry_run"):

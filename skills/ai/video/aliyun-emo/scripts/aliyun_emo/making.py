@@ -121,7 +121,9 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
     price = emo.price_words(report.facts.get("estimate"), report.facts.get("ratio") or "1:1")
-    report.done = f"all that shows offline is well: {price}; nothing was sent"
+    if settings.has("dry_run"):
+        settings.progress.say(f"price: {price}")
+    report.done = "all that shows offline is well; nothing was sent"
     return False
 
 

@@ -169,8 +169,9 @@ def run_all(settings: Settings, report: emo.Report) -> None:
 def run_task(settings: Settings, report: emo.Report) -> None:
     """Go on with the task that is named, of this folder or made elsewhere."""
     report.facts["estimate"] = None
-    mark, end = rf"[{emo.QUOTES}<(*\s]*", rf"(?<=\w)[.,;>)*\u3002{emo.QUOTES}]+$"
-    name = re.sub(rf"^{mark}(task_id{mark}[:=]{mark})?|{end}", "", settings.values["task"])
+    mark, end = rf"[][{emo.QUOTES}<({{\u3010*\s]*", rf"(?<=\w)[].,;>)}}*\u3002\u3011{emo.QUOTES}]+$"
+    label = rf"((?:task[ _]?id|\u4efb\u52a1 ?ID){mark}[:=\uff1a]{mark})?"
+    name = re.sub(rf"(?i)^{mark}{label}|{end}", "", settings.values["task"])
     task = task_named(name) if name else None
     if task and task.state == "refused":
         hint = "There is no task of it: mend the request, and run that."
