@@ -154,6 +154,7 @@ BESIDE_AZURE = "sp sr ss srt st sip spr skoid sktid skt ske sks skv".split()
 # Names that mean nothing on the public internet (RFC 2606, 6761, 6762, 7686, 8375, 9476 and usage).
 PRIVATE_NAMES = """localhost local localdomain internal lan corp home home.arpa
     test invalid example onion alt""".split()
+LOOPBACK = r"localhost|::1|127\.[0-9.]+"  # this machine itself
 # A cloud's own names, and groups for what of them stands in the public ones (see check_host).
 INTERNAL = r"(\.[^.]+|^[^.]+(?=-internal\.aliyuncs))-internal(?=\.(?:[^.]+\.)*aliyuncs\.com$)|"
 INTERNAL += r"((?:^|\.)cos)-internal(?=\.(?:[^.]+\.)*(?:tencentcos\.cn|myqcloud\.com)$)|"

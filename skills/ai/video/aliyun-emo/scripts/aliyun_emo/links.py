@@ -51,8 +51,7 @@ def is_safe(parts: SplitResult) -> bool:
 
 
 def is_loopback(parts: SplitResult) -> bool:
-    host = parts.hostname or ""
-    return host in ("localhost", "::1") or bool(re.fullmatch(r"127\.[0-9.]+", host))
+    return bool(re.fullmatch(emo.LOOPBACK, parts.hostname or ""))
 
 
 def is_vendor(host: str) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import prepare_emo_request as emo
-from aliyun_emo import clock, links
+from aliyun_emo import clock
 from aliyun_emo.clock import FOREVER, Times
 
 SLICE = 0.25  # seconds after which one who waits looks up: an interrupt may have cut the time
@@ -258,9 +258,8 @@ class Connection(HTTPConnection):
 def proxy_for(parts: SplitResult) -> str:
     """Return the proxy that the environment has for a URL, "" for none."""
     # Plain http to this machine takes no proxy: a key would leave it unprotected.
-    if (parts.scheme == "http" and links.is_loopback(parts)) or proxy_bypass(parts.netloc):
-        return ""
-    return getproxies().get(parts.scheme, "")
+    is_here = parts.scheme == "http" and re.fullmatch(emo.LOOPBACK, parts.hostname or "")
+    return "" if is_here or proxy_bypass(parts.netloc) else getproxies().get(parts.scheme, "")
 
 
 def proxy_parts(proxy: str) -> tuple[SplitResult, emo.Values]:
