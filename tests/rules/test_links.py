@@ -374,6 +374,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
     "https://example.com/a.gif；": ("；", "/a.gif'."),
     "https://example.com/picture。": ("。", "/picture'."),
+    "https://www.icoach.com/picture。": ("。", "/picture'."),
 }
 NO_SENTENCES = """
 portrait_(1).png a(b) a.png(1) a.png-副本.png a.png&w=300 a.png%3Fw=300 (a.png)

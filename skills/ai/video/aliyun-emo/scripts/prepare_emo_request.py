@@ -184,7 +184,7 @@ BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{M
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+="
-SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:"  # another link, not one that a link may hold
+SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:|^https?://https?(?::|//)"  # not what one may hold
 AGAIN_ESCAPED = r"[?&][\w.-]*(?:sig|credential|token)[\w.-]*=[^&]*%25[0-9A-F]{2}|"
 AGAIN_ESCAPED += r"^\?[\w.-]+%3D[^=]*$"  # the whole query
 
@@ -606,7 +606,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         tail = found[1] if is_end else ""
-    medium = re.match(rf".*\.(?:{MEDIA})", text, re.IGNORECASE)
+    medium = re.match(rf".*/[^/]*\.(?:{MEDIA})(?![a-z0-9])", text, re.IGNORECASE)
     if re.search(r"/(\.\.\.|\u2026)(/|$)|(\.\.\.|\u2026)$", path) and not (tail and medium):
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail:
@@ -683,8 +683,8 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
     given, colon, rest = link.partition(":")
     scheme = given.lower()
-    odd = re.match(r"\uff0f\uff0f|//https?(?::|//)", rest) or re.search(SECOND, link, re.IGNORECASE)
-    if not colon or scheme not in ("http", "https") or odd:
+    two = "http" in rest.lower() and re.search(SECOND, link, re.IGNORECASE)
+    if not colon or scheme not in ("http", "https") or rest[:1] == "\uff0f" or two:
         plain = text_problem(field, text, "is no http or https link", hint)
         raise explained("links", "no_link", field, text, link) or plain
     rest, mark, fragment = rest.partition("#")
