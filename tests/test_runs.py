@@ -392,7 +392,7 @@ class Listing(GenerationCase):
     def test_what_there_is_is_told_newest_first_from_disk_alone(self):
         line = self.ends(self.call_run(), 0).line
         self.assertEqual((line["ok"], line["tasks"]), (True, []))
-        self.assertIn(": nothing was sent yet", line["warnings"][0]["message"])
+        self.assertIn(": no video was paid for", line["warnings"][0]["message"])
         with mock.patch.dict(os.environ, OUTPUT_DIR="elsewhere"):
             line = self.ends(self.call_run(), 0).line
         self.assertIn(": is this the folder?", line["warnings"][0]["message"])

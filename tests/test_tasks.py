@@ -40,6 +40,15 @@ class Evidence(TaskCase):
                 folder.joinpath("task.json").write_bytes(content)
                 self.assertEqual(tasks.Task(str(folder)).state, "sending")
 
+    def test_a_video_that_is_gone_is_not_in_the_answer_any_more(self):
+        task = tasks.Task(str(self.place(1, "made")))
+        Path(task.path("video.mp4")).write_bytes(b"x")
+        task.write_answer({"task_id": "a"})
+        self.assertEqual(task.answer["video_path"], "video.mp4")
+        os.unlink(task.path("video.mp4"))
+        task.write_answer(task.answer)
+        self.assertNotIn("video_path", task.answer)
+
     def test_a_record_is_on_the_disk_on_return(self):
         task = tasks.claim("tasks", NAME, 1)
         with mock.patch("os.fsync") as synced:

@@ -185,8 +185,7 @@ AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"
 # What a web page or a shell makes of an & before a name.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+="
 SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:|^https?://https?(?::|//)"  # not what one may hold
-AGAIN_ESCAPED = r"[?&][\w.-]*(?:sig|credential|token)[\w.-]*=[^&]*%25[0-9A-F]{2}|"
-AGAIN_ESCAPED += r"^\?[\w.-]+%3D[^=]*$"  # the whole query
+ESCAPED_TWICE = r"[?&][^&=]*(sig|credential|token)[^&=]*=[^&]*%25[0-9A-F]{2}|^\?[^=&]+%3D[^=]*$"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -424,7 +423,7 @@ def check_signature(field: str, query: str) -> None:
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     own = " ".join(values.get(name, "") for name in signing_names(values) - {"si"})
-    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(AGAIN_ESCAPED, query, re.I):
+    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(ESCAPED_TWICE, query, re.I):
         hint = "Take the link from where it was signed, as it is there."
         raise Problem(field, "the query of the link was escaped once too often", hint)
     for signer in SIGNERS:
@@ -584,7 +583,7 @@ def without_marks(text: str) -> str:
 
 
 def check_end(field: str, text: str, path: str, query: str) -> None:
-    """Raise `Problem` for the marks of a sentence that the link `text` was copied out of."""
+    """Raise `Problem` where `text` ends with what is not the link's, or is cut by dots."""
     # In turn: wide marks behind ASCII; a signature's value; one that it covers; others; a medium.
     end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|((?<=\d)|(?<==png|=jpg|jpeg))[{WIDE}][^!-~]*$", text)
     tail = end[0] if end and text[: end.start()].isascii() else ""
@@ -637,10 +636,10 @@ def escaped(text: str) -> str:
 def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
-    link = report.check(split_link, field, text)
-    if not text or not link:
+    parts = report.check(split_link, field, text)
+    if not text or not parts:
         return None
-    scheme, userinfo, host, port, path, query, fragment = link
+    scheme, userinfo, host, port, path, query, fragment = parts
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
@@ -676,7 +675,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
 
 def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
-    # RFC 3986, appendix B. Optional ones have their punctuation; what no link may hold is left out.
+    # RFC 3986, appendix B. Optional ones keep their punctuation; what no link may hold is dropped.
     hint = f"Give {option(field)} URL, a public link, or {option(LOCAL[field])} FILE."
     text = check_given(field, text, hint)
     slashed = text.replace("\\/", "/").replace("\\", "/")

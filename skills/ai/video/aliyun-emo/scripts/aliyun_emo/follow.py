@@ -33,7 +33,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
         if settings.has("no_wait") and task.status != GONE:
             if settings.has("output"):
-                report.warn("output", "run this without --no-wait for it", "--all copies no video.")
+                report.warn("output", "is written without --no-wait", "--all copies no video.")
             return
         settings = settings.with_key()
         if settings.has("dry_run"):
@@ -78,7 +78,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:
-    """Save the video of `task` in its folder, whole or not at all; raises `NoAnswer`."""
+    """Save the video of `task`, whole or not at all; raises `NoAnswer`, `Problem` for no link."""
     if not is_link(task.video_url):
         message = "the task has finished, and the answer has no video_url that is a link"
         raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
@@ -113,7 +113,7 @@ def paying_again(task: Task, further: int) -> str:
     """Return the words that pay for the next attempt of a task's request."""
     folder, name = os.path.split(task.folder)
     kept = kept_path(os.path.dirname(folder), REQUESTS, name[:12])
-    return f"{command(RUN, kept)} " * os.path.isfile(kept) + f"--attempt {further}"
+    return (f"{command(RUN, kept)} " if os.path.isfile(kept) else "") + f"--attempt {further}"
 
 
 def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
@@ -124,7 +124,7 @@ def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
 
 
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
-    """Ask for `task` to its end, keeping all on the way; return the last status that is known."""
+    """Ask for `task` to its end, keeping all on the way; return its status, or that it is gone."""
     # Polls that fail are waited out with growing pauses, except where a video's link is known.
     interval = settings.interval or INTERVAL
     answered, pause, no_wait = False, interval, settings.has("no_wait")
@@ -182,7 +182,7 @@ def record_status(task: Task, answer: emo.Json, report: emo.Report) -> str:
 
 def merged(earlier: emo.Json, answer: emo.Json) -> emo.Json:
     """Return what is known of a task by an `earlier` answer, {} for none, and this `answer`."""
-    # What was known stays: an end but for another one, and a link where there is no new one.
+    # An end gives way only to another end, and a link stays until a new one comes.
     word = answer["task_status"]
     if word not in (SUCCEEDED, *FAILED) and earlier.get("task_status") in (SUCCEEDED, *FAILED):
         return earlier

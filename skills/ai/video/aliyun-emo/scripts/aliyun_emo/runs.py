@@ -29,7 +29,7 @@ BESIDE = {"task": ("task", "output", *FOLLOWING), "all": ("all", *FOLLOWING), ""
 def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     """Run the request in FILE, go on with one task or with all, or tell what there is."""
     word = next((word for word in ("task", "all") if word in values), "")
-    for field in [] if "file" in values and not word else values:
+    for field in values if word or "file" not in values else ():
         if field not in BESIDE[word]:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
             beside = ", --task or --all" if field in FOLLOWING else ""
@@ -81,7 +81,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
 
 
 def again_problem(settings: Settings, request: emo.Json | None, folder: str) -> emo.Problem:
-    """Return what to do in the place of --again; without a `request` there is none to be read."""
+    """Return what to do in the place of --again; `request` is None where it is wrong."""
     words = command_without(settings.values, "again", "attempt")
     if not request:
         words += ["--attempt", "N"]
@@ -97,11 +97,12 @@ def list_tasks(report: emo.Report) -> None:
     found = tasks.all_tasks(emo.evidence_path("tasks"))
     report.facts["tasks"] = list(map(row_of, found))
     report.next = [(RUN, "--all")] if any(map(is_to_follow, found)) else []
-    place = emo.printable(os.path.abspath(emo.evidence_path("")), 200)
+    folder = os.path.abspath(emo.evidence_path(""))
+    place = emo.printable(folder, 200)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
-    if not found and os.path.isdir(place) and {*os.listdir(place)} - {"tasks"}:
+    if not found and os.path.isdir(folder) and {*os.listdir(folder)} - {"tasks"}:
         hint = "Run make_emo_video.py again: it goes on where it was."
-        report.warn("tasks", f"no tasks in {place}: nothing was sent yet, no video paid for", hint)
+        report.warn("tasks", f"no tasks in {place}: no video was paid for from here yet", hint)
     elif not found:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
@@ -131,7 +132,7 @@ def row_of(task: tasks.Task) -> emo.Json:
 
 
 def line_of(task: tasks.Task) -> str:
-    """Return what is told of a task to people: digits, media, status, age or time left, video."""
+    """Return what people are told of a task: digits, media, style, status, why, time, video."""
     given = member(task.record.get("request"), "input")
     media = ", ".join(file_name(given[f]) for f in emo.FORMATS if text_in(given, f))
     style = text_in(member(task.record.get("request"), "parameters"), "style_level")
@@ -199,7 +200,7 @@ def task_named(name: str) -> tasks.Task | None:
     place = name[: -len("task.json")] if os.path.basename(name) == "task.json" else name
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
-    own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # names of folders; of short ids none
+    own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # folders' names; short ids are ids
     folder = name if re.fullmatch(own, name) else None
     found = tasks.all_tasks(emo.evidence_path("tasks"))
     return next((task for task in found if task.name == folder or task.task_id == name), None)

@@ -61,7 +61,7 @@ class Task:
 
     @property
     def status(self) -> str:
-        """The last status that is known, or ""."""
+        """The last status that is known, SUCCEEDED where the video is here, or ""."""
         first = member(self.first_answer, "output")
         known = text_in(self.answer, "task_status") or text_in(first, "task_status")
         return SUCCEEDED if self.video_path else known
@@ -117,6 +117,7 @@ class Task:
 
     def write_answer(self, answer: emo.Json) -> None:
         """Write the normalized `answer` about it, with its video if that is here."""
+        answer = {name: value for name, value in answer.items() if name != "video_path"}
         self.answer = {**answer, **({"video_path": "video.mp4"} if self.video_path else {})}
         emo.write_json(self.path("response.json"), self.answer, move)
 
@@ -172,7 +173,7 @@ def folders_of(place: str, name: str) -> list[tuple[int, Task]]:
     names = os.listdir(place) if os.path.isdir(place) else []
     matches = [re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", n, re.IGNORECASE) for n in names]
     found = [(int(m[1] or 1), Task(os.path.join(place, m[0]))) for m in matches if m]
-    return sorted(found, key=lambda attempt: attempt[0])
+    return sorted(found, key=lambda numbered: numbered[0])
 
 
 def claim(place: str, name: str, number: int) -> Task | None:

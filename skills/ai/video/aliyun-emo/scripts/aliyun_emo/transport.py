@@ -78,7 +78,7 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     host = netloc.rpartition("@")[2]
     headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
     if connection.proxy_fetches:
-        target = f"{scheme}://{netloc}{target}"
+        target = f"{scheme}://{host}{target}"
         headers.update(connection.proxy_headers)
     body = data if data is None or isinstance(data, bytes) else pieces(data)
     with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
