@@ -281,6 +281,8 @@ class PaidFor(GenerationCase):
         (error,) = self.ends(self.go(), 3).line["errors"]
         (path,) = Path(EVIDENCE, "requests").iterdir()
         self.assertIn(f"run_emo_request.py {path} --attempt 2 pays", error["hint"])
+        (error,) = self.ends(self.go("-o", "hello.mp4", "--no-look"), 3).line["errors"]
+        self.assertIn(f"{path} --output hello.mp4 --no-look --attempt 2 pays", error["hint"])
 
     def test_the_same_is_not_offered_where_it_would_fail_again(self):
         for code in ("InvalidFile.AudioLengthError", "DataInspectionFailed"):
@@ -299,6 +301,37 @@ class PaidFor(GenerationCase):
         self.ends(self.go(), 3)
         result = self.ends(self.go("--attempt", "2", terminal=True), 0)
         self.assertRegex(result.stderr, "the video is .*, of attempt 2\n")
+
+
+class OncePaidAgain(GenerationCase):
+    """Where a later attempt stands, no hint leads to one more."""
+
+    def test_after_an_end_or_a_lost_answer(self):
+        for first in ("FAILED", "UNKNOWN", ""):
+            with self.subTest(first):
+                self.clear()
+                script = {"tasks": [status_of(first, code="InternalError"), succeeded()]}
+                lost = {"video_synthesis": [raw(500, b"{}"), created]}
+                self.serve(**(script if first else lost))
+                self.ends(self.go(), 3 if first else 4)
+                self.ends(self.go("--attempt", "2", "--interval", "1"), 0)
+                name = min(self.folders(), key=len)
+                for words in (("--task", name), (FILE, "--attempt", "1"), ("--all",), ()):
+                    told = str(self.call_run(*words))
+                    self.assertNotIn("--attempt", told, words)
+
+    def test_the_digits_of_what_was_refused_name_the_task_that_came_after(self):
+        self.serve(video_synthesis=[refuses(400, "Arrearage", "x"), created])
+        self.ends(self.go(), 3)
+        self.ends(self.go("--no-wait"), 0)
+        name = min(self.folders(), key=len)
+        (error,) = self.ends(self.call_run("--task", name), 2, "task").line["errors"]
+        self.assertIn(f"--task {self.place(name)}-2", error["hint"])
+
+    def test_what_was_cancelled_is_not_billed(self):
+        self.serve(tasks=[status_of("CANCELED")])
+        (error,) = self.ends(self.go(), 3).line["errors"]
+        self.assertIn("Nothing is billed. ", error["hint"])
 
 
 class Videos(GenerationCase):
@@ -702,7 +735,6 @@ class Polls(GenerationCase):
             ("FAILED", {}, {}, True),
             ("FAILED", {"code": "", "message": ""}, {}, True),
             ("FAILED", {"code": None, "message": None}, {}, True),
-            ("CANCELED", {}, {}, True),
             ("FAILED", {}, {"request_id": None}, False),
             ("FAILED", {"code": "X"}, {}, None),
             ("FAILED", {"message": "m"}, {}, None),

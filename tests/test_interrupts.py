@@ -11,7 +11,7 @@ from unittest import mock
 from support.service import created, detected, fails, stall, status_of
 from support.service_case import DETECTION, EVIDENCE, FILE, KEYS, POSIX, SCRIPTS, GenerationCase
 
-from aliyun_emo import follow, looks, requests, sending, tasks
+from aliyun_emo import follow, generation, looks, requests, tasks
 from aliyun_emo import service as room
 from aliyun_emo.interrupts import Interrupts
 
@@ -230,7 +230,7 @@ class Runs(GenerationCase):
         service = self.serve()
         for owner, name in (
             (room, "body_to_send"),
-            (sending, "write_record"),
+            (generation, "write_record"),
             (tasks.Task, "write"),
             (tasks, "claim"),
             (tasks, "has_rival"),
@@ -257,7 +257,7 @@ class Runs(GenerationCase):
             (requests, "read_request", 0),
             (room, "body_to_send", 0),
             (looks, "look", 0),
-            (sending, "write_record", 0),
+            (generation, "write_record", 0),
             (tasks, "has_rival", 0),
             (room, "deliver", 0),
             (room, "body_of", 1),
@@ -308,7 +308,7 @@ class Runs(GenerationCase):
             interrupts.handle(signal.SIGINT, None)
             return "unclear", room.Answer(0)
 
-        with mock.patch.object(sending.service, "deliver", unanswered):
+        with mock.patch.object(generation.service, "deliver", unanswered):
             result = self.go()
         self.assertEqual((result.code, self.states()), (130, ["unclear"]), result)
         self.assertIn("A task may exist", result.line["errors"][0]["hint"])

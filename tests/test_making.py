@@ -13,11 +13,24 @@ from pathlib import Path
 from unittest import mock
 
 from support import AUDIO_URL, IMAGE_URL, MAKE, make, preview
+from support import service as scripted
 from support.making_case import MakingCase
-from support.service import KEY, created, fails, mp3, png, raw, status_of, succeeded, video_of
-from support.service_case import EVIDENCE, POSIX
+from support.service import (
+    KEY,
+    created,
+    detected,
+    fails,
+    mp3,
+    png,
+    raw,
+    status_of,
+    succeeded,
+    video_of,
+)
+from support.service_case import EVIDENCE, POSIX, utc
 from support.upload_case import PRICE
 
+from aliyun_emo import clock
 from aliyun_emo.making import KEYS
 
 LINKS = ("image_url", "audio_url")
@@ -104,6 +117,21 @@ class Check(MakingCase):
             self.assertIn("--image IMAGE_FILE --audio AUDIO_FILE", result.stderr)
             self.assertNotIn("s3cret", str(result))
 
+    def test_where_a_copy_cannot_go_no_other_store_is_offered(self):
+        self.serve()
+        Path("videos").mkdir()
+        (error,) = self.make("-o", "videos", code=1, fields=["output"]).line["errors"]
+        self.assertNotIn("OUTPUT_DIR", error["hint"])
+
+    def test_a_request_takes_no_place_of_a_video(self):
+        self.serve()
+        Path("hello.mp4").write_bytes(b"old")
+        self.ends(self.call("detect", "--image", "portrait.png", "-o", "hello.mp4"), 2, "output")
+        self.ends(self.call("detect", "--image", "portrait.png"), 0)
+        file = "output/aliyun-emo/detect_request.json"
+        self.ends(self.call_run(file, "-o", "hello.mp4"), 2, "output")
+        self.assertEqual(Path("hello.mp4").read_bytes(), b"old")
+
     def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
         service = self.serve()
         Path("long.mp3").write_bytes(mp3(75))
@@ -129,7 +157,7 @@ class Check(MakingCase):
             (("portrait.png", "speech.mp3"), ("-o", "portrait.png"), {"output"}),
             *(
                 (("portrait.png", "speech.mp3"), ("-o", name), {"output"})
-                for name in ("other.mp3", "other.WAV", "new.jpg", "")
+                for name in ("other.mp3", "other.WAV", "new.jpg", "voice.m4a", "")
             ),
             (("portrait.png", "speech.mp3"), ("--pya",), {"arguments"}),
             (("portrait.png", "speech.mp3", "x"), (), {"arguments"}),
@@ -199,7 +227,7 @@ class Detecting(MakingCase):
         self.assertEqual(names[0][:12], names[1][:12])
         Path("copy.png").write_bytes(self.image.read_bytes())
         result = self.make(media=("copy.png", "speech.mp3"))
-        self.assertIn("the boxes are of 20", result.stderr)
+        self.assertIn("this picture was detected on 20", result.stderr)
         self.assertEqual(len(service.of("POST", "face-detect")), 2)
         (EVIDENCE / "detections" / names[0]).unlink()
         self.assertIn("CNY 0.004", self.make().stderr)
@@ -211,6 +239,15 @@ class Detecting(MakingCase):
             self.make(media=(IMAGE_URL + SIGNED + signature, "speech.mp3"))
         self.make(media=(IMAGE_URL + "?v=2", "speech.mp3"))
         self.assertEqual(len(service.of("POST", "face-detect")), 2)
+
+    def test_a_no_that_is_not_about_the_picture_is_asked_again(self):
+        for code in ("InvalidURL", "InternalError", "Throttling"):
+            shutil.rmtree(EVIDENCE, ignore_errors=True)
+            output = {"check_pass": False, "code": code, "message": "x"}
+            posts = self.serve(face_detect=[scripted.says({"output": output}), detected])
+            self.make(code=3, fields=["service"])
+            self.make()
+            self.assertEqual(len(posts.of("POST", "face-detect")), 2)
 
     def test_one_that_did_not_pass_is_told_from_disk_without_a_key(self):
         service = self.serve(face_detect=[fails("detection-fail", 200)])
@@ -273,7 +310,7 @@ class Detecting(MakingCase):
         record["response"]["output"]["ext_bbox"] = [0, 0, 400, 700]
         path.write_text(json.dumps(record))
         result = self.make("--pay", code=3, fields=["detection"])
-        self.assertIn(f"to detect it anew, remove {path}", result.stderr)
+        self.assertIn(f"to detect it, and pay for that, again, remove {path}", result.stderr)
         self.assertEqual(len(service.of("POST", "/image2video/")), 1)
 
     def test_a_way_through_a_folder_that_is_not_there_leads_to_the_same_one(self):
@@ -707,6 +744,188 @@ class Running(MakingCase):
         line = json.loads(stdout)
         self.assertEqual((process.returncode, line["state"]), (0, "made"), line)
         self.assertEqual(Path(line["video_path"]).read_bytes(), video_of(line["task_id"]))
+
+
+class Asking(MakingCase):
+    def test_yes_pays_and_anything_else_is_no(self):
+        for said, pays in (
+            *(("y\n", True), ("yes\n", True), ("Y\n", True), (" YES \n", True)),
+            *(("\n", False), ("", False), ("n\n", False), ("yep\n", False), ("yy\n", False)),
+            *(("ja\n", False), ("1\n", False), ("y y\n", False), ("--pay\n", False)),
+        ):
+            with self.subTest(said):
+                shutil.rmtree(EVIDENCE, ignore_errors=True)
+                service = self.serve()
+                result = self.make(says=said)
+                self.assertIn("Pay about CNY 0.99? [y/N] ", result.stderr)
+                self.assertEqual(len(service.of("POST", "video-synthesis")), int(pays))
+                self.assertEqual(result.line["state"], "made" if pays else "ready")
+                if not pays:
+                    self.ends_with_video(self.run_next(result))
+
+    def test_nobody_is_asked_about_what_was_paid_for(self):
+        service = self.serve(tasks=[status_of("RUNNING")])
+        self.make("--pay", "--no-wait")
+        result = self.make("--timeout", "0", says="", code=5)
+        self.assertNotIn("Pay", result.stderr)
+        self.assertIs(result.line["would_send"], False)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+
+    def test_where_no_length_is_known_the_question_has_the_price_of_a_second(self):
+        self.serve()
+        result = self.make("--no-look", says="n\n", media=("portrait.png", AUDIO_URL))
+        self.assertIn("Pay about CNY 0.08 a second? [y/N] ", result.stderr)
+
+    def test_the_time_of_the_answer_does_not_count(self):
+        self.serve()
+
+        class Slow(str):
+            pass
+
+        def pondered():
+            clock.sleep(3600)
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", lambda _: pondered()):
+            self.ends_with_video(self.make("--timeout", "60", says=""))
+
+    def test_a_file_that_is_changed_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+
+        def changed(_):
+            Path("speech.mp3").write_bytes(mp3(5))
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", changed):
+            self.make(says="", code=2, fields=["audio_url"])
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+
+    def test_a_link_that_leads_elsewhere_while_the_question_stands_is_not_paid_for(self):
+        service = self.serve()
+        media = (IMAGE_URL, AUDIO_URL)
+        first = self.make(media=media)
+        looks = iter((mp3(12.4), mp3(59)))
+        service.links[AUDIO_URL] = lambda handler: raw(200, next(looks))(handler)
+        refused = self.make(says="y\n", media=media, code=2, fields=["audio_url"])
+        self.assertIn("not format mp3, seconds 12.38", refused.stderr)
+        self.assertEqual((len(service.tasks), first.line["estimate"]), (0, PRICE))
+
+    def test_what_another_run_has_sent_meanwhile_is_not_asked_about_and_never_ready(self):
+        service = self.serve()
+        media = ("portrait.png", AUDIO_URL)
+        digits = Path(self.make(media=media).line["request_path"]).stem
+        record = {"saved_at": utc(time.time()), "attempt": 1}
+        record["response"] = {"output": {"task_id": "a-task"}}
+        state = "made"
+
+        def another_run(_=None):
+            self.write(f"tasks/{digits}/task.json", {**record, "state": state})
+            return "n\n"
+
+        def seen(handler):
+            another_run()
+            raw(200, mp3(12.4))(handler)
+
+        for state in ("made", "sending", "unclear"):
+            for name, words, says, link in (
+                ("while it looks", [], None, seen),
+                ("while it looks, at a terminal", [], "y\n", seen),
+                ("while the question stands", [], "", raw(200, mp3(12.4))),
+                ("while it looks, and may pay", ["--pay"], None, seen),
+            ):
+                asks = mock.patch("support.Terminal.readline", another_run)
+                with self.subTest(name, state=state), asks:
+                    self.clear()
+                    service.links[AUDIO_URL] = link
+                    code = 4 if "--pay" in words and state != "made" else 0
+                    options = {"says": says, "media": media, "code": code}
+                    before = len(service.uploads)
+                    result = self.make(*words, "--no-wait", **options)
+                    self.assertEqual(len(service.uploads) - before, "--pay" in words)
+                    told = [result.line[key] for key in ("state", "task_id", "would_send")]
+                    self.assertEqual(told, [state, "a-task", False])
+                    self.assertNotIn("not paid for", result.stderr)
+                    page = Path(result.line["preview_path"]).read_text("utf-8")
+                    self.assertIn("A request that was sent", page)
+                    self.assertEqual("[y/N]" in result.stderr, says == "")
+                    if state != "made" and not words:
+                        self.assertIn("--task", self.next_of(result))
+        self.assertEqual(service.of("POST", "video-synthesis"), [])
+
+    def test_no_command_that_follows_a_no_pays_for_what_another_run_could_not_send(self):
+        service = self.serve()
+        digits = Path(self.make().line["request_path"]).stem
+
+        def sending(_):
+            self.write(f"tasks/{digits}/task.json", {"state": "sending"})
+            return "n\n"
+
+        with mock.patch("support.Terminal.readline", sending):
+            result = self.make(says="")
+        self.clear()  # the other run's request was not taken: its folder goes
+        self.assertNotEqual(self.run_next(result).code, 0)
+        self.assertEqual(service.of("POST", "video-synthesis"), [])
+
+    def test_after_a_yes_what_could_not_be_looked_at_again_is_told_before_it_is_paid_for(self):
+        service = self.serve()
+
+        def lost(_):
+            service.links[AUDIO_URL] = raw(500, b"")
+            return "y\n"
+
+        with mock.patch("support.Terminal.readline", lost):
+            result = self.make(says="", media=("portrait.png", AUDIO_URL))
+        self.assertIn("could not be looked at", result.line["warnings"][0]["message"])
+        told, paid = (result.stderr.index(w) for w in ("could not be looked at", "paying for"))
+        self.assertLess(told, paid)
+
+    def test_after_a_yes_no_warning_is_told_twice(self):
+        self.serve()
+        Path("speech.mp3").write_bytes(mp3(0.5))
+        result = self.make(says="y\n")
+        self.assertEqual([w["field"] for w in result.line["warnings"]], ["audio"])
+
+    @unittest.skipUnless(POSIX, "terminals of POSIX")
+    def test_a_terminal_that_takes_no_orders_any_more_says_no(self):
+        import termios
+
+        self.serve()
+        gone = mock.patch("termios.tcflush", side_effect=termios.error(5, "Input/output error"))
+        with gone, mock.patch("support.Terminal.fileno", lambda _: 0, create=True):
+            self.assertEqual(self.make(says="n\n").line["state"], "ready")
+
+    def test_what_comes_after_the_question_begins_a_line_of_its_own(self):
+        self.serve()
+        for says, between in (("n\n", ""), ("", "\n"), ("n", "\n")):
+            with self.subTest(repr(says)):
+                self.assertIn(f"[y/N] {between}not paid", self.make(says=says).stderr)
+
+    def test_a_terminal_that_is_gone_says_no(self):
+        self.serve()
+        with mock.patch("support.Terminal.readline", side_effect=OSError(5, "gone")):
+            self.assertEqual(self.make(says="").line["state"], "ready")
+
+    def test_an_interrupt_at_the_question_pays_for_nothing(self):
+        service = self.serve()
+
+        def interrupted(_):
+            raise KeyboardInterrupt(130)
+
+        with mock.patch("support.Terminal.readline", interrupted):
+            result = self.make(says="", code=130)
+        self.assertIn("[y/N] \nerror: ", result.stderr)
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
+        self.make("--pay")
+        self.saw(service, policies=3, uploads=3, detections=1, generations=1)
+
+    def test_what_is_no_text_is_no_yes(self):
+        self.serve()
+
+        def garbled(_):
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")
+
+        with mock.patch("support.Terminal.readline", garbled):
+            self.assertEqual(self.make(says="").line["state"], "ready")
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ class NotTaken(LocalCase):
             ),
             (
                 "",
-                "install ImageMagick, then: magick 'a b.gif[0]' 'a b.png'",
+                "install ImageMagick, then: convert 'a b.gif[0]' 'a b.png'",
                 "install ffmpeg, then: ffmpeg -i x.m4a x.mp3",
             ),
         ):
@@ -290,7 +290,7 @@ class NotTaken(LocalCase):
         only = mock.patch("shutil.which", lambda name: name == "ffmpeg")
         for fault in ("it is a HEIC picture, not JPEG", "it is an SVG picture", "camera raw"):
             with self.subTest(fault), only:  # of which ffmpeg reads nothing, or a part
-                self.assertIn("then: magick", media.conversion("a.heic", "picture", fault))
+                self.assertIn("then: convert", media.conversion("a.heic", "picture", fault))
         with mock.patch.object(media.os, "name", "nt"):
             is_convert = mock.patch("shutil.which", lambda name: name == "convert")
             with is_convert, mock.patch.object(media, "for_the_shell", " ".join):

@@ -133,7 +133,8 @@ class Wav(MediaCase):
                 self.assertAlmostEqual(self.seconds(data, form="wav"), seconds)
 
     def test_a_length_that_a_pipe_cannot_know(self):
-        for size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF - 36):
+        others = (2_000_000_000, 200_000_000)  # as Pocket TTS and VieNeu-TTS write them
+        for size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF - 36, *others):
             with self.subTest(hex(size)):
                 data = patched(patched(PCM, b"data", size), b"RIFF", size)
                 self.assertEqual(self.seconds(data, form="wav"), 1)

@@ -872,6 +872,9 @@ class Named(ListingCase):
             f"Task ID: {name}",
             f"任务ID：{name}",
             f"【{name}】",
+            f"{name}/",
+            f"tasks/{name}",
+            f"aliyun-emo/tasks/{name}/",
             f'"task_id": "{record["response"]["output"]["task_id"]}",',
             f"task_id: {record['response']['output']['task_id']}",
             *(str(folder.resolve()), os.path.join(".", str(folder), "task.json")),
@@ -880,6 +883,12 @@ class Named(ListingCase):
                 line = self.ends_with_video(self.call_run("--task", word))
                 self.assertTrue(os.path.samefile(Path(line["task_path"]).parent, folder))
         self.assertEqual((self.folders(), len(service.posts)), ([name], 1))
+
+    def test_the_word_of_a_hint_is_no_id(self):
+        service = self.serve()
+        for word in ("ID", "<ID>", "TASK_ID"):
+            self.ends(self.call_run("--task", word), 2, "task")
+        self.assertEqual(service.seen, [])
 
     def test_the_folder_of_a_task_that_was_made_elsewhere_names_it(self):
         service = self.serve()

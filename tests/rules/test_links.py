@@ -238,6 +238,9 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://example.com/render?w=1`&h=2 https://example.com/a.png?sign=23bf×tamp=1
         https://example.com/a.png?a=1¬ify=2 https://example.com/a.png?a=1®ion=cn
     """.split(),
+    ("how a web page or a shell writes a quote", "Copy the link itself"): [
+        *(IMAGE_URL + end for end in ("&#39;", "&#34;", "&#x27;)", "?v=1&#39;", "&#34;&gt;")),
+    ],
     ("escaped once too often", "where it was signed"): """
         https://example.com/a.png?Expires=1893456000&Signature=a%252Bb%253D&response-content-disposition=inline
         https://example.com/a.png?UCloudPublicKey=k&Signature=%252Fa%253D&Expires=1893456000
@@ -365,7 +368,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     **{
         f"{IMAGE_URL}?{query}{end}": (end[0], f"from that {end[0]} on")
         for query in ("auth_key=1-2-ce", "token=ey.ab", "hm=2f&", "x-oss-process=style/a", "v=1")
-        for end in (")", ").", '"', '">', '",', '"}', "'", "]", "`", "</a>", "&quot;", "“谢谢”")
+        for end in (")", ").", '"', '">', '",', '"}', "'", "]", "`", "</a>", "<br>", "“谢谢”")
         if end[0] != "“" or query.endswith("1")
     },
     f"{IMAGE_URL}?wx_fmt=png，声音在下面": ("，", "from that ， on"),
@@ -387,6 +390,9 @@ p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
 GOOD = """
+p/https%3A%2F%2Fb.cn%2Fa.png%3Ftoken%3Dabc p/https%3A%2F%2Fb.cn%2Fa.png%3FX-Amz-Signature%3Da@jpg
+a.jpg?imageMogr2/thumbnail/1000x1000> portrait@2x.png p?SGVsbG8%3D
+p?sign=q-sign-algorithm%3Dsha1%2526
 a.png?q='a' a.png?l=[1] p?q=a_(b) unsafe/filters:watermark(https://b.cn/a.png,0,0)/c.png
 fetch/https://b.cn/a.png ?https://b.cn/a.png p?url=https://b.cn/a.png wait...what.png
 a...b/c.png p?t=hi... p.png?t=3×4
@@ -400,6 +406,14 @@ TWO = [
     f"https://example.com/speech.mp3,{IMAGE_URL}",
 ]
 WORDS = {  # a text: the link that the hint has
+    "图片：https://example.com/正面：张三.png": "https://example.com/正面：张三.png",
+    "（https://example.com/张三、李四.png）": "https://example.com/张三、李四.png",
+    "图片：https://example.com/张三——正面.png，谢谢": "https://example.com/张三——正面.png",
+    "图片：https://example.com/「张三」.png": "https://example.com/「张三」.png",
+    "[p](https://example.com/portrait@2x.png)": "https://example.com/portrait@2x.png",
+    "https://urldefense.com/v3/__https://b.cn/a/p.png__;!!AbC!xyz$": "https://b.cn/a/p.png",
+    "_Image: https://example.com/portrait.png_": "https://example.com/portrait.png",
+    'data: {"url":"https://example.com/a.png"}': "https://example.com/a.png",
     "图片：https://example.com/张三（正面）.png。": "https://example.com/张三（正面）.png",
     "图：https://example.com/【正面】头像.png": "https://example.com/【正面】头像.png",
     "see https://example.com/o'brien.png, please": "https://example.com/o'brien.png",

@@ -386,9 +386,21 @@ class Signed(Case):
                     self.assertIn("escaped once too often", error.message)
 
     def test_an_operator_of_a_signed_link_is_its_own(self):
-        query = signed("Tencent COS", 86400) + "&imageMogr2/thumbnail/800x800!"
-        link = f"{IMAGE_URL}?{query}"
-        self.assertEqual(check(link), (link, [], []))
+        for end in ("800x800!", "800x800>"):
+            query = signed("Tencent COS", 86400) + "&imageMogr2/thumbnail/" + end
+            link = f"{IMAGE_URL}?{query}"
+            self.assertEqual(check(link), (link, [], []))
+
+    def test_a_list_that_its_signer_escapes_twice_is_taken(self):
+        query = signed("Tencent COS", 86400)
+        query += "&q-url-param-list=imagemogr2%252fthumbnail&imageMogr2%2Fthumbnail="
+        self.assertEqual(check(f"{IMAGE_URL}?{query}")[1:], ([], []))
+
+    def test_a_megabyte_takes_no_time(self):
+        for piece in ("?", "sig=", "?sig", "&", "%25", "a@", "</", "x1!", "@"):
+            began = time.monotonic()
+            check(f"{IMAGE_URL}?{piece * (1_000_000 // len(piece))}")
+            self.assertLess(time.monotonic() - began, 20, piece)
 
     def test_dots_in_a_name_or_a_text_are_their_own(self):
         name = "response-content-disposition=inline%3B%20filename%3D%22Wait...%20what.mp3%22"

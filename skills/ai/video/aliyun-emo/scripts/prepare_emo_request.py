@@ -182,10 +182,11 @@ BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|apos|nbsp|[
 BEHIND_A_MEDIUM += r"\[(?:/|\^?\d+\]$)|[?&;].{,200}(?:sig|expires|token)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
-# What a web page or a shell makes of an & before a name.
-ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+="
+BEHIND_A_QUERY = "</?[a-z].*|&(?:quot|apos|[lg]t);.*|[])}>\"'`.,;]+$"
+# What a web page or a shell makes of an & before a name, and of a quote.
+ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+=|"
+ESCAPED += r"(&#x?[0-9A-Fa-f]{2,4};)"
 SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:|^https?://https?(?::|//)"  # not what one may hold
-ESCAPED_TWICE = r"[?&][^&=]*(sig|credential|token)[^&=]*=[^&]*%25[0-9A-F]{2}|^\?[^=&]+%3D[^=]*$"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -234,7 +235,8 @@ class Report:
             self.errors.append(problem)
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
-            hint = "Make room, ask for permission, or name another file (--output) or OUTPUT_DIR."
+            evidence = " or OUTPUT_DIR" if "aliyun-emo" in str(place) else ""
+            hint = f"Make room, ask for permission, or name another file (--output){evidence}."
             if self.facts.get("state"):  # there is a task: with another OUTPUT_DIR it is paid anew
                 hint = "Make room, or ask for permission, and run the same command again."
             message = f"{shown_link(str(place))} cannot be written: {fault or error}"
@@ -248,7 +250,8 @@ def shown_link(value: str) -> str:
     query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\\w*3f|[&;]([\w.-]+=|amp;)|\s[\w.-]+="
     head = re.split(query, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "" if head == start else "?..." if head else start[:1] + "..."
-    if "@" in value:
+    named = r"^[^@]*https?://[\w.-]+(:\d+)?/[^:@]*@[^@]*$|^[^:@/]*@[^@]*$"  # before it, no user's
+    if "@" in value and not re.search(named, start, re.IGNORECASE):
         host = head.rpartition("@")[2] if "@" in head else ""
         head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + "...@" + host
     return "'" + printable(head, 120) + cut + "'"
@@ -422,8 +425,10 @@ def check_signature(field: str, query: str) -> None:
     if "..." in query and re.search(rf"[?&][\w-]*\.\.\.|{AS_A_SIGNATURE}[^&]*\.\.\.", query, re.I):
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
-    own = " ".join(values.get(name, "") for name in signing_names(values) - {"si"})
-    if re.search("%[0-9A-F]{2}", own, re.I) or re.search(ESCAPED_TWICE, query, re.I):
+    own = signing_names(values).union(n for n in values if re.search("(?i)sig|credential|token", n))
+    told = [values.get(name, "") for name in own - {"si", "q-url-param-list"}]  # but free texts
+    is_whole = "=" not in query and "%26" in query and "%3d" in query.lower()
+    if is_whole or any(re.search("%[0-9A-Fa-f]{2}", v) and v[:6] != "q-sign" for v in told):
         hint = "Take the link from where it was signed, as it is there."
         raise Problem(field, "the query of the link was escaped once too often", hint)
     for signer in SIGNERS:
@@ -597,13 +602,14 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
     elif signed and not re.search(rf"\.(?:{MEDIA})(%22)?$|x\d+[!<>]$", pair, re.I):  # signed, too
         tail = pair[len(without_marks(re.split(f"[<{WIDE}]|^[^!-~]", pair)[0])) :]
-    elif query[1:] and (found := re.search("</.*|&(?:quot|apos|[lg]t);.*|[])}>\"'`.,;]+$", query)):
+    elif query[1:] and (found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query), re.I)):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
         bare = without_marks(text)
         tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
+        is_end = is_end and not ("://" in before and found[1][0] in "?&;")  # a proxy's
         tail = found[1] if is_end else ""
     medium = re.match(rf".*/[^/]*\.(?:{MEDIA})(?![a-z0-9])", text, re.IGNORECASE)
     if re.search(r"/(\.\.\.|\u2026)(/|$)|(\.\.\.|\u2026)$", path) and not (tail and medium):
@@ -659,8 +665,9 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     report.check(check_format, field, path, query)
     if text[-1] in MARKS + "?" or not text.isascii() or set("%]|&<") & set(text) or "..." in path:
         report.check(check_end, field, text, path, query)
-    if query and (mark := re.search(ESCAPED, query + fragment)):
-        message = f"the link has {mark[1]} in it, which is how a web page or a shell writes &"
+    if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
+        its, of = (mark[1], "&") if mark[1] else (mark[2], "a quote")
+        message = f"the link has {its} in it, which is how a web page or a shell writes {of}"
         report.error(field, message, "Copy the link itself, or write & for it.")
     elif query and not found:  # a backslash before each & is one mistake, not two
         report.check(check_signature, field, query)
@@ -870,17 +877,18 @@ def temporary_name() -> str:
 # --- 10. Commands: a request is written -----------------------------------------------------------
 
 
-KEPT = r"(?i)[/\\]aliyun-emo[/\\](task|request|detection)s([/\\]|$)|\.(jpe?g|png|bmp|webp|wav|mp3)$"
+KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
 
 
-def output_path(values: "Values", default: str) -> str:
-    """Return the file to write; raises `Problem`."""
+def output_path(values: "Values", default: str, media: str = MEDIA) -> str:
+    """Return the file to write, which is named as none of the `media`; raises `Problem`."""
     path = values.get("output", default)
     if path == "-" or path.startswith(("/dev/std", "/dev/fd/", "/proc/")):
         hint = "Name a file; prepare --dry-run shows a request."
         raise Problem("output", shown_path(path) + " is not a file", hint)
-    if "output" in values and re.search(KEPT, os.path.realpath(check_path("--output ", path))):
-        message = shown_path(path) + " is a place of what is kept, or of a picture or recording"
+    real = os.path.realpath(check_path("--output ", path)) if "output" in values else ""
+    if re.search(rf"{KEPT}|\.(?:{media})$", real, re.IGNORECASE):
+        message = shown_path(path) + " is a place of what is kept, or of another medium"
         raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")
 

@@ -87,7 +87,7 @@ def look_first(again: str = "") -> str:
     """Return what to do where it is not known whether there is a task; `again` pays for one."""
     look = "Look in the console, bailian.console.aliyun.com. If its task is there, run only this:"
     end = f". If there is none, {again} pays for one." if again else ""
-    return f"{look} {command(RUN, '--task', 'ID')}{end}"
+    return f"{look} {command(RUN, '--task', 'ID')} (ID is the task's, no request_id){end}"
 
 
 def detect_hint(values: emo.Values) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 import prepare_emo_request as emo
 from aliyun_emo import commands, detection_answers, refusals, store, tasks
-from aliyun_emo.answers import member, understood
+from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.files import read_evidence
 from aliyun_emo.local_files import local_path, look_again, media_words
 from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
@@ -65,7 +66,9 @@ def kept_detection(path: str) -> emo.Json:
     output = member(understood(record.get("response")), "output")
     picture = member(member(record, "request"), "input").get("image_url")
     is_whole = isinstance(picture, str) and isinstance(output.get("check_pass"), bool)
-    return record if is_whole and "sent" in record else {}
+    # A no that is not about the picture, as of a link that expired, is worth another try.
+    is_verdict = re.match("InvalidFile|DataInspection|$", text_in(output, "code"))
+    return record if is_whole and "sent" in record and (output["check_pass"] or is_verdict) else {}
 
 
 def keep_first(temporary: str, path: str) -> None:

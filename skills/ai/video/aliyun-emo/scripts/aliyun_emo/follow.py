@@ -10,24 +10,23 @@ from urllib.parse import quote
 import prepare_emo_request as emo
 from aliyun_emo import clock, files, service, tasks, transport
 from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
-from aliyun_emo.commands import RUN, command, look_first
+from aliyun_emo.commands import RUN, command, look_first, option_words
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import answer_problem, refusal_problem, shown_words, with_store_hint
-from aliyun_emo.requests import REQUESTS, kept_path
+from aliyun_emo.requests import DIGITS, REQUESTS, kept_path
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, all_tasks, timestamp
 
 INTERVAL, LONGEST_PAUSE = 5, 60  # seconds between two polls by default; at most where they fail
 
 
-def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> None:
+def follow(settings: Settings, task: Task, report: emo.Report) -> None:
     """Go on with `task` until its end is known and its video is here; raises `Problem`."""
-    # `further` is the number of the attempt that comes next, 0 where no request is known.
     report.facts.update(task.facts())
     if settings.has("dry_run"):
         report.facts["would_send"] = False
     if task.state != "made":
-        raise may_exist_problem(task, further)
+        raise may_exist_problem(task, settings.values)
     status = ""
     if not is_complete(settings, task):
         report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
@@ -41,7 +40,7 @@ def follow(settings: Settings, task: Task, further: int, report: emo.Report) -> 
         status = poll_to_the_end(settings, task, report)
         if settings.has("no_wait") and status not in ENDS:  # it was forgotten, and is known again
             return
-    conclude(settings, task, status == GONE, further, report)
+    conclude(settings, task, status == GONE, report)
 
 
 def is_complete(settings: Settings, task: Task) -> bool:
@@ -49,16 +48,17 @@ def is_complete(settings: Settings, task: Task) -> bool:
     return bool(task.status in FAILED or task.video_path or is_enough)
 
 
-def conclude(settings: Settings, task: Task, gone: bool, further: int, report: emo.Report) -> None:
+def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> None:
     if task.status in FAILED:
         said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
         problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
         problem = with_store_hint(problem, said, task.record.get("sent"))
-        if further and not re.match("InvalidFile|DataInspection", str(said.get("code"))):
-            problem.hint += f" {paying_again(task, further)} pays for the same once more."
+        may_help = not re.match("InvalidFile|DataInspection", str(said.get("code")))
+        if may_help and (again := paying_again(task, settings.values)):
+            problem.hint += f" {again} pays for the same once more."
         raise problem
     if gone and not task.video_url:
-        raise gone_problem("the service knows no such task", task, further)
+        raise gone_problem(task, settings.values, "the service knows no such task")
     if not is_complete(settings, task):
         try:
             download(settings, task, 1 if gone else TRIES)
@@ -66,7 +66,7 @@ def conclude(settings: Settings, task: Task, gone: bool, further: int, report: e
             what = f"could not be downloaded: {error}"
             if gone and not error.again:
                 what = f"the service knows no such task, and its video {what}"
-                raise gone_problem(what, task, further) from None
+                raise gone_problem(task, settings.values, what) from None
             hint = "Run again; until then response.json has the link, for 24 hours."
             raise emo.Problem("service", f"the video {what}", hint, 4) from None
     report.facts.update(task.facts())  # another run may have saved it
@@ -94,8 +94,8 @@ def download(settings: Settings, task: Task, tries: int) -> None:
     task.write_answer(task.answer)
 
 
-def may_exist_problem(task: Task, further: int) -> emo.Problem:
-    hint = look_first(paying_again(task, further) if further else "")
+def may_exist_problem(task: Task, values: emo.Values) -> emo.Problem:
+    hint = look_first(paying_again(task, values))
     sent, words = task.saved_at, shown_words(task.record.get("response"))
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
@@ -103,23 +103,28 @@ def may_exist_problem(task: Task, further: int) -> emo.Problem:
         if abs(task.age) < tasks.AT_WORK:
             left = tasks.AT_WORK - int(abs(task.age))
             hint = f"Another run may be at it: run the same command again in {left} s."
-    since = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
-    if its := ", ".join(f"{t.task_id} ({t.status})" for t in since if t.age <= task.age):
+    by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
+    since = [t for t in by_id if t.age <= task.age and t.status not in FAILED]
+    if its := ", ".join(f"{t.task_id} ({t.status or 'not asked yet'})" for t in since):
         hint = f"Is it one that was gone on with by its id since, {its}? Then it is paid. {hint}"
     return emo.Problem("service", message, hint, 4)
 
 
-def paying_again(task: Task, further: int) -> str:
-    """Return the words that pay for the next attempt of a task's request."""
+def paying_again(task: Task, values: emo.Values) -> str:
+    """Return the words that pay for the attempt after `task`, "" where that stands, or of an id."""
     folder, name = os.path.split(task.folder)
+    further = tasks.next_attempt(folder, name[:12]) if re.fullmatch(DIGITS, name) else 0
+    if not further or task.attempt not in (None, further - 1):
+        return ""
     kept = kept_path(os.path.dirname(folder), REQUESTS, name[:12])
-    return (f"{command(RUN, kept)} " if os.path.isfile(kept) else "") + f"--attempt {further}"
+    words = (RUN, kept, *option_words(values, ("output", "no_look")))  # as in the run that asks
+    return (f"{command(*words)} " if os.path.isfile(kept) else "") + f"--attempt {further}"
 
 
-def gone_problem(what: str, task: Task, further: int) -> emo.Problem:
+def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
-    hint += f"{paying_again(task, further)} pays for another task. " if further else ""
-    hint += f"To ask again: {command(RUN, '--task', task.folder if further else task.task_id)}"
+    hint += f"{again} pays for another task. " if (again := paying_again(task, values)) else ""
+    hint += f"To ask again: {command(RUN, '--task', task.folder if task.attempt else task.task_id)}"
     return emo.Problem("service", what, hint, 3)
 
 

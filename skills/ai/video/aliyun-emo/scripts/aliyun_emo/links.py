@@ -14,7 +14,7 @@ ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|\}\{|&(?:quot|apos|[lg]t|"
 WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
-WITHIN += r"(?:(?<=\w)['\u2019]|[\uff08\u3010\u300a][^\s\uff08\u3010]{1,40}?[\uff09\u3011\u300b])"
+WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=\w))"
 WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})\b))+"
 
 
@@ -76,8 +76,8 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
     local = f"Give a local file to --{other}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
-    found = [one[0] for one in re.finditer(WITHIN, text.replace("\\/", "/"), re.IGNORECASE)]
-    its = rf"\.(?:{'|'.join(emo.FORMATS[field])})\b"
+    found = [one[0][:1000] for one in re.finditer(WITHIN, text.replace("\\/", "/"), re.IGNORECASE)]
+    its = rf"\.(?:{'|'.join(emo.FORMATS[field])})(?![a-z0-9])"
     fits = [one for one in found if re.search(its, one, re.IGNORECASE)]
     two = scheme in ("http", "https") and len(found) > 1
     if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
@@ -87,10 +87,10 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         meant = emo.shown_link(f"http{almost[1].lower()}://{rest}")
         return emo.Problem(field, fault, f"Give {meant}.")
     bare = link.strip(emo.QUOTES)
-    if two or (found and not bare.startswith(found[0]) and scheme not in ("blob", "data")):
-        within = re.split(r"%0[AD]|\?+$", (fits or found)[0][:1000], flags=re.IGNORECASE)[0]
+    if two or (found and not bare.startswith(found[0]) and not re.match(r"blob:|data:\w", link)):
+        one = re.sub(r"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|(?<=\.\w{3})[^!-~]+$", "", (fits or found)[0])
         fault = "has more than one link in it" if two else "has more than a link around it"
-        return problem(text, fault, f"Give {emo.shown_link(emo.without_marks(within))}.")
+        return problem(text, fault, f"Give {emo.shown_link(emo.without_marks(one))}.")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return problem(text.strip(emo.QUOTES), fault, hint)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import prepare_emo_request as emo
-from aliyun_emo import answers, asking, clock, detection, links, requests, sending, tasks
-from aliyun_emo.generation import of_same_media, run_generation, warn_of_others
+from aliyun_emo import answers, clock, commands, detection, links, looks, previews, requests, tasks
+from aliyun_emo.generation import decide_now, of_same_media, run_generation, warn_of_others
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.local_files import Local, facts_of_files
-from aliyun_emo.requests import DETECTIONS, check_copy, kept_path
+from aliyun_emo.local_files import Local, facts_of_files, look_again
+from aliyun_emo.media import medium_facts
+from aliyun_emo.requests import DETECTIONS, PREVIEWS, check_copy, kept_path
 from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
+from aliyun_emo.tasks import Task, no_facts
 
 # What the line on stdout always has, null where it is not known.
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
@@ -65,11 +69,11 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     record = detection.kept_detection(path)
     if record:
         day = emo.printable(answers.text_in(record, "saved_at")[:10], 40)
-        words = f"the boxes are of {day}, and cost nothing again; to detect it anew, remove"
+        words = f"this picture was detected on {day}; to detect it, and pay for that, again, remove"
         settings.progress.say(f"{words} {emo.printable(path, 200)}")
     else:
         if not of_same_media(emo.evidence_path("tasks"), draft):  # then attempt 1 is next
-            sending.decide_now(settings, "", "")  # raises for another, before it is detected
+            decide_now(settings, "", "")  # raises for another, before it is detected
         report.check(emo.check_writable, path)
         if clear_to_send(settings, faults, report):
             record = detected(settings.with_key(), media, path, report)
@@ -143,13 +147,13 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     place = emo.evidence_path("tasks")
-    decision = sending.decide_now(settings, place, subject.name)  # run_generation decides anew
+    decision = decide_now(settings, place, subject.name)  # run_generation decides anew
     if isinstance(decision, tasks.Send):
         if not clear_to_send(settings, faults, report):
             return
     elif not settings.has("dry_run"):
         show_task(settings, subject, report, report)
-    ask = partial(asking.shown_and_agreed, subject, report)
+    ask = partial(shown_and_agreed, subject, report)
     settings = settings._replace(files=media.local, before_pay=ask)
     try:
         run_generation(settings, request, faults, place, report)
@@ -162,5 +166,88 @@ def show_task(settings: Settings, subject: Subject, shown: emo.Report, report: e
     """Show a request of which there is a task: that goes on, whether or not this can be written."""
     of_page = emo.Report()
     of_page.facts = report.facts
-    of_page.check(asking.show_request, settings, subject, shown)
+    of_page.check(show_request, settings, subject, shown)
     report.warnings += of_page.errors
+
+
+def show_request(settings: Settings, subject: Subject, report: emo.Report) -> Task | None:
+    """Show what is asked for, and return the task of it that there is, by whichever run."""
+    decision = decide_now(settings, emo.evidence_path("tasks"), subject.name)
+    task = decision.task if isinstance(decision, tasks.Follow) else None
+    if task:
+        subject.tell_task(task)
+    evidence = emo.evidence_path("")
+    values = {n: os.path.abspath(v) if n == "output" else v for n, v in settings.values.items()}
+    subject.words = commands.option_words(values, ("attempt", "no_look", "output"))
+    report.facts.update(task.facts() if task else no_facts())
+    previews.show(subject, evidence, "", kept_path(evidence, PREVIEWS, subject.name), report)
+    what = ("output",) if task else ("attempt", "no_look", "output")
+    given = ("--task", task.folder) if task else (report.facts["request_path"],)
+    report.next = [(commands.RUN, *given, *commands.option_words(settings.values, what))]
+    return task
+
+
+def shown_and_agreed(
+    subject: Subject, report: emo.Report, settings: Settings, found: dict[str, Any]
+) -> Settings | None:
+    """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
+    for field, medium in found.items():  # of local files more is known already
+        report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
+    task = show_request(settings, subject, report)  # of another run, meanwhile
+    settings.tell_warnings(report)
+    price = report.facts["estimate"]
+    settings.progress.say(facts_in_words(subject, report.facts))
+    settings.progress.say(f"price: {emo.price_words(price, subject.ratio)}")
+    if settings.has("pay"):
+        return settings
+    asked_at = clock.monotonic()
+    amount = f"{price['cny']:.2f}" if price else f"{emo.PRICES[subject.ratio]} a second"
+    if not task and says_yes(amount):
+        settings = settings._replace(deadline=settings.deadline + clock.monotonic() - asked_at)
+        changes = emo.Report()  # of what was changed meanwhile
+        look_again(subject.request, report.facts["request_path"], changes)
+        again = looks.look(settings, subject.request, changes)
+        changes.check(looks.as_shown, report.facts, settings, again)
+        told = [warning.message for warning in report.warnings]
+        report.warnings += [new for new in changes.warnings if new.message not in told]
+        report.errors += changes.errors
+        return None if report.errors else settings
+    task = task or show_request(settings, subject, report)
+    if task and task.state == "made":
+        return None  # it is gone on with: nothing is paid for any more
+    words = "another run has sent it, or is about to: the next command tells what is known"
+    if not task:
+        words = "not paid for yet: the next command pays for it"
+        report.facts.update(state="ready", would_send=True)
+    settings.progress.say(f"{words}\nnext: {commands.command(*report.next[0])}")  # of show_request
+    return None
+
+
+def facts_in_words(subject: Subject, facts: emo.Json) -> str:
+    image, audio = facts["image"], facts["audio"]
+    size = f", {image['width']}x{image['height']} pixels" if image else ""
+    length = f", {audio['seconds']:g} s" if audio else ""
+    width, height = emo.size_of(facts["ext_bbox"])
+    video = f"a video of {facts['video_size']}, {facts['style_level']}"
+    media = f"from: {subject.names['image_url']}{size}; {subject.names['audio_url']}{length}"
+    moves = f"what moves: {width}x{height} pixels of the picture; {video}"
+    return f"{media}\n{moves}\npage: {emo.printable(facts['preview_path'], 4096)}"
+
+
+def says_yes(price: str) -> bool:
+    """Ask at a terminal whether to pay about the `price`; elsewhere nobody says yes."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        return False
+    with contextlib.suppress(ImportError):
+        import termios
+
+        with contextlib.suppress(OSError, ValueError, termios.error):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # typed before is no answer
+    said = ""
+    with contextlib.suppress(OSError, ValueError):  # nobody is there, or what is no text: no yes
+        try:
+            print(f"Pay about CNY {price}? [y/N] ", end="", file=sys.stderr, flush=True)
+            said = sys.stdin.readline()
+        finally:  # Ctrl-D and Ctrl-C end no line
+            print("" if said.endswith("\n") else "\n", end="", file=sys.stderr, flush=True)
+    return said.strip().lower() in ("y", "yes")

@@ -27,7 +27,7 @@ def recording(data: bytes, size: int | None = None) -> Recording:
 PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, IMA_ADPCM, GSM, MP3_INSIDE = 1, 2, 3, 6, 7, 0x11, 0x31, 0x55
 BITS = {PCM: (*range(1, 33), 64), FLOAT: (32, 64)}  # of a sample, as decoders take them
 EXTENSIBLE = 0xFFFE  # the code stands further on
-STREAMED = 0x7FFF0000  # what writes to a pipe gives a length of 0, or one from here on up
+STREAMED = 100_000_000  # bytes: what writes to a pipe gives a length of 0, or one from here on up
 BROKEN = "it is a WAV recording that is broken"
 MISSING = 0.1  # seconds that may be missing at the end: decoders play what is there
 

@@ -64,6 +64,7 @@ def refusal_problem(
     ids = ["request_id"]
     if "task_status" in said and not (said.get("code") or said.get("message")):
         words, remedy = f"{what}, with neither a code nor a message", SILENT_REMEDY
+        remedy = "Nothing is billed." if said["task_status"] == "CANCELED" else remedy
         ids.append("task_id")
     told = ", ".join(f"{one} {shown_words(str(said[one]))}" for one in ids if said.get(one))
     words += f" ({told})" if told else ""

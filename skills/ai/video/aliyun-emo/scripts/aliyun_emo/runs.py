@@ -107,18 +107,13 @@ def list_tasks(report: emo.Report) -> None:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
     for task in found:
-        if task.status == tasks.GONE and task.age < DAY:
-            hint = follow.gone_problem("", task, following(task)).hint
-            report.warn("tasks", f"{task.name} is UNKNOWN to the service, and not a day old", hint)
-        if task.state in ("sending", "unclear") and task.attempt in (None, following(task) - 1):
-            hint = follow.may_exist_problem(task, following(task)).hint  # nobody has paid again
-            report.warn("tasks", f"{task.name} was sent, and its answer is not known", hint)
-
-
-def following(task: tasks.Task) -> int:
-    """Return the number of the attempt after those of a task's request, 0 for one of an id."""
-    folder, name = os.path.split(task.folder)
-    return tasks.next_attempt(folder, name[:12]) if re.fullmatch(DIGITS, name) else 0
+        is_gone = task.status == tasks.GONE and task.age < DAY
+        is_odd = is_gone or task.state in ("sending", "unclear")  # if nobody has paid again
+        if is_odd and (task.attempt is None or follow.paying_again(task, {})):
+            what = "is UNKNOWN to the service, and not a day old"
+            what = what if is_gone else "was sent, or about to be, and its answer is not known"
+            said = follow.gone_problem(task, {}) if is_gone else follow.may_exist_problem(task, {})
+            report.warn("tasks", f"{task.name} {what}", said.hint)
 
 
 def row_of(task: tasks.Task) -> emo.Json:
@@ -158,7 +153,7 @@ def run_all(settings: Settings, report: emo.Report) -> None:
     try:
         for task in filter(is_to_follow, reversed(tasks.all_tasks(emo.evidence_path("tasks")))):
             its = emo.Report()
-            its.check(follow.follow, settings.started_anew(), task, following(task), its)
+            its.check(follow.follow, settings.started_anew(), task, its)
             for problem in its.errors + its.warnings:
                 problem.message = f"{task.name}: {problem.message}"
             report.errors += its.errors
@@ -175,11 +170,13 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     name = re.sub(rf"(?i)^{mark}{label}|{end}", "", settings.values["task"])
     task = task_named(name) if name else None
     if task and task.state == "refused":
-        hint = "There is no task of it: mend the request, and run that."
+        hint = "There is no task of it: do what the service said, and run the request again."
+        if later := tasks.numbered(tasks.folders_of(os.path.dirname(task.folder), task.name[:12])):
+            hint = f"Go on with its later task: {command(RUN, '--task', later[-1][1].folder)}"
         raise emo.Problem("task", f"{emo.shown_link(name)} was refused by the service", hint)
     requests.check_copy(settings.values, member(task.record, "request") if task else {}, [])
     if task:
-        return follow.follow(settings, task, following(task), report)
+        return follow.follow(settings, task, report)
     task_id = check_task_id(name)
     settings = settings.with_key()
     files.sweep(emo.evidence_path(""))
@@ -188,7 +185,7 @@ def run_task(settings: Settings, report: emo.Report) -> None:
     task.write(**{"saved_at": tasks.timestamp(), **dict.fromkeys(nothing), "state": "made"})
     task.write_answer({"task_id": task_id})
     try:
-        follow.follow(settings, task, 0, report)
+        follow.follow(settings, task, report)
     finally:
         if tasks.Task(task.folder).status in ("", tasks.GONE):  # it is not known that there is one
             task.remove()
@@ -201,7 +198,8 @@ def task_named(name: str) -> tasks.Task | None:
     if os.path.isfile(os.path.join(place, "task.json")):
         return tasks.Task(os.path.realpath(place))
     own = rf"{DIGITS}|id-[0-9a-f-]{{36}}|id--[0-9a-f]{{64}}"  # folders' names; short ids are ids
-    folder = name if re.fullmatch(own, name) else None
+    last = os.path.basename(name.rstrip("/\\"))
+    folder = last if re.fullmatch(own, last) else None
     found = tasks.all_tasks(emo.evidence_path("tasks"))
     return next((task for task in found if task.name == folder or task.task_id == name), None)
 
@@ -211,7 +209,8 @@ def check_task_id(text: str) -> str:
         message = f"there is no task {emo.shown_path(text)}: it was not sent from here"
         hint = "Go to the folder where it was, or set OUTPUT_DIR: to make it again is paid again."
         raise emo.Problem("task", message, hint)
-    if id_in({"task_id": text}) and emo.without_keys(text) == text and text[-5:] != ".json":
+    is_other = text[-5:] == ".json" or re.fullmatch("<?(TASK_?)?ID>?", text)  # the word of a hint
+    if id_in({"task_id": text}) and emo.without_keys(text) == text and not is_other:
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."
     raise emo.Problem("task", f"{emo.shown_link(text)} is not the id of a task", hint)

@@ -49,7 +49,7 @@ class Settings(NamedTuple):
     progress: Progress
     interrupts: Interrupts
     files: dict[str, Any]  # local ones of a request, where they were looked at
-    # Asks (asking) or compares (looks.as_shown); returns the settings to pay with, None for no.
+    # Asks (making) or compares (looks.as_shown); returns the settings to pay with, None for no.
     before_pay: Callable[[Settings, dict[str, Any]], Settings | None] = lambda settings, _: settings
     key: str = ""  # there from with_key() on
 

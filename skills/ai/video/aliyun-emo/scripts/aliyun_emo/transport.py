@@ -146,7 +146,7 @@ def no_answer(again: bool, left: bool, variable: str = "") -> Iterator[None]:
         may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
         raise NoAnswer(reason, again or may_pass, left) from None
     except BaseException as error:
-        error.left = left  # type: ignore[attr-defined]  # sending.send_once asks for it
+        error.left = left  # type: ignore[attr-defined]  # generation.send_once asks for it
         raise
 
 
