@@ -222,6 +222,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     """.split(),
     ("has its query in the path", "Copy it anew"): """
         https://example.com/a.png%3FExpires%3D1%26OSSAccessKeyId%3Dx%26Signature%3Ds
+        https://example.com/a.png&sa=D&source=editors&ust=1&usg=AOv
         https://example.com/a.png%3fX-Amz-Signature=s https://example.com/a.mp3&Expires=1&Signature=s
     """.split(),
     ("&amp;", "&"): """
@@ -356,7 +357,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             "👍",
             "→",
             "~~",
-            *("](x)", "|portrait", "[/img]", "&gt;", "&lt;/a"),
+            *("){width=300}", "](x)", "|portrait", "[/img]", "&gt;", "&lt;/a"),
         )
     },
     f"{IMAGE_URL}%E3%80%82": ("。", GIVE),
@@ -392,7 +393,8 @@ a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://
 GOOD = """
 p/https%3A%2F%2Fb.cn%2Fa.png%3Ftoken%3Dabc p/https%3A%2F%2Fb.cn%2Fa.png%3FX-Amz-Signature%3Da@jpg
 a.jpg?imageMogr2/thumbnail/1000x1000> portrait@2x.png p?SGVsbG8%3D
-p?sign=q-sign-algorithm%3Dsha1%2526
+p?sign=q-sign-algorithm%3Dsha1%2526 ?https%3A%2F%2Fb.cn%2Fp%3Fauto%3Dformat%26w%3D1000
+?https://b.cn/p.png?Expires=1893456000&OSSAccessKeyId=k&Signature=a%2Fb%3D
 a.png?q='a' a.png?l=[1] p?q=a_(b) unsafe/filters:watermark(https://b.cn/a.png,0,0)/c.png
 fetch/https://b.cn/a.png ?https://b.cn/a.png p?url=https://b.cn/a.png wait...what.png
 a...b/c.png p?t=hi... p.png?t=3×4
@@ -412,6 +414,7 @@ WORDS = {  # a text: the link that the hint has
     "图片：https://example.com/「张三」.png": "https://example.com/「张三」.png",
     "[p](https://example.com/portrait@2x.png)": "https://example.com/portrait@2x.png",
     "https://urldefense.com/v3/__https://b.cn/a/p.png__;!!AbC!xyz$": "https://b.cn/a/p.png",
+    "![p](https://example.com/a.png){width=300px .center}": "https://example.com/a.png",
     "_Image: https://example.com/portrait.png_": "https://example.com/portrait.png",
     'data: {"url":"https://example.com/a.png"}': "https://example.com/a.png",
     "图片：https://example.com/张三（正面）.png。": "https://example.com/张三（正面）.png",

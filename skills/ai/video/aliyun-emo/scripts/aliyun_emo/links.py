@@ -12,7 +12,7 @@ BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
-WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|\}\{|&(?:quot|apos|[lg]t|"
+WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?:quot|apos|[lg]t|"
 WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
 WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=\w))"
 WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})\b))+"
