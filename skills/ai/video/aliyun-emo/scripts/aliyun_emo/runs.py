@@ -101,7 +101,7 @@ def list_tasks(report: emo.Report) -> None:
     place = emo.printable(folder, 200)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
     if not found and os.path.isdir(folder) and {*os.listdir(folder)} - {"tasks"}:
-        hint = "Run make_emo_video.py again: it goes on where it was."
+        hint = "If make was run, run it again: it goes on. Else run the request that was prepared."
         report.warn("tasks", f"no tasks in {place}: no video was paid for from here yet", hint)
     elif not found:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
