@@ -31,6 +31,7 @@ from support.service import (
     video_of,
 )
 from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, GenerationCase
+from support.service_case import other as another
 
 from aliyun_emo import follow
 
@@ -268,6 +269,10 @@ class PaidFor(GenerationCase):
             self.assertRegex(
                 problem["hint"], r"^Is it .*a-known-id \(SUCCEEDED\).*--attempt 2 pays"
             )
+        self.write("other.json", another(style_level="calm"))
+        told = self.call_run("output/aliyun-emo/other.json", "--dry-run").line["warnings"]
+        self.assertIn("Is it one that was gone on with by its id since", str(told))
+        self.assertNotIn("--attempt", str(told))
         self.age(3600, name)
         self.age(7200, next(n for n in self.folders() if n != name))
         self.assertNotIn("a-known-id", self.go().line["errors"][0]["hint"])
@@ -295,12 +300,6 @@ class PaidFor(GenerationCase):
         line = self.ends(self.go("--no-wait", "-o", "hello.mp4"), 0).line
         self.assertEqual([warning["field"] for warning in line["warnings"]], ["output"])
         self.assertEqual(self.ends(self.go("-o", "hello.mp4"), 0).line["warnings"], [])
-
-    def test_a_later_attempt_is_named(self):
-        self.serve(tasks=[status_of("FAILED", code="InternalError"), succeeded()])
-        self.ends(self.go(), 3)
-        result = self.ends(self.go("--attempt", "2", terminal=True), 0)
-        self.assertRegex(result.stderr, "the video is .*, of attempt 2\n")
 
 
 class OncePaidAgain(GenerationCase):

@@ -117,6 +117,11 @@ class Check(MakingCase):
             self.assertIn("--image IMAGE_FILE --audio AUDIO_FILE", result.stderr)
             self.assertNotIn("s3cret", str(result))
 
+    def test_the_price_is_of_the_ratio_that_is_wanted_also_where_a_file_is_missing(self):
+        for media in (("portrait.png",), ("portrait.png", "none.mp3"), ("none.png", AUDIO_URL)):
+            words = ("--ratio", "3:4", "--dry-run")
+            self.assertIn("price: CNY 0.16 a second", self.call_make(*media, *words).stderr)
+
     def test_where_a_copy_cannot_go_no_other_store_is_offered(self):
         self.serve()
         Path("videos").mkdir()

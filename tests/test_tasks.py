@@ -292,7 +292,7 @@ class Decide(TaskCase):
             ([failed, failed], 9, "The next one is --attempt 3."),
             ([{"state": "made"}], 2, "Run with --attempt 1 first, until it ends."),
             ([failed, {"state": "made"}], 3, "Run with --attempt 2 first, until it ends."),
-            ([young], 2, f"with --attempt 1, after {tasks.AT_WORK - 9} seconds: it tells"),
+            ([young], 2, f"with --attempt 1 in {tasks.AT_WORK - 9} seconds: it tells"),
         ):
             with self.subTest(hint):
                 self.clear()

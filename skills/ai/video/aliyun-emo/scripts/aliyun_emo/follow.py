@@ -26,7 +26,7 @@ def follow(settings: Settings, task: Task, report: emo.Report) -> None:
     if settings.has("dry_run"):
         report.facts["would_send"] = False
     if task.state != "made":
-        raise may_exist_problem(task, settings.values)
+        raise lost_problem(task, settings.values)
     status = ""
     if not is_complete(settings, task):
         report.done = "the task is made: without --dry-run and --no-wait its video is fetched"
@@ -73,8 +73,7 @@ def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> 
     place = task.video_path or "made; its link ends 24 hours after the request was sent"
     if task.video_path and not settings.has("dry_run"):
         place, report.next = task.copy_video(settings.values.get("output", place)), []
-    which = f", of attempt {task.attempt}" if (task.attempt or 1) > 1 else ""
-    report.done = f"the video is {emo.printable(place, 200)}{which}"
+    report.done = f"the video is {emo.printable(place, 200)}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:
@@ -94,13 +93,13 @@ def download(settings: Settings, task: Task, tries: int) -> None:
     task.write_answer(task.answer)
 
 
-def may_exist_problem(task: Task, values: emo.Values) -> emo.Problem:
-    hint = look_first(paying_again(task, values))
+def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
+    hint = look_first("" if values is None else paying_again(task, values))  # None: of another run
     sent, words = task.saved_at, shown_words(task.record.get("response"))
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent, or about to be, at {sent}, and its answer is not known"
-        if abs(task.age) < tasks.AT_WORK:
+        if abs(task.age) < tasks.AT_WORK and values is not None:
             left = tasks.AT_WORK - int(abs(task.age))
             hint = f"Another run may be at it: run the same command again in {left} s."
     by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]

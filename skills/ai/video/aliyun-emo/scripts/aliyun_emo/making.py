@@ -124,7 +124,8 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
         return True
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
-    price = emo.price_words(report.facts.get("estimate"), report.facts.get("ratio") or "1:1")
+    ratio = report.facts.get("ratio") or settings.values.get("ratio")
+    price = emo.price_words(report.facts.get("estimate"), ratio if ratio in emo.PRICES else "1:1")
     if settings.has("dry_run"):
         settings.progress.say(f"price: {price}")
     report.done = "all that shows offline is well; nothing was sent"

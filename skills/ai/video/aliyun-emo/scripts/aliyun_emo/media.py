@@ -111,8 +111,7 @@ def conversion(path: str, kind: str, what: str = "") -> str:
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
     if re.search("HEIC|SVG|EPS|raw", what):  # ffmpeg reads none, or a tile of it
         names.remove("ffmpeg")
-    default = "convert" if "convert" in names else names[0]  # of ImageMagick 6, and 7 knows it
-    name = next(filter(shutil.which, names), default)
+    name = next(filter(shutil.which, names), names[len(names) > 1 and os.name != "nt"])  # convert
     words = [name, *(places.get(word, word) for word in CONVERTERS[kind][name].split())]
     return runnable(words, "ImageMagick" if kind == "picture" else "ffmpeg")
 

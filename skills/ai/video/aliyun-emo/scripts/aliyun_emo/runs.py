@@ -112,7 +112,7 @@ def list_tasks(report: emo.Report) -> None:
         if is_odd and (task.attempt is None or follow.paying_again(task, {})):
             what = "is UNKNOWN to the service, and not a day old"
             what = what if is_gone else "was sent, or about to be, and its answer is not known"
-            said = follow.gone_problem(task, {}) if is_gone else follow.may_exist_problem(task, {})
+            said = follow.gone_problem(task, {}) if is_gone else follow.lost_problem(task, {})
             report.warn("tasks", f"{task.name} {what}", said.hint)
 
 

@@ -219,7 +219,7 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
         hint = f"Run with --attempt {attempt - 1} first, until it ends."
         if before.state == "sending":
             left = AT_WORK - int(abs(before.age))
-            hint = f"Run with --attempt {attempt - 1}, after {left} seconds: it tells what is known."
+            hint = f"Run with --attempt {attempt - 1} in {left} seconds: it tells what is known."
     return emo.Problem("attempt", message, hint)
 
 
