@@ -887,7 +887,7 @@ def output_path(values: "Values", default: str, media: str = MEDIA) -> str:
         hint = "Name a file; prepare --dry-run shows a request."
         raise Problem("output", shown_path(path) + " is not a file", hint)
     real = os.path.realpath(check_path("--output ", path)) if "output" in values else ""
-    if re.search(rf"{KEPT}|\.(?:{media})$", real, re.IGNORECASE):
+    if real and re.search(rf"{KEPT}|\.(?:{media})$", real, re.IGNORECASE):
         message = shown_path(path) + " is a place of what is kept, or of another medium"
         raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")
