@@ -255,7 +255,7 @@ class PaidFor(GenerationCase):
         with mock.patch.object(follow.files, "append_line", side_effect=full):
             (error,) = self.ends(self.go(), 1, "output").line["errors"]
         self.assertNotIn("OUTPUT_DIR", error["hint"])
-        self.assertIn("the same command", error["hint"])
+        self.assertIn(f"--task {self.kept()['response']['output']['task_id']}", error["hint"])
 
     def test_one_that_was_gone_on_with_by_its_id_is_named_before_another_attempt(self):
         service = self.serve(video_synthesis=[raw(500, b"{}"), created])
@@ -318,6 +318,26 @@ class OncePaidAgain(GenerationCase):
                 for words in (("--task", name), (FILE, "--attempt", "1"), ("--all",), ()):
                     told = str(self.call_run(*words))
                     self.assertNotIn("--attempt", told, words)
+
+    def test_a_folder_that_was_only_claimed_gives_way_to_the_attempt_after_it(self):
+        self.serve()
+        self.ends(self.go("--no-wait"), 0)
+        (name,) = self.folders()
+        self.clear()
+        (Path(EVIDENCE) / "tasks" / name).mkdir(parents=True)
+        os.utime(Path(EVIDENCE) / "tasks" / name, (0, 0))
+        self.assertIn("--attempt 2 pays", str(self.ends(self.go(), 4)))
+        self.ends(self.go("--attempt", "2"), 0)
+        for words in (("--task", name), ("--all",), ()):
+            self.assertNotIn("--attempt", str(self.call_run(*words)), words)
+
+    def test_a_link_that_was_signed_anew_leads_to_what_is_shown_first(self):
+        self.serve()
+        signed = "?OSSAccessKeyId=k&Expires=9999999999&Signature="
+        for signature in "ab":
+            self.write("request.json", another(image_url=IMAGE_URL + signed + signature))
+            line = self.ends(self.go("--no-wait", "--no-look"), 0).line
+        self.assertIn("remove its detection", line["warnings"][0]["hint"])
 
     def test_the_digits_of_what_was_refused_name_the_task_that_came_after(self):
         self.serve(video_synthesis=[refuses(400, "Arrearage", "x"), created])

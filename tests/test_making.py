@@ -250,7 +250,8 @@ class Detecting(MakingCase):
             shutil.rmtree(EVIDENCE, ignore_errors=True)
             output = {"check_pass": False, "code": code, "message": "x"}
             posts = self.serve(face_detect=[scripted.says({"output": output}), detected])
-            self.make(code=3, fields=["service"])
+            result = self.make(code=3, fields=["service"])
+            self.assertIn("came to no result, and another one is billed", result.stderr)
             self.make()
             self.assertEqual(len(posts.of("POST", "face-detect")), 2)
 

@@ -749,7 +749,7 @@ class People(ListingCase):
         self.ends(self.call_run("--all"), 3, "service")
         result = self.ends(self.call_run("--all"), 0)
         (warning,) = result.line["warnings"]
-        self.assertIn(f"{name} is UNKNOWN to the service, and not a day old", warning["message"])
+        self.assertIn(f"{name} is UNKNOWN, and not a day old", warning["message"])
         self.assertIn("Check the key", warning["hint"])
         service.script["tasks"] = [succeeded()]
         self.ends(self.call_run(*shlex.split(warning["hint"].partition("again: ")[2])[2:]), 0)

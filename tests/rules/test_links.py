@@ -245,7 +245,6 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     ("escaped once too often", "where it was signed"): """
         https://example.com/a.png?Expires=1893456000&Signature=a%252Bb%253D&response-content-disposition=inline
         https://example.com/a.png?UCloudPublicKey=k&Signature=%252Fa%253D&Expires=1893456000
-        https://example.com/a.png?X-Amz-Algorithm%3DAWS4-HMAC-SHA256%26X-Amz-Credential%3Dk
         https://example.com/a.png?token=a%252Fb
     """.split(),
     ("a backslash", ""): [

@@ -237,8 +237,9 @@ class Report:
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
             evidence = " or OUTPUT_DIR" if "aliyun-emo" in str(place) else ""
             hint = f"Make room, ask for permission, or name another file (--output){evidence}."
-            if self.facts.get("state"):  # there is a task: with another OUTPUT_DIR it is paid anew
-                hint = "Make room, or ask for permission, and run the same command again."
+            if self.facts.get("state"):  # there is a task: without its folder it is paid anew
+                hint = "Make room, or put the folder back, first: without it a run pays again. "
+                hint += f"Its task: run_emo_request.py --task {self.facts.get('task_id')}"
             message = f"{shown_link(str(place))} cannot be written: {fault or error}"
             self.error("output", message, hint, 1)
         return None
@@ -427,8 +428,7 @@ def check_signature(field: str, query: str) -> None:
     values = query_values(query)
     own = signing_names(values).union(n for n in values if re.search("(?i)sig|credential|token", n))
     told = [values.get(name, "") for name in own - {"si", "q-url-param-list"}]  # but free texts
-    is_whole = "=" not in query and "%26" in query and "%3d" in query.lower()
-    if is_whole or any(re.search("%[0-9A-Fa-f]{2}", v) and v[:6] != "q-sign" for v in told):
+    if any(re.search("%[0-9A-Fa-f]{2}", v) and v[:6] != "q-sign" for v in told):
         hint = "Take the link from where it was signed, as it is there."
         raise Problem(field, "the query of the link was escaped once too often", hint)
     for signer in SIGNERS:

@@ -14,6 +14,8 @@ from aliyun_emo.service import DETECTION_PATH, body_to_send, deliver
 from aliyun_emo.settings import Settings
 
 PRICE = 0.004  # CNY a picture, passed or not (references/api.md)
+# Codes of an answer that is not about the picture, as where its link has expired: ask again.
+NO_RESULT = "InvalidURL|InvalidParameter|Internal|Throttling|ServiceUnavailable"
 
 
 def run_detection(
@@ -66,9 +68,8 @@ def kept_detection(path: str) -> emo.Json:
     output = member(understood(record.get("response")), "output")
     picture = member(member(record, "request"), "input").get("image_url")
     is_whole = isinstance(picture, str) and isinstance(output.get("check_pass"), bool)
-    # A no that is not about the picture, as of a link that expired, is worth another try.
-    is_verdict = re.match("InvalidFile|DataInspection|$", text_in(output, "code"))
-    return record if is_whole and "sent" in record and (output["check_pass"] or is_verdict) else {}
+    is_no_result = is_whole and re.match(NO_RESULT, text_in(output, "code"))
+    return record if is_whole and "sent" in record and not is_no_result else {}
 
 
 def keep_first(temporary: str, path: str) -> None:
@@ -86,6 +87,8 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
     output = member(response, "output")
     if not output["check_pass"]:
         what, said = "the portrait did not pass", {**response, **output}
+        if re.match(NO_RESULT, text_in(output, "code")):
+            what = "the detection came to no result, and another one is billed again"
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
         raise refusals.with_store_hint(problem, said, record["sent"])
     before = len(report.errors)

@@ -103,7 +103,7 @@ def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
             left = tasks.AT_WORK - int(abs(task.age))
             hint = f"Another run may be at it: run the same command again in {left} s."
     by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
-    since = [t for t in by_id if t.age <= task.age and t.status not in FAILED]
+    since = [t for t in by_id if t.task_id and t.age <= task.age and t.status not in FAILED]
     if its := ", ".join(f"{t.task_id} ({t.status or 'not asked yet'})" for t in since):
         hint = f"Is it one that was gone on with by its id since, {its}? Then it is paid. {hint}"
     return emo.Problem("service", message, hint, 4)
@@ -112,8 +112,9 @@ def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
 def paying_again(task: Task, values: emo.Values) -> str:
     """Return the words that pay for the attempt after `task`, "" where that stands, or of an id."""
     folder, name = os.path.split(task.folder)
-    further = tasks.next_attempt(folder, name[:12]) if re.fullmatch(DIGITS, name) else 0
-    if not further or task.attempt not in (None, further - 1):
+    numbers = {of.folder: n for n, of in tasks.numbered(tasks.folders_of(folder, name[:12]))}
+    further = max(numbers.values(), default=0) + 1
+    if numbers.get(task.folder) != further - 1 or not re.fullmatch(DIGITS, name):
         return ""
     kept = kept_path(os.path.dirname(folder), REQUESTS, name[:12])
     words = (RUN, kept, *option_words(values, ("output", "no_look")))  # as in the run that asks

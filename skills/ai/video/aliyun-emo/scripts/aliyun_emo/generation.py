@@ -179,7 +179,7 @@ def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
     for task in [task for task in of_same_media(place, request) if task.is_open]:
         what = "its video was not fetched" if task.video_url else "it is not at its end"
         hint = f"Go on with it: {command(RUN, '--task', task.folder)}"
-        if task.state != "made" and task.attempt and not follow.paying_again(task, {}):
+        if task.state != "made" and not follow.paying_again(task, {}):
             continue  # somebody has paid again
         if task.state != "made":
             what, hint = "it is not known what became of it", follow.lost_problem(task, None).hint
@@ -193,6 +193,8 @@ def warn_of_new_signatures(task: Task, request: emo.Json, report: emo.Report) ->
         then = text_in(before, field)
         if then and links.link_identity(then)[1] != links.link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
-            again = follow.paying_again(task, {}) or "another attempt"
-            hint = f"If the file behind it has changed, {again} pays for it."
+            further = tasks.next_attempt(os.path.dirname(task.folder), task.name[:12])
+            anew = f"make it with --attempt {further}, which shows it before it pays"
+            anew = "remove its detection, and make it again" if field == "image_url" else anew
+            hint = f"If the file behind it has changed, {anew}."
             report.warn(field, message, hint)

@@ -109,9 +109,8 @@ def list_tasks(report: emo.Report) -> None:
     for task in found:
         is_gone = task.status == tasks.GONE and task.age < DAY
         is_odd = is_gone or task.state in ("sending", "unclear")  # if nobody has paid again
-        if is_odd and (task.attempt is None or follow.paying_again(task, {})):
-            what = "is UNKNOWN to the service, and not a day old"
-            what = what if is_gone else "was sent, or about to be, and its answer is not known"
+        if is_odd and (not re.fullmatch(DIGITS, task.name) or follow.paying_again(task, {})):
+            what = "is UNKNOWN, and not a day old" if is_gone else "was sent; its answer is unknown"
             said = follow.gone_problem(task, {}) if is_gone else follow.lost_problem(task, {})
             report.warn("tasks", f"{task.name} {what}", said.hint)
 

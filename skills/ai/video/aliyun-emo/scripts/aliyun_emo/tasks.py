@@ -171,7 +171,7 @@ def all_tasks(tasks: str) -> list[Task]:
 def folders_of(place: str, name: str) -> list[tuple[int, Task]]:
     """Return the folders for the request `name` with their numbers, the oldest first."""
     names = os.listdir(place) if os.path.isdir(place) else []
-    matches = [re.fullmatch(rf"{name}(?:-([1-9][0-9]*))?", n, re.IGNORECASE) for n in names]
+    matches = [re.fullmatch(rf"{re.escape(name)}(?:-([1-9][0-9]*))?", n, re.I) for n in names]
     found = [(int(m[1] or 1), Task(os.path.join(place, m[0]))) for m in matches if m]
     return sorted(found, key=lambda numbered: numbered[0])
 
