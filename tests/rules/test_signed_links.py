@@ -396,11 +396,11 @@ class Signed(Case):
         query += "&q-url-param-list=imagemogr2%252fthumbnail&imageMogr2%2Fthumbnail="
         self.assertEqual(check(f"{IMAGE_URL}?{query}")[1:], ([], []))
 
-    def test_a_megabyte_takes_no_time(self):
+    def test_a_long_text_takes_no_time(self):
         for piece in ("?", "sig=", "?sig", "&", "%25", "a@", "</", "x1!", "@", ".", "'", ")", "z]"):
             began = time.monotonic()
-            check(f"{IMAGE_URL}?{piece * (1_000_000 // len(piece))}")
-            self.assertLess(time.monotonic() - began, 20, piece)
+            check(f"{IMAGE_URL}?{piece * (120_000 // len(piece))}")
+            self.assertLess(time.monotonic() - began, 10, piece)
 
     def test_dots_in_a_name_or_a_text_are_their_own(self):
         name = "response-content-disposition=inline%3B%20filename%3D%22Wait...%20what.mp3%22"

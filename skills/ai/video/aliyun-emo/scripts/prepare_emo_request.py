@@ -236,11 +236,11 @@ class Report:
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
             evidence = " or OUTPUT_DIR" if "aliyun-emo" in str(place) else ""
-            hint = f"Make room, ask for permission, or name another file (--output){evidence}."
+            hint = "Make room, ask for permission, or name another file (--output)" + evidence + "."
             if self.facts.get("state"):  # there is a task: without its folder it is paid anew
                 hint = "Make room, or put the folder back, first: without it a run pays again. "
-                hint += f"Its task: run_emo_request.py --task {self.facts.get('task_id')}"
-            message = f"{shown_link(str(place))} cannot be written: {fault or error}"
+                hint += "Its task: run_emo_request.py --task " + str(self.facts.get("task_id"))
+            message = shown_link(str(place)) + " cannot be written: " + str(fault or error)
             self.error("output", message, hint, 1)
         return None
 
@@ -327,11 +327,11 @@ def parse_box(field: str, text: "Text") -> "Box":
     if len(numbers) != 4:
         raise text_problem(field, text, "is not four numbers with commas between", hint)
     if bad := ", ".join(shown_link(number) for number in numbers if not is_pixel(number)):
-        raise Problem(field, f"{bad}: not a whole number from 0 to {MAX_SIDE}", hint)
+        raise Problem(field, bad + ": not a whole number from 0 to " + str(MAX_SIDE), hint)
     x1, y1, x2, y2 = box = [int(number) for number in numbers]
     if x1 >= x2 or y1 >= y2:
         fault = "has no area: x1 must be less than x2, and y1 less than y2"
-        raise Problem(field, f"{box} {fault}", hint)
+        raise Problem(field, str(box) + " " + fault, hint)
     return box
 
 
@@ -540,7 +540,7 @@ def check_address(field: str, host: str) -> str:
         # A zone, behind %, is of one machine alone.
         address = IPv6Address(host[1:-1].replace("%", "-")) if version == 6 else IPv4Address(host)
     except ValueError:
-        fault = f"is no IPv{version} address"
+        fault = "is no IPv" + str(version) + " address"
         raise host_problem(field, host, fault, "Correct the host.") from None
     if any(address in ip_network(block) for block in NOT_PUBLIC):
         raise host_problem(field, host, f"is the address {address}, which is not public")
@@ -555,7 +555,7 @@ def check_page(field: str, host: str, path: str, query: str) -> None:
     page = next(filter(None, map(PAGES.get, names)), None)
     pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
-    direct = shows and file_itself and re.search(f"[?&]({file_itself})(&|$)", query)
+    direct = shows and file_itself and re.search("[?&](" + file_itself + ")(&|$)", query)
     if not direct and (shows or path.lower().endswith((".html", ".htm"))):
         message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
         raise Problem(field, message, hint)
@@ -600,8 +600,8 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
         whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
-    elif signed and not re.search(rf"\.(?:{MEDIA})(%22)?$|x\d+[!<>]$", pair, re.I):  # signed, too
-        tail = pair[len(without_marks(re.split(f"[<{WIDE}]|^[^!-~]", pair)[0])) :]
+    elif signed and not re.search(r"\.(?:" + MEDIA + r")(%22)?$|x\d+[!<>]$", pair, re.I):
+        tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
     elif query[1:] and (found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query), re.I)):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
         bare = without_marks(text)
@@ -611,7 +611,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         is_end = is_end and not ("://" in before and found[1][0] in "?&;")  # a proxy's
         tail = found[1] if is_end else ""
-    medium = re.match(rf".*/[^/]*\.(?:{MEDIA})(?![a-z0-9])", text, re.IGNORECASE)
+    medium = re.match(r".*/[^/]*\.(?:" + MEDIA + ")(?![a-z0-9])", text, re.IGNORECASE)
     if re.search(r"/(\.\.\.|\u2026)(/|$)|(\.\.\.|\u2026)$", path) and not (tail and medium):
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail:
@@ -667,7 +667,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         report.check(check_end, field, text, path, query)
     if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
         its, of = (mark[1], "&") if mark[1] else (mark[2], "a quote")
-        message = f"the link has {its} in it, which is how a web page or a shell writes {of}"
+        message = "the link has " + its + " in it, which is how a web page or a shell writes " + of
         report.error(field, message, "Copy the link itself, or write & for it.")
     elif query and not found and query[1:5].lower() != "http":  # of a proxy: not its own signature
         report.check(check_signature, field, query)
@@ -677,13 +677,13 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     if fragment:
         message = "the part from # on was dropped: no server ever gets it"
         report.warn(field, message, "Write a # of a file's name as %23.")
-    return f"{scheme}://{public_host}{port}{escaped(path + query)}" if sound else None
+    return scheme + "://" + str(public_host) + port + escaped(path + query) if sound else None
 
 
 def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
     # RFC 3986, appendix B. Optional ones keep their punctuation; what no link may hold is dropped.
-    hint = f"Give {option(field)} URL, a public link, or {option(LOCAL[field])} FILE."
+    hint = "Give " + option(field) + " URL, a public link, or " + option(LOCAL[field]) + " FILE."
     text = check_given(field, text, hint)
     slashed = text.replace("\\/", "/").replace("\\", "/")
     link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
@@ -871,7 +871,7 @@ TEMPORARY_NAME = r"\.emo-\d+-[0-9a-f]+\.tmp"  # what the next function returns
 
 def temporary_name() -> str:
     """Return a name that no other process uses, and by which what a kill left behind is known."""
-    return f".emo-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    return ".emo-" + str(os.getpid()) + "-" + os.urandom(4).hex() + ".tmp"
 
 
 # --- 10. Commands: a request is written -----------------------------------------------------------
@@ -887,7 +887,7 @@ def output_path(values: "Values", default: str, media: str = MEDIA) -> str:
         hint = "Name a file; prepare --dry-run shows a request."
         raise Problem("output", shown_path(path) + " is not a file", hint)
     real = os.path.realpath(check_path("--output ", path)) if "output" in values else ""
-    if real and re.search(rf"{KEPT}|\.(?:{media})$", real, re.IGNORECASE):
+    if real and re.search(KEPT + r"|\.(?:" + media + ")$", real, re.IGNORECASE):
         message = shown_path(path) + " is a place of what is kept, or of another medium"
         raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")
@@ -1002,7 +1002,7 @@ def parse(program: "Program", arguments: "Words", report: Report) -> "tuple[str,
     about = explained("commands", "about", program, command) if "--help" in words else None
     parsed = parser_of(options, command, fields, about or {}).parse_args(words)
     if unknown and not explained("commands", "unknown_words", unknown, program, report):
-        report.error("arguments", f"{len(unknown)} words are not options here", "See --help.")
+        report.error("arguments", str(len(unknown)) + " words are not options here", "See --help.")
     given = {f: str(value or "") for f, value in vars(parsed).items() if value is not None}
     return command, {f: v if f in LOCAL.values() else v.strip() for f, v in given.items()}
 
@@ -1111,14 +1111,14 @@ def tell(report: Report) -> None:
         print(report.done, file=sys.stderr)
         for word, words in zip(("next", "then"), report.next):
             if command := explained("commands", "command", *words):
-                print(f"{word}: {command}", file=sys.stderr)
+                print(word + ": " + command, file=sys.stderr)
 
 
 def told(kind: str, problem: Problem, report: Report) -> str:
     """Return the line for people of an error or a warning."""
     label = option(problem.field) if problem.field in report.options else problem.field
     stop = "" if problem.message.endswith(("?", ".")) else "."
-    return f"{kind}: {label}: {problem.message}{stop} {problem.hint}"
+    return kind + ": " + label + ": " + problem.message + stop + " " + problem.hint
 
 
 def run_command_line(program: "Program", argv: "Words | None") -> int:
