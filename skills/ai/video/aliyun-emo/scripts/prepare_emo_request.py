@@ -880,14 +880,14 @@ def temporary_name() -> str:
 KEPT = r"[/\\]aliyun-emo[/\\](tasks|requests|detections)([/\\]|$)"
 
 
-def output_path(values: "Values", default: str, media: str = MEDIA) -> str:
-    """Return the file to write, which is named as none of the `media`; raises `Problem`."""
+def output_path(values: "Values", default: str, films: str = "") -> str:
+    """Return the file to write, which is named as no medium but `films`; raises `Problem`."""
     path = values.get("output", default)
     if path == "-" or path.startswith(("/dev/std", "/dev/fd/", "/proc/")):
         hint = "Name a file; prepare --dry-run shows a request."
         raise Problem("output", shown_path(path) + " is not a file", hint)
     real = os.path.realpath(check_path("--output ", path)) if "output" in values else ""
-    if real and re.search(KEPT + r"|\.(?:" + media + ")$", real, re.IGNORECASE):
+    if real and re.search(KEPT + rf"|\.(?!({films})$)({MEDIA})$", real, re.I):
         message = shown_path(path) + " is a place of what is kept, or of another medium"
         raise Problem("output", message, "Name another file.")
     return check_given("output", path, "Give the file to write, or leave --output out.")

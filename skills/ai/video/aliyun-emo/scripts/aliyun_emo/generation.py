@@ -179,9 +179,9 @@ def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
     for task in [task for task in of_same_media(place, request) if task.is_open]:
         what = "its video was not fetched" if task.video_url else "it is not at its end"
         hint = f"Go on with it: {command(RUN, '--task', task.folder)}"
-        if task.state != "made" and not follow.paying_again(task, {}):
-            continue  # somebody has paid again
         if task.state != "made":
+            if not follow.paying_again(task, {}):
+                continue  # somebody has paid again
             what, hint = "it is not known what became of it", follow.lost_problem(task, None).hint
         message = f"there is a task of this picture and recording, {task.name}: {what}"
         report.warn("service", message, hint)

@@ -111,7 +111,7 @@ def conversion(path: str, kind: str, what: str = "") -> str:
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
     if re.search("HEIC|SVG|EPS|raw", what):  # ffmpeg reads none, or a tile of it
         names.remove("ffmpeg")
-    name = next(filter(shutil.which, names), names[len(names) > 1 and os.name != "nt"])  # convert
+    name = next(filter(shutil.which, names), "convert" if "convert" in names else names[0])
     words = [name, *(places.get(word, word) for word in CONVERTERS[kind][name].split())]
     return runnable(words, "ImageMagick" if kind == "picture" else "ffmpeg")
 

@@ -188,7 +188,7 @@ def check_shown(path: str, name: str) -> None:
 def check_copy(values: emo.Values, request: emo.Json, given: Sequence[str]) -> None:
     """Check where a copy of the video goes, if one is wanted; raises `Problem` and `OSError`."""
     if "output" in values:
-        path = emo.output_path(values, "", emo.MEDIA.partition("|mp4|")[0])  # from there on films
+        path = emo.output_path(values, "", "|".join(emo.OTHER_FORMATS[""]))
         links = [text_in(member(request, "input"), field) for field in member(request, "files")]
         emo.check_other_file(path, [*given, *map(local_files.local_path, links)])
         at, tasks = (f"{os.path.realpath(p)}{os.sep}" for p in (path, emo.evidence_path("tasks")))
