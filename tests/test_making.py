@@ -122,6 +122,23 @@ class Check(MakingCase):
             words = ("--ratio", "3:4", "--dry-run")
             self.assertIn("price: CNY 0.16 a second", self.call_make(*media, *words).stderr)
 
+    def test_no_price_is_told_of_a_ratio_that_is_none(self):
+        result = self.make("--dry-run", "--ratio", "9:16", code=2, fields=["ratio"])
+        self.assertNotIn("price:", result.stderr)
+        for key in ("estimate", "ratio", "video_size"):
+            self.assertIsNone(result.line[key])
+        self.assertEqual(result.line["audio"]["format"], "mp3")
+
+    def test_a_run_that_loses_its_answer_says_the_command_that_the_next_one_says(self):
+        self.serve(video_synthesis=[raw(500, b"")])
+        words = ("--pay", "--no-look", "-o", "x.mp4")
+        hints = []
+        for _ in range(2):
+            (error,) = self.make(*words, code=4, fields=["service"]).line["errors"]
+            hints.append(error["hint"].partition("If there is none, ")[2])
+        self.assertIn(".json --output x.mp4 --no-look --attempt 2 pays for one.", hints[0])
+        self.assertEqual(hints[0], hints[1])
+
     def test_where_a_copy_cannot_go_no_other_store_is_offered(self):
         self.serve()
         Path("videos").mkdir()

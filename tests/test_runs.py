@@ -45,7 +45,7 @@ class Options(GenerationCase):
             (["x", "y"], ""),
             (["--no"], "--no"),
             (["--file", "x"], "Give its value alone, without --file."),
-            (["x", "hello.mp4"], "Put its option in front, or quotes around a name."),
+            (["x", "hello.mp4"], "Quote a name with spaces; run once for each file."),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):

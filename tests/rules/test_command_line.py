@@ -279,7 +279,7 @@ class Arguments(Case):
             *((word, "BASE_URL") for word in ("--base-url", "--base_url", "--endpoint")),
             *((f"--{word}", "DASHSCOPE_API_KEY") for word in ("api-key", "apikey", "token", "key")),
             ("--access-key-id=LTAI5tFakeFakeFake12", "DASHSCOPE_API_KEY"),
-            ("stray", "Put its option in front, or quotes around a name. The options are"),
+            ("stray", "run once for each file. The options are"),
             ("-output", "Did you mean --output?"),
             *((f"{dash}dry-run", "Did you mean --dry-run?") for dash in "\u2013\u2014\u2212"),
             ("-dry-run", "Did you mean --dry-run?"),

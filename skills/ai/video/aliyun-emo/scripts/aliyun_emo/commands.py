@@ -58,7 +58,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if word and word in commands:
         return f"Put {word} first."
     names = [emo.option(field) for field in fields if options[field][2]]
-    otherwise = "" if word.startswith("-") else "Put its option in front, or quotes around a name. "
+    otherwise = "" if word[:1] == "-" else "Quote a name with spaces; run once for each file. "
     otherwise += f"The options are {', '.join(names)}."
     if not names:
         names = [*commands]

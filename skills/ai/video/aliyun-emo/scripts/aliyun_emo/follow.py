@@ -99,9 +99,8 @@ def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
     message = f"a request was sent at {sent} and no task is known of it; what came: {words}"
     if task.state != "unclear":
         message = f"a request was sent, or about to be, at {sent}, and its answer is not known"
-        if abs(task.age) < tasks.AT_WORK and values is not None:
-            left = tasks.AT_WORK - int(abs(task.age))
-            hint = f"Another run may be at it: run the same command again in {left} s."
+        if task.at_work and values is not None:
+            hint = f"Another run may be at it: run the same command again in {task.at_work} s."
     by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
     since = [t for t in by_id if t.task_id and t.age <= task.age and t.status not in FAILED]
     if its := ", ".join(f"{t.task_id} ({t.status or 'not asked yet'})" for t in since):

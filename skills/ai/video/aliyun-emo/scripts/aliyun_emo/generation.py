@@ -91,7 +91,7 @@ def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> t
             task = tasks.claim(place, name, decision.number)
             outcome = send_once(ready, task, decision.attempt, began, report) if task else None
         if task and outcome:
-            check_made(*outcome, ready.body, decision.attempt)
+            check_made(*outcome, ready, task)
             return tasks.Follow(task)
         decision = decide_now(ready.settings, place, name)
     return decision
@@ -157,14 +157,14 @@ def unsaved_problem(task: Task, error: OSError) -> emo.Problem:
     return emo.Problem("output", message, hint, 1)
 
 
-def check_made(state: str, answer: Answer, body: emo.Json, attempt: int) -> None:
+def check_made(state: str, answer: Answer, ready: Ready, task: Task) -> None:
     if state == "made":
         return
-    problem = refusals.with_store_hint(refusals.answer_problem(answer), answer.document, body)
+    problem = refusals.with_store_hint(refusals.answer_problem(answer), answer.document, ready.body)
     problem.code = 3 if state == "refused" else problem.code
     if state == "unclear":
         problem.message += "; a task may have been made"
-        problem.hint = look_first(f"--attempt {attempt + 1}")
+        problem.hint = look_first(follow.paying_again(task, ready.settings.values))
     raise problem
 
 

@@ -35,7 +35,7 @@ class Media(NamedTuple):
     given: emo.Values
     files: emo.Files  # by the field of the link in whose place they are, None for a wrong one
     local: Local  # those of them that are right
-    ratio: str
+    ratio: str | None  # None for a wrong one
 
 
 def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
@@ -53,11 +53,12 @@ def make(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None
 def make_video(settings: Settings, report: emo.Report) -> None:
     """Check, detect, and go on; faults of links by now count only where something is sent."""
     media, faults = media_of(settings.values, report), emo.Report()
-    draft = with_boxes(media, dict(zip(emo.BOX_FIELDS, DRAFT[media.ratio])), faults)
+    draft = with_boxes(media, dict(zip(emo.BOX_FIELDS, DRAFT[media.ratio or "1:1"])), faults)
     report.facts.update(facts_of_files(media.files, media.ratio))
     report.facts["uploads"] = [requests.file_name(file.url) for file in media.local.values()]
     if draft:
-        report.facts.update(emo.facts_of(draft), **dict.fromkeys(emo.BOX_FIELDS))
+        unknown = emo.BOX_FIELDS if media.ratio else (*emo.BOX_FIELDS, "ratio", "video_size")
+        report.facts.update(emo.facts_of(draft), **dict.fromkeys(unknown))
         report.check(check_copy, settings.values, draft, [])
     if not draft or report.errors:
         clear_to_send(settings, faults, report)  # for what is wrong with links and key, too
@@ -108,7 +109,7 @@ def media_of(values: emo.Values, report: emo.Report) -> Media:
             missing.append(field)  # None in `files`: no link is asked for as well
             report.error(name, "is missing", f"Give the {emo.KINDS[field]}: a file or quoted link.")
     files = {**emo.local_files(given, report), **dict.fromkeys(missing)}
-    ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES) or "1:1"
+    ratio = report.check(emo.check_choice, "ratio", given, emo.VIDEO_SIZES)
     return Media(given, files, {field: file for field, file in files.items() if file}, ratio)
 
 
@@ -124,10 +125,9 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
         return True
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
-    ratio = report.facts.get("ratio") or settings.values.get("ratio")
-    price = emo.price_words(report.facts.get("estimate"), ratio if ratio in emo.PRICES else "1:1")
-    if settings.has("dry_run"):
-        settings.progress.say(f"price: {price}")
+    ratio = report.facts.get("ratio") or settings.values.get("ratio", "1:1")
+    if settings.has("dry_run") and ratio in emo.PRICES:
+        settings.progress.say(f"price: {emo.price_words(report.facts.get('estimate'), ratio)}")
     report.done = "all that shows offline is well; nothing was sent"
     return False
 

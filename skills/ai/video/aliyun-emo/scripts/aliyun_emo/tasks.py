@@ -97,6 +97,11 @@ class Task:
         """Seconds since `saved_at`: that it was sent, or the answer to that was kept."""
         return clock.time() - (emo.instant(self.saved_at) or 0)
 
+    @property
+    def at_work(self) -> int:
+        """Seconds for which another run may still be sending it, 0 where none is."""
+        return max(AT_WORK - int(abs(self.age)), 0) if self.state == "sending" else 0
+
     def facts(self) -> emo.Json:
         """Return what is known of it, for the line on stdout."""
         return {
@@ -209,7 +214,8 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
     if attempt in standing:
         return Follow(standing[attempt])
     before = standing.get(attempt - 1)
-    if attempt == 1 or (before and gives_way(before)):
+    is_over = before and (before.status in ENDS if before.state == "made" else not before.at_work)
+    if attempt == 1 or is_over:
         return Send(attempt, max((number for number, _ in found), default=0) + 1)
     last = max(standing, default=0)
     message = f"there is no attempt {attempt - 1} yet, and this one comes after it"
@@ -217,8 +223,7 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
     if before:
         message = f"attempt {attempt - 1} has not ended, and this one would pay beside it"
         hint = f"Run with --attempt {attempt - 1} first, until it ends."
-        if before.state == "sending":
-            left = AT_WORK - int(abs(before.age))
+        if left := before.at_work:
             hint = f"Run with --attempt {attempt - 1} in {left} seconds: it tells what is known."
     return emo.Problem("attempt", message, hint)
 
@@ -230,11 +235,6 @@ def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
     standing = [task for _, task in found if task.state != "refused"]
     placed = [(task.attempt or place, task) for place, task in enumerate(standing, 1)]
     return sorted(placed, key=lambda one: one[1].attempt is not None)
-
-
-def gives_way(task: Task) -> bool:
-    is_lost = task.state == "unclear" or abs(task.age) >= AT_WORK
-    return task.status in ENDS if task.state == "made" else is_lost
 
 
 def next_attempt(place: str, name: str) -> int:
