@@ -47,7 +47,9 @@ from support.media import (
 )
 from support.service import mp3 as speech
 
+import prepare_emo_request as emo
 from aliyun_emo import media
+from aliyun_emo.recordings import Recording
 
 
 class Pictures(LocalCase):
@@ -305,6 +307,12 @@ class NotTaken(LocalCase):
         with mock.patch("shutil.which", lambda name: None):
             hint = self.prepare(audio="my speech.mp3").line["errors"][0]["hint"]
         self.assertIn("Cut it: install ffmpeg, then: ffmpeg -i", hint)
+
+    def test_what_is_too_large_as_well_is_cut_into_a_smaller_format(self):
+        for size, target in ((14_000_000, "x-59s.wav"), (40_000_000, "x-59s.mp3")):
+            report = emo.Report()
+            media.check_medium("audio_url", Recording("wav", 70.0), size, [], report, "x.wav")
+            self.assertTrue(report.errors[-1].hint.endswith(f" {target}"), report.errors[-1].hint)
 
     def test_what_it_is_cut_into_is_named_as_a_recording_that_is_taken(self):
         for name, target in (

@@ -81,8 +81,8 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
     if found.seconds >= LONG_RECORDING:
         tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
-        source, target = command_paths(path, "-59s", found.format)
-        if path and (cut := runnable(["ffmpeg", "-i", source, "-t", "59", target])):
+        given, target = command_paths(path, "-59s", found.format if size < BIG_RECORDING else "mp3")
+        if path and (cut := runnable(["ffmpeg", "-i", given, "-t", "59", target])):
             hint = f"Cut it: {cut}"
         least = "close to the limit of 60 s" if tell == report.warn else ""
         tell(field, f"{length}; {least or 'the service takes less than 60 s'}", hint)
