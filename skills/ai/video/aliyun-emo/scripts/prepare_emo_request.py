@@ -184,8 +184,8 @@ BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{M
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
 BEHIND_A_QUERY = "</?[a-z].*|&(?:quot|apos|[lg]t);.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a web page or a shell makes of an & before a name, and of a quote.
-ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\xd7\xac\xae\xa7\xb6\xa4\xa9])[\w.-]+=|"
-ESCAPED += r"(&#x?[0-9A-Fa-f]{2,4};)"
+ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])"
+ESCAPED += r"[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
 SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:|^https?://https?(?::|//)"  # not what one may hold
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
