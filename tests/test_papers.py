@@ -37,7 +37,7 @@ from support.service import (
 )
 
 import make_emo_video as make
-from aliyun_emo import follow, refusals, requests, settings
+from aliyun_emo import refusals, requests, settings
 from aliyun_emo.commands import PROGRAMS, command
 from aliyun_emo.commands import RUN as RUN_NAME
 
@@ -406,7 +406,7 @@ class Papers(Case):
     def test_the_defaults_in_the_help_are_those_of_the_code(self):
         for program in (run, make):
             helps = {field: text for field, (_, _, text) in program.OPTIONS.items()}
-            self.assertIn(f"(default: {follow.INTERVAL})", helps["interval"])
+            self.assertIn(f"(default: {settings.INTERVAL})", helps["interval"])
             self.assertIn(f"(default: {settings.TIMEOUT})", helps["timeout"])
 
     def test_the_agents_file_names_the_skill(self):

@@ -1121,7 +1121,7 @@ def told(kind: str, problem: Problem, report: Report) -> str:
     return kind + ": " + label + ": " + problem.message + stop + " " + problem.hint
 
 
-def run_command_line(program: "Program", argv: "Words | None") -> int:
+def run_command_line(program: "Program", argv: "Words | None" = None) -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
@@ -1142,8 +1142,7 @@ def run_command_line(program: "Program", argv: "Words | None") -> int:
     return code
 
 
-def main(argv: "Words | None" = None) -> int:
-    return run_command_line(PREPARE, argv)
+main = functools.partial(run_command_line, PREPARE)
 
 
 def script() -> "NoReturn":

@@ -17,7 +17,7 @@ from aliyun_emo.requests import DIGITS, REQUESTS, kept_path
 from aliyun_emo.settings import Settings
 from aliyun_emo.tasks import ENDS, FAILED, GONE, SUCCEEDED, UNFINISHED, Task, all_tasks, timestamp
 
-INTERVAL, LONGEST_PAUSE = 5, 60  # seconds between two polls by default; at most where they fail
+LONGEST_PAUSE = 60  # seconds between two polls, where they fail
 
 
 def follow(settings: Settings, task: Task, report: emo.Report) -> None:
@@ -130,15 +130,14 @@ def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
 def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """Ask for `task` to its end, keeping all on the way; return its status, or that it is gone."""
     # Polls that fail are waited out with growing pauses, except where a video's link is known.
-    interval = settings.interval or INTERVAL
-    answered, pause, no_wait = False, interval, settings.has("no_wait")
+    answered, pause, no_wait = False, settings.interval, settings.has("no_wait")
     word, trouble, asked_for = poll(settings, task, report)
     while word not in ENDS:
         if (trouble and task.video_url) or (no_wait and not trouble):
             return task.status
         answered = answered or not trouble
         longer = min(pause * 2, LONGEST_PAUSE) if asked_for is None else asked_for
-        pause = max(interval, longer) if trouble else interval
+        pause = max(settings.interval, longer) if trouble else settings.interval
         if not settings.timeout or no_wait or clock.monotonic() + pause >= settings.deadline:
             hint = f"Run the same command again, in {pause:g} s: it goes on where it was."
             if answered:
@@ -203,9 +202,8 @@ def task_answer(task_id: str, answer: emo.Json) -> emo.Json:
     links = [text_in(place, "video_url").strip() for place in (member(output, "results"), output)]
     video_url = next(filter(is_link, links), None)  # what is none stays in polls.jsonl
     values = {"task_id": task_id, "task_status": output["task_status"], "video_url": video_url}
-    told = ("code", "message", "submit_time", "scheduled_time", "end_time")
+    told = ("code", "message", "submit_time", "scheduled_time", "end_time", "usage", "request_id")
     values.update({name: output.get(name) or answer.get(name) for name in told})
-    values.update({name: answer.get(name) for name in ("usage", "request_id")})
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -12,7 +12,6 @@ from aliyun_emo.commands import RUN, command, look_first
 from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import file_name, identity_of, request_name
 from aliyun_emo.settings import Settings
-from aliyun_emo.tasks import Task, all_tasks, no_facts
 
 # What is sent: settings with the key, the request, its body with links of uploads, what it costs.
 Ready = namedtuple("Ready", "settings request body price")
@@ -69,7 +68,7 @@ def make_ready(
         return None
     if not settings.has("dry_run"):
         return Ready(agreed, request, store.with_uploads(agreed, body), price)
-    report.facts.update(no_facts(), already_submitted=False, would_send=True, request=body)
+    report.facts.update(tasks.no_facts(), already_submitted=False, would_send=True, request=body)
     report.done = "all is well; nothing was sent, and a run without --dry-run costs money: " + price
     return None
 
@@ -98,7 +97,7 @@ def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> t
 
 
 def send_once(
-    ready: Ready, task: Task, attempt: int, began: float, report: emo.Report
+    ready: Ready, task: tasks.Task, attempt: int, began: float, report: emo.Report
 ) -> tuple[str, Answer] | None:
     """Send what is `ready`, and keep what comes; return that, or None for a new decision."""
     folder, name = os.path.split(task.folder)
@@ -122,7 +121,7 @@ def send_once(
     return state, answer
 
 
-def write_record(task: Task, attempt: int, request: emo.Json, body: emo.Json) -> str:
+def write_record(task: tasks.Task, attempt: int, request: emo.Json, body: emo.Json) -> str:
     """Write what is about to be sent, and return it in words; raises `OSError`."""
     given = request["input"]
     names = [file_name(given[field]) for field in emo.FORMATS]
@@ -134,7 +133,7 @@ def write_record(task: Task, attempt: int, request: emo.Json, body: emo.Json) ->
     return f"{', '.join(names)}; {size}, {request['parameters']['style_level']}"
 
 
-def settle(task: Task, state: str, answer: Answer, report: emo.Report) -> None:
+def settle(task: tasks.Task, state: str, answer: Answer, report: emo.Report) -> None:
     """Keep what became of a generation; what was certainly not taken leaves nothing."""
     if state == service.NOT_TAKEN:
         return task.remove()
@@ -146,7 +145,7 @@ def settle(task: Task, state: str, answer: Answer, report: emo.Report) -> None:
     return report.facts.update(task.facts())
 
 
-def unsaved_problem(task: Task, error: OSError) -> emo.Problem:
+def unsaved_problem(task: tasks.Task, error: OSError) -> emo.Problem:
     """Return the `Problem` of an answer that could not be kept; the id is the only way back."""
     message = f"{emo.shown_link(task.path('task.json'))} cannot be written: {error.strerror}"
     hint = "Make room, then look whether the account has a task."
@@ -157,7 +156,7 @@ def unsaved_problem(task: Task, error: OSError) -> emo.Problem:
     return emo.Problem("output", message, hint, 1)
 
 
-def check_made(state: str, answer: Answer, ready: Ready, task: Task) -> None:
+def check_made(state: str, answer: Answer, ready: Ready, task: tasks.Task) -> None:
     if state == "made":
         return
     problem = refusals.with_store_hint(refusals.answer_problem(answer), answer.document, ready.body)
@@ -168,9 +167,9 @@ def check_made(state: str, answer: Answer, ready: Ready, task: Task) -> None:
     raise problem
 
 
-def of_same_media(place: str, request: emo.Json) -> list[Task]:
+def of_same_media(place: str, request: emo.Json) -> list[tasks.Task]:
     """Return the tasks of the picture and the recording of a `request`."""
-    found = [(task, member(task.record, "request")) for task in all_tasks(place)]
+    found = [(task, member(task.record, "request")) for task in tasks.all_tasks(place)]
     mine = [identity_of(field, request) for field in emo.FORMATS]
     return [task for task, its in found if [identity_of(f, its) for f in emo.FORMATS] == mine]
 
@@ -187,7 +186,7 @@ def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
         report.warn("service", message, hint)
 
 
-def warn_of_new_signatures(task: Task, request: emo.Json, report: emo.Report) -> None:
+def warn_of_new_signatures(task: tasks.Task, request: emo.Json, report: emo.Report) -> None:
     before = member(task.record.get("request"), "input")
     for field in emo.FORMATS:
         then = text_in(before, field)

@@ -69,15 +69,19 @@ class Interrupts:
             self.is_held = False
         self.check()
 
-    @contextlib.contextmanager
-    def released(self) -> Iterator[None]:
-        """Within, a signal ends what is going on, also where it is held before and after."""
-        before, self.is_held = self.is_held, False
+    def lets_end(self, wait: Callable[[float], None], seconds: float) -> bool:
+        """Do `wait`, which a signal ends even where it is held; return False where one did so."""
+        is_held, self.is_held = self.is_held, False
         try:
             self.check()
-            yield
+            wait(seconds)
+            return True
+        except KeyboardInterrupt:
+            if not is_held:
+                raise
+            return False
         finally:
-            self.is_held = before
+            self.is_held = is_held
 
     def patience(self) -> float:
         """Return the moment, by the monotonic clock, until which answers are waited for."""

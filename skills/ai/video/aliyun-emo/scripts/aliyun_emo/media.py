@@ -39,16 +39,9 @@ def check_medium(
     field: str, found: Medium, size: int, boxes: list[emo.Box], report: emo.Report, path: str = ""
 ) -> None:
     """Report what is wrong with a medium of `size` bytes; in a picture all `boxes` must lie."""
-    if isinstance(found, pictures.Picture):
-        check_picture(field, found, size, boxes, report)
-    else:
+    if isinstance(found, Recording):
         check_recording(field, found, size, path, report)
-
-
-def check_picture(
-    field: str, found: pictures.Picture, size: int, boxes: list[emo.Box], report: emo.Report
-) -> None:
-    """Report what is wrong with a picture of `size` bytes, in which all `boxes` must lie."""
+        return
     # Nothing says in which picture boxes are counted where EXIF has it turned (references/api.md).
     _, width, height, orientation = found
     its = f"it is {width}x{height}"

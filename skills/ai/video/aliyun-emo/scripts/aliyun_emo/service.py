@@ -11,7 +11,6 @@ import prepare_emo_request as emo
 from aliyun_emo import clock, refusals
 from aliyun_emo import settings as limits
 from aliyun_emo.answers import BUSY, MAX_JSON, Answer, document_of, id_in, member, understood
-from aliyun_emo.clock import Times
 from aliyun_emo.settings import Settings, times_until
 from aliyun_emo.transport import Body, NoAnswer, Reply, exchange
 
@@ -28,9 +27,8 @@ Result = TypeVar("Result")
 def body_to_send(request: emo.Json) -> emo.Json:
     """Return the body of a prepared `request`, with the wire's model name (references/api.md)."""
     wire = {emo.DETECTION_MODEL: emo.DETECTION_MODEL_ON_WIRE}
-    body = {**request, "model": wire.get(request["model"], request["model"])}
-    body.pop("files", None)
-    return body
+    model = wire.get(request["model"], request["model"])
+    return {"model": model, "input": request["input"], "parameters": request["parameters"]}
 
 
 Try = tuple[Result, Answer]  # what came of it, and the last answer
@@ -43,7 +41,7 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
     data, times = None, times_until(settings.deadline)
     if body is not None:
         headers["Content-Type"] = "application/json"
-        data, times = json.dumps(body).encode(), Times(times.connect, limits.READ_TIMEOUT)
+        data, times = json.dumps(body).encode(), clock.Times(times.connect, limits.READ_TIMEOUT)
     if path == GENERATION_PATH:
         headers["X-DashScope-Async"] = "enable"
     if refusals.uses_store(body):
@@ -53,7 +51,7 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
 
 
 def answer_of(
-    settings: Settings, url: str, data: Body, headers: emo.Values, times: Times, limit: int
+    settings: Settings, url: str, data: Body, headers: emo.Values, times: clock.Times, limit: int
 ) -> Answer:
     """Return the answer of `url`, to `limit` bytes and without the API key, or one of status 0."""
     settings.interrupts.check()
@@ -127,8 +125,7 @@ def state_of(path: str, answer: Answer) -> str:
         return NOT_TAKEN
     if answer.status < 300:
         output = member(understood(answer.document), "output")
-        is_made = isinstance(output.get("check_pass"), bool)
-        if path == GENERATION_PATH:
-            is_made = bool(id_in(output))
+        is_told = isinstance(output.get("check_pass"), bool)
+        is_made = id_in(output) if path == GENERATION_PATH else is_told
         return "made" if is_made else "unclear"
     return "unclear" if answer.status >= 500 or answer.status == 408 else "refused"

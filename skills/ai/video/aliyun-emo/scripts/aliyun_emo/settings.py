@@ -18,7 +18,7 @@ from aliyun_emo.progress import Progress
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
-CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT = 10, 30, 1800  # seconds; the last is that of --timeout
+CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT, INTERVAL = 10, 30, 1800, 5  # seconds; two of options
 KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
@@ -42,7 +42,7 @@ class Settings(NamedTuple):
     values: emo.Values  # what was given, by option
     base: str  # the service's URL
     base_variable: str  # that it is from, or that sets another one
-    interval: float | None  # seconds between two polls, where they were given
+    interval: float  # seconds between two polls
     timeout: float  # seconds until it gives up; 0 asks once
     deadline: float  # the moment of the monotonic clock at which it does
     attempt: int | None  # the number of the task that is wanted
@@ -73,14 +73,7 @@ class Settings(NamedTuple):
 
     def pause(self, seconds: float) -> bool:
         """Wait so long; return False where a signal came that is held until something is kept."""
-        try:
-            with self.interrupts.released():
-                self.progress.wait(seconds)
-        except KeyboardInterrupt:
-            if not self.interrupts.is_held:
-                raise
-            return False
-        return True
+        return self.interrupts.lets_end(self.progress.wait, seconds)
 
     def tell_warnings(self, report: emo.Report) -> None:
         """Tell the warnings that were not told yet, before something is paid for."""
@@ -96,9 +89,9 @@ def times_until(deadline: float) -> Times:
 
 def settings_of(values: emo.Values, interrupts: Interrupts, report: emo.Report) -> Settings:
     """Return the settings of a command line; what is wrong with them is reported."""
-    pause, least = values.get("interval"), SHORTEST_INTERVAL
-    interval = None if pause is None else report.check(check_seconds, "interval", pause, least)
-    timeout = report.check(check_seconds, "timeout", values.get("timeout", str(TIMEOUT)), 0) or 0
+    times = {"interval": str(INTERVAL), "timeout": str(TIMEOUT), **values}
+    interval = report.check(check_seconds, "interval", times["interval"], SHORTEST_INTERVAL) or 0
+    timeout = report.check(check_seconds, "timeout", times["timeout"], 0) or 0
     attempt = report.check(check_attempt, values["attempt"]) if "attempt" in values else None
     url, name = base_given()
     base = report.check(check_base_url, url, name, report) or ""

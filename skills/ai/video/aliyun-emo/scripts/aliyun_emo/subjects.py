@@ -11,7 +11,6 @@ from aliyun_emo.files import read_json
 from aliyun_emo.links import ANY_TIME
 from aliyun_emo.local_files import Local, look_again
 from aliyun_emo.settings import base_given
-from aliyun_emo.tasks import Task
 
 WHICH_FILE = "Give request.json, a detection.json, or a task's task.json."
 
@@ -28,7 +27,7 @@ class Subject:
         self.state = self.said = self.task_id = self.video = ""  # of its task; the video's path
         self.words: list[str] = []  # what the command of a request has more
 
-    def tell_task(self, task: Task) -> None:
+    def tell_task(self, task: tasks.Task) -> None:
         """Let the page tell of the `task` that was made of this, or is on its way."""
         said = [of.get(n) for of in (task.answer, task.first_answer) for n in ("code", "message")]
         self.said = ", ".join(refusals.shown_words(word) for word in (task.status, *said) if word)
@@ -83,7 +82,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
     request = requests.request_of(body, ANY_TIME, report)
     if not request:
         return None
-    task = Task(os.path.dirname(os.path.realpath(path)))
+    task = tasks.Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
     folder = os.path.basename(task.folder)
     name = folder if re.fullmatch(requests.DIGITS, folder) else ""

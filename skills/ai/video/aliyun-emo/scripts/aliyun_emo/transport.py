@@ -26,10 +26,6 @@ PIECE = 64 * 1024  # bytes that come down at once
 Body = Union[bytes, Iterable[bytes], None]  # what is sent, whole or in pieces, or nothing
 
 
-def forever() -> float:
-    return FOREVER
-
-
 class NoAnswer(Exception):
     """There is no answer: why, whether the request `left`, and if asking `again` does no harm."""
 
@@ -39,7 +35,7 @@ class NoAnswer(Exception):
 
 
 def exchange(
-    url: str, data: Body, headers: emo.Values, times: Times, patience: Patience = forever
+    url: str, data: Body, headers: emo.Values, times: Times, patience: Patience = lambda: FOREVER
 ) -> Reply:
     """Return the reply of `url` to a POST of `data`, or to a GET; raises `NoAnswer`."""
     # `data` in pieces needs a Content-Length among the `headers`. By `patience` it ends as well.
@@ -169,7 +165,7 @@ class Timed(socket.socket):
     """A socket whose waits all end at the `deadline`: a byte now and then makes nothing longer."""
 
     deadline, took_last = FOREVER, False  # moved by `Connection.keep`, `limit`; one try after that
-    patience = staticmethod(forever)
+    patience: Patience
 
     def left(self) -> float:
         return max(min(self.deadline, self.patience()) - clock.monotonic(), LEAST)
