@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 import unittest
@@ -34,6 +35,7 @@ from support.service_case import DAY, EVIDENCE, FILE, KEYS, POSIX, GenerationCas
 from support.service_case import other as another
 
 from aliyun_emo import follow
+from aliyun_emo.commands import command
 
 OTHER = says(fixture("task-succeeded"))  # about a task that no test makes
 RUNS = status_of("RUNNING")
@@ -255,7 +257,38 @@ class PaidFor(GenerationCase):
         with mock.patch.object(follow.files, "append_line", side_effect=full):
             (error,) = self.ends(self.go(), 1, "output").line["errors"]
         self.assertNotIn("OUTPUT_DIR", error["hint"])
+        self.assertIn("run again: it pays nothing. Its task: ", error["hint"])
         self.assertIn(f"--task {self.kept()['response']['output']['task_id']}", error["hint"])
+
+    def test_where_its_copy_cannot_be_written_it_is_told_where_the_video_is(self):
+        service = self.serve()
+        Path("stick").mkdir()
+        real = follow.poll_to_the_end
+
+        def meanwhile(*of):
+            Path("stick").rmdir()
+            Path("stick").write_text("a file by now")
+            return real(*of)
+
+        with mock.patch.object(follow, "poll_to_the_end", meanwhile):
+            (error,) = self.ends(self.go("-o", "stick/x.mp4"), 1, "output").line["errors"]
+        self.assertRegex(error["hint"], r"it pays nothing\. The video is \S+video\.mp4\.")
+        self.ends_with_video(self.go("-o", "x.mp4"))
+        self.assertEqual(len(service.posts), 1)
+
+    def test_where_its_folder_is_gone_that_is_put_back_before_a_run_pays_again(self):
+        self.serve()
+        real = follow.poll_to_the_end
+
+        def meanwhile(settings, task, report):
+            shutil.rmtree(task.folder)
+            return real(settings, task, report)
+
+        with mock.patch.object(follow, "poll_to_the_end", meanwhile):
+            result = self.ends(self.go(), 1, "output")
+        (error,) = result.line["errors"]
+        self.assertIn("put the folder back, first: without it a run pays again.", error["hint"])
+        self.assertIn(command("run_emo_request", "--task", result.line["task_id"]), error["hint"])
 
     def test_one_that_was_gone_on_with_by_its_id_is_named_before_another_attempt(self):
         service = self.serve(video_synthesis=[raw(500, b"{}"), created])

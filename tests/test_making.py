@@ -501,6 +501,45 @@ class Showing(MakingCase):
         self.assertEqual(len(service.of("POST", "face-detect")), 1)
         self.assertEqual(len(service.of("POST", "video-synthesis")), 0)
 
+    def test_a_picture_that_is_another_one_by_now_is_not_paid_for_with_the_boxes_of_the_old(self):
+        service = self.serve()
+        media = (IMAGE_URL, "speech.mp3")
+        shown = self.make(media=media)
+        service.links[IMAGE_URL] = raw(200, png(2000, 3000))
+        self.ends(self.run_next(shown), 2, "image_url")
+        (error,) = self.make("--pay", media=media, code=2, fields=["image_url"]).line["errors"]
+        self.assertRegex(error["message"], "another one than before: .*width 2000.*, not .*1000")
+        path = shown.line["detection_path"]
+        self.assertIn(f"Remove {path}, and run the same again", error["hint"])
+        other = ("--pay", "--style-level", "calm")  # which was never shown
+        self.make(*other, media=media, code=2, fields=["image_url"])
+        Path(path).unlink()
+        self.ends_with_video(self.make("--pay", media=media))
+        self.assertEqual(len(service.of("POST", "face-detect")), 2)
+        self.assertEqual(len(service.tasks), 1)
+
+    def test_one_behind_a_link_that_did_not_pass_says_how_another_one_there_is_detected(self):
+        service = self.serve(face_detect=[fails("detection-fail", 200), detected])
+        media = (IMAGE_URL, "speech.mp3")
+        for _ in range(2):
+            (error,) = self.make(media=media, code=3, fields=["service"]).line["errors"]
+        path = error["hint"].partition("Another picture behind the link? Remove ")[2][:-1]
+        Path(path).unlink()
+        self.make(media=media)
+        self.assertEqual(len(service.of("POST", "face-detect")), 2)
+        self.serve(face_detect=[fails("detection-fail", 200)])
+        (error,) = self.make(code=3, fields=["service"]).line["errors"]
+        self.assertNotIn("Remove", error["hint"])  # of a file the content counts
+
+    def test_a_name_that_begins_with_a_dash_and_the_place_of_the_video_are_told(self):
+        Path("-voice.mp3").write_bytes(mp3(3))
+        for words, hint in (
+            (("portrait.png", "-voice.mp3"), f"is given as {os.path.join('.', '-voice.mp3')}."),
+            (("portrait.png", "speech.mp3", "hello.mp4"), "is given as -o FILE."),
+        ):
+            with self.subTest(words):
+                self.assertIn(hint, self.call_make(*words, "--dry-run").stderr)
+
     def test_what_a_link_is_worth_counts_only_where_something_is_sent(self):
         service = self.serve()
         media = (IMAGE_URL + SIGNED + "a", "speech.mp3")

@@ -270,7 +270,7 @@ class Arguments(Case):
             ("--dry", "--dry-run"),
             ("--DRY-RUN", "--dry-run"),
             ("--seed", "--image, --audio, --image-url"),
-            ("--ratio=3:4", "It is an option of detect."),
+            ("--ratio=3:4", "Leave it out: detect has it."),
             ("-x", "The options are"),
             ("prepare", "Put prepare first."),
             ("detect", "Put detect first."),

@@ -235,11 +235,10 @@ class Report:
             self.errors.append(problem)
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
-            evidence = " or OUTPUT_DIR" if "aliyun-emo" in str(place) else ""
-            hint = "Make room, ask for permission, or name another file (--output)" + evidence + "."
-            if self.facts.get("state"):  # there is a task: without its folder it is paid anew
-                hint = "Make room, or put the folder back, first: without it a run pays again. "
-                hint += "Its task: run_emo_request.py --task " + str(self.facts.get("task_id"))
+            its = "set OUTPUT_DIR, and begin anew" if "aliyun-emo" in str(place) else "use --output"
+            hint = "Make room, ask for permission, or " + its + "."
+            if self.facts.get("state"):  # there is a task
+                hint = str(explained("follow", "kept_hint", self.facts))
             message = shown_link(str(place)) + " cannot be written: " + str(fault or error)
             self.error("output", message, hint, 1)
         return None

@@ -16,7 +16,7 @@ MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
     **dict.fromkeys(("detect", "detect-only"), "Use prepare_emo_request.py detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
-    **dict.fromkeys(("pay", "no-pay"), "Leave it out: run pays without asking, make asks."),
+    **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }
 
@@ -52,9 +52,13 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     commands, options, _ = program
+    if word[:1] == "-" and os.path.exists(word):
+        return f"A name that begins so is given as {for_the_shell([os.path.join('.', word)])}."
+    if word.lower().endswith((".mp4", ".mov")) and "output" in options:
+        return "The place of the video is given as -o FILE."
     for field, (of, metavar, _) in options.items():
         if word == emo.option(field) or (metavar[:1] == "<" and word == f"--{field}-url"):
-            return f"It is an option of {of}." if of else f"Give its value alone, without {word}."
+            return f"Leave it out: {of} has it." if of else f"Give its value alone, without {word}."
     if word and word in commands:
         return f"Put {word} first."
     names = [emo.option(field) for field in fields if options[field][2]]

@@ -6,7 +6,7 @@ import os
 import re
 
 import prepare_emo_request as emo
-from aliyun_emo import commands, detection_answers, refusals, store, tasks
+from aliyun_emo import commands, detection_answers, refusals, requests, store, tasks
 from aliyun_emo.answers import member, text_in, understood
 from aliyun_emo.files import read_evidence
 from aliyun_emo.local_files import local_path, look_again, media_words
@@ -90,6 +90,8 @@ def tell_detection(record: emo.Json, path: str, report: emo.Report) -> emo.Boxes
         if re.match(NO_RESULT, text_in(output, "code")):
             what = "the detection came to no result, and another one is billed again"
         problem = refusals.refusal_problem("service", what, said, 3, refusals.PORTRAIT_REMEDY)
+        if requests.DETECTIONS in path and not request["input"]["image_url"].startswith("file:"):
+            problem.hint += f" Another picture behind the link? Remove {emo.printable(path, 200)}."
         raise refusals.with_store_hint(problem, said, record["sent"])
     before = len(report.errors)
     boxes = detection_answers.boxes_of(record, None, None, report)

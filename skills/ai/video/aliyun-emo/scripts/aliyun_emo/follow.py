@@ -120,6 +120,15 @@ def paying_again(task: Task, values: emo.Values) -> str:
     return (f"{command(*words)} " if os.path.isfile(kept) else "") + f"--attempt {further}"
 
 
+def kept_hint(facts: emo.Json) -> str:
+    """Return what to do where there is a task, and the disk does not take what comes of it."""
+    its = f"Its task: {command(RUN, '--task', facts['task_id'] or 'ID')}"
+    if not (facts["task_path"] and os.path.isfile(facts["task_path"])):
+        return f"Make room, or put the folder back, first: without it a run pays again. {its}"
+    its = f"The video is {emo.printable(facts['video_path'], 200)}." if facts["video_path"] else its
+    return f"Make room, or name another --output, and run again: it pays nothing. {its}"
+
+
 def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
     hint += f"{again} pays for another task. " if (again := paying_again(task, values)) else ""

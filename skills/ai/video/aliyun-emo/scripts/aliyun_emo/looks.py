@@ -12,6 +12,7 @@ from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
 LOOK_TIME = 20  # seconds for a look at one link
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
+AGAIN = "Run make_emo_video.py again: it shows this one, or says how it is detected."
 
 
 def look(settings: Settings, request: emo.Json, report: emo.Report) -> dict[str, Any]:
@@ -88,12 +89,12 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
     return found, size or len(data)
 
 
-def as_shown(shown: object, settings: Settings, found: dict[str, Any]) -> Settings:
+def as_shown(shown: object, hint: str, settings: Settings, found: dict[str, Any]) -> Settings:
     """Return the settings; raises `Problem` where a medium that was `found` is not as `shown`."""
     for field, medium in found.items():
         then, now = answers.member(shown, emo.LOCAL[field]), media.medium_facts(medium)
         if then and {**then, **now} != then:
             its, was = (", ".join(f"{n} {f}" for n, f in facts.items()) for facts in (now, then))
-            message = f"it is another one than was shown: {its}, not {was}"
-            raise emo.Problem(field, message, "Run make_emo_video.py again: it shows this one.")
+            message = f"it is another one than before: {its}, not {was}"
+            raise emo.Problem(field, message, hint)
     return settings

@@ -125,8 +125,7 @@ def clear_to_send(settings: Settings, faults: emo.Report, report: emo.Report) ->
         return True
     report.warnings += faults.warnings
     report.facts["would_send"] = None if report.errors else True
-    ratio = report.facts.get("ratio") or settings.values.get("ratio", "1:1")
-    if settings.has("dry_run") and ratio in emo.PRICES:
+    if settings.has("dry_run") and (ratio := settings.values.get("ratio", "1:1")) in emo.PRICES:
         settings.progress.say(f"price: {emo.price_words(report.facts.get('estimate'), ratio)}")
     report.done = "all that shows offline is well; nothing was sent"
     return False
@@ -194,6 +193,12 @@ def shown_and_agreed(
     """Show what would be paid for, with what was `found`, and ask; return the settings, or None."""
     for field, medium in found.items():  # of local files more is known already
         report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
+    path, image = report.facts["detection_path"], report.facts["image"]
+    kept = detection.kept_detection(path)
+    detect = f"Remove {emo.printable(path, 200)}, and run the same again: it is detected anew."
+    looks.as_shown(kept, detect, settings, found)
+    if kept and image:
+        emo.write_json(path, {**kept, "image": image})
     task = show_request(settings, subject, report)  # of another run, meanwhile
     settings.tell_warnings(report)
     price = report.facts["estimate"]
@@ -208,7 +213,7 @@ def shown_and_agreed(
         changes = emo.Report()  # of what was changed meanwhile
         look_again(subject.request, report.facts["request_path"], changes)
         again = looks.look(settings, subject.request, changes)
-        changes.check(looks.as_shown, report.facts, settings, again)
+        changes.check(looks.as_shown, report.facts, looks.AGAIN, settings, again)
         told = [warning.message for warning in report.warnings]
         report.warnings += [new for new in changes.warnings if new.message not in told]
         report.errors += changes.errors
@@ -228,11 +233,10 @@ def facts_in_words(subject: Subject, facts: emo.Json) -> str:
     image, audio = facts["image"], facts["audio"]
     size = f", {image['width']}x{image['height']} pixels" if image else ""
     length = f", {audio['seconds']:g} s" if audio else ""
-    width, height = emo.size_of(facts["ext_bbox"])
-    video = f"a video of {facts['video_size']}, {facts['style_level']}"
+    moves = "what moves: {}x{} pixels of the picture".format(*emo.size_of(facts["ext_bbox"]))
     media = f"from: {subject.names['image_url']}{size}; {subject.names['audio_url']}{length}"
-    moves = f"what moves: {width}x{height} pixels of the picture; {video}"
-    return f"{media}\n{moves}\npage: {emo.printable(facts['preview_path'], 4096)}"
+    video = f"a video of {facts['video_size']}, {facts['style_level']}"
+    return f"{media}\n{moves}; {video}\npage: {emo.printable(facts['preview_path'], 4096)}"
 
 
 def says_yes(price: str) -> bool:

@@ -47,8 +47,7 @@ def read_request(path: str) -> emo.Json:
 def check_there(path: str) -> None:
     """Raise `Problem` where there is no file `path`, which may be "-"."""
     if path not in ("", "-") and not os.path.exists(path):
-        hint = "Go to the folder where it was made, or make or prepare it first."
-        hint = file_meant(path) or MEANT.get(path, hint)
+        hint = file_meant(path) or MEANT.get(path, "Go to where it was made, or prepare it first.")
         if re.fullmatch(rf"{DIGITS}|[0-9a-f-]{{36}}", path):
             hint = f"Go on with that task: {command(RUN, '--task', path)}"
         raise emo.Problem("file", f"there is no {emo.shown_link(path)}", hint)

@@ -11,7 +11,7 @@ from aliyun_emo import clock, detection, files, follow, generation, looks, refus
 from aliyun_emo.answers import id_in, member, text_in
 from aliyun_emo.commands import RUN, command, option_words
 from aliyun_emo.interrupts import Interrupts
-from aliyun_emo.requests import DIGITS, file_name
+from aliyun_emo.requests import DIGITS, REQUESTS, file_name, kept_path
 from aliyun_emo.settings import DAY, Settings, settings_of
 
 CODES = {  # exit codes, beside those of prepare
@@ -32,8 +32,10 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     for field in values if word or "file" not in values else ():
         if field not in BESIDE[word]:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
-            beside = ", --task or --all" if field in FOLLOWING else ""
-            report.error(field, message, "Take it away." if word else f"Give FILE{beside}.")
+            of_request = f": {kept_path(emo.evidence_path(''), REQUESTS, 'DIGITS')}"
+            its = {"attempt": of_request, **dict.fromkeys(FOLLOWING, ", --task or --all.")}
+            hint = f"Give FILE{its.get(field, '.')}"
+            report.error(field, message, "Take it away." if word and field != "attempt" else hint)
     if not values:
         return list_tasks(report)
     settings = settings_of(values, interrupts, report)
@@ -72,7 +74,7 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     requests.check_shown(path, name)
     if is_generation:
         requests.check_copy(settings.values, request, [path])
-        settings = settings._replace(before_pay=partial(looks.as_shown, body))
+        settings = settings._replace(before_pay=partial(looks.as_shown, body, looks.AGAIN))
         generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
         report.error("attempt", "is of a generation only", "A detection has no task: leave it out.")
@@ -135,7 +137,8 @@ def line_of(task: tasks.Task) -> str:
     if is_to_follow(task) and given:
         time = f"{hours(left)} left to fetch it" if left > 0 else f"{time}: it may be forgotten"
     code = refusals.shown_words(text_in(task.answer, "code"))  # why it failed
-    words = [task.name, media, style, task.status or task.state, code, time, task.video_path]
+    why = f"--task {task.name} says more" if task.status in (*tasks.FAILED, tasks.GONE) else ""
+    words = [task.name, media, style, task.status or task.state, code, why, time, task.video_path]
     return "  " + "; ".join(emo.printable(word, 200) for word in words if word)
 
 
