@@ -256,8 +256,8 @@ class PaidFor(GenerationCase):
         full = OSError(28, "No space left on device", "x")
         with mock.patch.object(follow.files, "append_line", side_effect=full):
             (error,) = self.ends(self.go(), 1, "output").line["errors"]
-        self.assertNotIn("OUTPUT_DIR", error["hint"])
-        self.assertIn("run again: it pays nothing. Its task: ", error["hint"])
+        self.assertNotIn("set OUTPUT_DIR", error["hint"])
+        self.assertIn("run again: it pays nothing. Its task, from any OUTPUT_DIR: ", error["hint"])
         self.assertIn(f"--task {self.kept()['response']['output']['task_id']}", error["hint"])
 
     def test_where_its_copy_cannot_be_written_it_is_told_where_the_video_is(self):
@@ -288,6 +288,8 @@ class PaidFor(GenerationCase):
             result = self.ends(self.go(), 1, "output")
         (error,) = result.line["errors"]
         self.assertIn("put the folder back, first: without it a run pays again.", error["hint"])
+        unknown = follow.kept_hint({"task_path": None, "video_path": None, "task_id": None})
+        self.assertTrue(unknown.endswith(command("run_emo_request", "--task", "ID")), unknown)
         self.assertIn(command("run_emo_request", "--task", result.line["task_id"]), error["hint"])
 
     def test_one_that_was_gone_on_with_by_its_id_is_named_before_another_attempt(self):
@@ -309,6 +311,17 @@ class PaidFor(GenerationCase):
         self.age(3600, name)
         self.age(7200, next(n for n in self.folders() if n != name))
         self.assertNotIn("a-known-id", self.go().line["errors"][0]["hint"])
+
+    def test_one_that_has_failed_since_leads_to_the_next_attempt(self):
+        self.serve(
+            video_synthesis=[raw(500, b"{}")],
+            tasks=[status_of("FAILED", code="InternalError", message="x")],
+        )
+        self.ends(self.go(), 4)
+        self.ends(self.call_run("--task", "a-known-id"), 3)
+        hint = self.ends(self.go(), 4).line["errors"][0]["hint"]
+        self.assertIn("a-known-id (FAILED)? Then it is paid, if it is not FAILED.", hint)
+        self.assertIn("If there is none, or it has FAILED, --attempt 2 pays for one.", hint)
 
     def test_the_command_that_pays_again_is_whole_where_the_request_was_kept(self):
         self.serve(tasks=[status_of("FAILED", code="InternalError", message="x")])
@@ -370,7 +383,9 @@ class OncePaidAgain(GenerationCase):
         for signature in "ab":
             self.write("request.json", another(image_url=IMAGE_URL + signed + signature))
             line = self.ends(self.go("--no-wait", "--no-look"), 0).line
-        self.assertIn("remove its detection", line["warnings"][0]["hint"])
+        self.assertRegex(
+            line["warnings"][0]["hint"], "remove its detection, then make it with --attempt [2-9]"
+        )
 
     def test_the_digits_of_what_was_refused_name_the_task_that_came_after(self):
         self.serve(video_synthesis=[refuses(400, "Arrearage", "x"), created])

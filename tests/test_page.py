@@ -161,9 +161,9 @@ class Safety(PreviewCase):
         "%7Bstyle%7D%7B0%7D%25s",
         "%3C!--",
         "]]%3E%26lt%3B",
-        '"onerror="alert(1)',
-        "<img/src=x/onerror=alert(1)>",
-        "a&lt;b&copy=1",
+        "%22onerror=%22alert(1)",
+        "%3Cimg/src=x/onerror=alert(1)%3E",
+        "a%26lt;b&copy=1",
     )
 
     ATTRIBUTES = set(

@@ -395,10 +395,22 @@ class DryRun(GenerationCase):
 
 
 class Listing(GenerationCase):
+    def test_a_folder_that_may_not_be_read_is_no_empty_one(self):
+        denied = mock.patch("os.scandir", side_effect=PermissionError(13, "Permission denied", "x"))
+        for words in ((), ("--all",)):
+            with denied:
+                (error,) = self.ends(self.call_run(*words), 1, "output").line["errors"]
+            self.assertIn("Permission denied", error["message"])
+        TASKS.mkdir(parents=True)
+        denied = PermissionError(13, "Permission denied", str(TASKS))
+        with mock.patch("os.scandir", side_effect=denied):
+            (error,) = self.ends(self.call_run(), 1, "output").line["errors"]
+        self.assertIn("In another OUTPUT_DIR nothing paid here counts.", error["hint"])
+
     def test_what_there_is_is_told_newest_first_from_disk_alone(self):
         line = self.ends(self.call_run(), 0).line
         self.assertEqual((line["ok"], line["tasks"]), (True, []))
-        self.assertIn(": no video was paid for", line["warnings"][0]["message"])
+        self.assertIn(": nothing was sent, or tasks was removed", line["warnings"][0]["message"])
         with mock.patch.dict(os.environ, OUTPUT_DIR="elsewhere"):
             line = self.ends(self.call_run(), 0).line
         self.assertIn(": is this the folder?", line["warnings"][0]["message"])
@@ -944,7 +956,7 @@ class Named(ListingCase):
         service = self.serve()
         for name in (str(TASKS / "0123456789ab"), str(TASKS / "0123456789ab-2") + os.sep):
             result = self.ends(self.call_run("--task", name), 2, "task")
-            self.assertIn("it was not sent from here", result.stderr)
+            self.assertIn("it was sent from another, or removed", result.stderr)
         self.ends(self.call_run("--task", "task.json"), 2, "task")
         self.assertEqual(service.seen, [])
 

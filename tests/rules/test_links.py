@@ -239,8 +239,18 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://example.com/render?w=1`&h=2 https://example.com/a.png?sign=23bf×tamp=1
         https://example.com/a.png?a=1¬ify=2 https://example.com/a.png?a=1®ion=cn
     """.split(),
-    ("how a web page or a shell writes a quote", "Copy the link itself"): [
-        *(IMAGE_URL + end for end in ("&#39;", "&#34;", "&#x27;)", "?v=1&#39;", "&#34;&gt;")),
+    ("how a web page or a shell writes another character", "Copy the link itself"): [
+        *(
+            IMAGE_URL + end
+            for end in (
+                "&#39;",
+                "&#34;",
+                "&#x27;)",
+                "?v=1&#39;",
+                "&#34;&gt;",
+                "?a&#x3D;1&amp;b&#x3D;2",
+            )
+        ),
     ],
     ("escaped once too often", "where it was signed"): """
         https://example.com/a.png?Expires=1893456000&Signature=a%252Bb%253D&response-content-disposition=inline
@@ -329,6 +339,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
 }
 
 GIVE = f"Give '{IMAGE_URL}'."
+NAMELESS = "https://example.com/assets/0f6d0c3a-1111-2222-3333-444455556666"
 SENTENCES = {  # a link: the first mark of its end, words of the hint
     **{IMAGE_URL + c: (c, GIVE) for c in ".,;!)]}>\"'`*，、；！）】》”’…。：」』"},
     **{
@@ -357,8 +368,23 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             "→",
             "~~",
             *("){width=300}", "](x)", "|portrait", "[/img]", "&gt;", "&lt;/a"),
+            *(
+                '">portrait.png</a>',
+                '","name":"portrait.png"}',
+                "|portrait.png",
+                "（portrait.png）",
+            ),
+            *('">portrait.png', "|portrait.png>", '","name":"portrait.png'),
         )
     },
+    **{
+        NAMELESS + end: (end[0], f"Give '{NAMELESS}'.")
+        for end in (")", '",', '"/>', '"', ">", "]", "}", '")', '"},', "</a>", '">', "`", "'", "؟")
+    },
+    f"{NAMELESS})。": ("。", f"Give '{NAMELESS}'."),
+    "https://example.com/get?file=头像.png。": ("。", "from that 。 on"),
+    "https://example.com/a.heic!/format/jpg。": ("。", "/a.heic!/format/jpg'."),
+    "https://example.com/a.png!large。": ("。", "/a.png!large'."),
     f"{IMAGE_URL}%E3%80%82": ("。", GIVE),
     f"{IMAGE_URL}?v=1，谢谢": ("，", "from that ， on"),
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
@@ -423,10 +449,15 @@ WORDS = {  # a text: the link that the hint has
     "声音:https://example.com/b.mp3 图片:https://example.com/a.png": "https://example.com/a.png",
     "图https://example.com/a.png,音https://example.com/b.mp3": "https://example.com/a.png",
     '{"url":"https:\\/\\/example.com\\/a.png"}': "https://example.com/a.png",
+    f"声音：https://example.com/speech.mp3 图片：{NAMELESS}": NAMELESS,
+    "图：https://example.com/a.png，文件名：a.png。": "https://example.com/a.png",
+    "图片：https://example.com/a.png（a.png）": "https://example.com/a.png",
+    "[https://a.cn/a.png](https://a.cn/a.png?Signature=s)": "https://a.cn/a.png?...",
+    f"Bearer xoxb-1234567890-abcdef {IMAGE_URL}": IMAGE_URL,
 }
 CUT = """
 images/portra… images/portra... images/portrait.p... .../portrait.png …/portrait.png a/.../b/c.png
-images/por...?v=1
+images/por...?v=1 a/ibABC.../640?wx_fmt=jpeg
 """.split()
 AROUND = """
 <{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
@@ -597,9 +628,12 @@ class Links(Case):
             with self.subTest(text):
                 _, (error,), _ = check(text)
                 self.assertEqual(error.hint, f"Give '{meant}'.")
+                self.assertNotIn("xoxb", error.message)
         text = "图片:https://example.com/a.png 声音:https://example.com/b.mp3"
         _, (error,), _ = check(text, "audio_url")
         self.assertEqual(error.hint, "Give 'https://example.com/b.mp3'.")
+        _, (error,), _ = check(f"图片：{IMAGE_URL} 声音：https://example.com/tts?id=7", "audio_url")
+        self.assertEqual(error.hint, "Give 'https://example.com/tts?...'.")
 
     def test_a_link_with_dots_for_a_part_of_it_is_cut(self):
         for path in CUT:
@@ -607,6 +641,9 @@ class Links(Case):
                 link, (error,), _ = check(f"https://example.com/{path}")
                 self.assertIsNone(link)
                 self.assertEqual((error.hint, "cut" in error.message), ("Copy it whole.", True))
+        for query in ("ex=...&is=...&hm=...", "ex=65a1b2c3&is=6593...", "export=a&id=1AbC..."):
+            _, (error,), _ = check(f"https://example.com/a.png?{query}")
+            self.assertIn("the query of the link is cut", error.message)
 
     def test_of_what_is_around_a_link_the_hint_has_none_and_no_query(self):
         for around in AROUND:
@@ -618,6 +655,17 @@ class Links(Case):
                     self.assertIn("has more than a link around it", error.message)
                     self.assertEqual(error.hint, f"Give '{IMAGE_URL}{shown}.")
                     self.assertNotIn("s3cret", error.message)
+
+    def test_the_token_of_a_command_around_a_link_is_not_shown(self):
+        token = "xoxb-123456789012-abcdefghij"
+        for text in (
+            f"curl -H 'Authorization: Bearer {token}' {IMAGE_URL}",
+            f'{IMAGE_URL} -H "Authorization: Bearer {token}"',
+            f"curl -u me:{token} {IMAGE_URL}",
+            f'{{"token":"{token}","url":"{IMAGE_URL}"}}',
+        ):
+            _, errors, _ = check(text)
+            self.assertNotIn("xoxb", str([(e.message, e.hint) for e in errors]))
 
     def test_what_is_almost_a_link_is_refused_and_the_hint_has_it(self):
         for text, wanted in ALMOST.items():

@@ -371,9 +371,14 @@ class Signed(Case):
             "!large",
             "^",
             "$",
+            *(",portrait.png", ";portrait.png", ",512", "|portrait.png"),
         ):
             _, (error,), _ = check(f"{IMAGE_URL}?{signed('Alibaba OSS V1', 86400)}{end}")
             self.assertIn(f"ends with the {end[0]} of a sentence", error.message)
+        for instead in ("[REDACTED]", "<redacted>", "${SIG}", "{sig}", "略"):
+            query = f"Expires=1996058663&OSSAccessKeyId=k&Signature={instead}"
+            _, (error,), _ = check(f"{IMAGE_URL}?{query}")
+            self.assertEqual(error.hint, "Copy it whole: it may be cut there.")
         _, (error,), _ = check(f"{IMAGE_URL}?{signed('Alibaba OSS V1', 86400)}%2")
         self.assertEqual(error.hint, "Copy it whole: it may be cut there.")
 

@@ -169,7 +169,7 @@ QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 # Marks that end a sentence (check_link says when they are looked for); some of them are wide.
 WIDE = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
-WIDE += "\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
+WIDE += "\u061f\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
 WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff\u201c\u2018\u201e\xab"
 MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
@@ -180,8 +180,8 @@ KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|apos|nbsp|[lg]t);|[])][({{]|"
 BEHIND_A_MEDIUM += r"\[(/|\^?\d+\]$)|[?&;].{,200}(?:sig|expire|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
-BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*[\"<>|\x80-\U0010ffff](?!.*\.(?:{MEDIA})$).*)"
-AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=)"  # a wget's name
+BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[\x80-\U0010ffff](?!.*\.(?:{MEDIA})$)).*)"
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?:quot|apos|[lg]t);.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a web page or a shell makes of an & before a name, and of a quote.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])"
@@ -235,8 +235,9 @@ class Report:
             self.errors.append(problem)
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
-            its = "set OUTPUT_DIR, and begin anew" if "aliyun-emo" in str(place) else "use --output"
-            hint = "Make room, ask for permission, or " + its + "."
+            hint = "Make room, ask for permission, or use --output."
+            if "aliyun-emo" in str(place):  # where no task can be read none is known
+                hint = "Make room, or get access. In another OUTPUT_DIR nothing paid here counts."
             if self.facts.get("state"):  # there is a task
                 hint = str(explained("follow", "kept_hint", self.facts))
             message = shown_link(str(place)) + " cannot be written: " + str(fault or error)
@@ -247,7 +248,7 @@ class Report:
 def shown_link(value: str) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
-    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\\w*3f|[&;]([\w.-]+=|amp;)|\s[\w.-]+="
+    query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\\w*3f|[&;]([\w.-]+=|amp;)|\s(-\S|[\w.-]+=)"
     head = re.split(query, start, maxsplit=1, flags=re.IGNORECASE)[0]
     cut = "" if head == start else "?..." if head else start[:1] + "..."
     named = r"^[^@]*https?://[\w.-]+(:\d+)?/[^:@]*@[^@]*$|^[^:@/]*@[^@]*$"  # before it, no user's
@@ -422,7 +423,8 @@ def signing_names(values: "Values") -> "set[str]":
 
 
 def check_signature(field: str, query: str) -> None:
-    if "..." in query and re.search(rf"[?&][\w-]*\.\.\.|{AS_A_SIGNATURE}[^&]*\.\.\.", query, re.I):
+    cut = rf"[?&]([\w-]*(\.\.\.|=\.\.\.(&|$))|\w*(id|v)=[^&]*\.\.\.)|{AS_A_SIGNATURE}[^&]*\.\.\."
+    if "..." in query and re.search(cut, query, re.I):
         raise Problem(field, "the query of the link is cut: it has ... in it", "Copy it whole.")
     values = query_values(query)
     own = signing_names(values).union(n for n in values if re.search("(?i)sig|credential|token", n))
@@ -590,35 +592,40 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` where `text` ends with what is not the link's, or is cut by dots."""
     # In turn: wide marks behind ASCII; a signature's value; one that it covers; others; a medium.
     end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|((?<=\d)|(?<==png|=jpg|jpeg))[{WIDE}][^!-~]*$", text)
-    tail = end[0] if end and text[: end.start()].isascii() else ""
+    before = text[: end.start()] if end else "\n"
+    tail = end[0] if end and (before.isascii() or re.search(rf"\.({MEDIA})$", before, re.I)) else ""
     pair = query[1:].rpartition("&")[2]
     name, _, value = pair.partition("=")
     name, value, plain_path = parameter_name(name), unescaped(value), unescaped(path)
     signed = set() if name == "si" else signing_names(query_values(query))  # si is free text
     if name in signed:  # the signature's, or beside it: it ends where its alphabet does
         marks = MARKS.replace("~", "") if "Key-Pair-Id=" in query else MARKS  # CloudFront's have it
-        whole = re.split(r"[^\w+/=~.,:;@-]", value, flags=re.ASCII)[0].rstrip(marks)
+        lists = ";" if re.search("list|head|time", name) else ""
+        whole = re.split(rf"[^\w+/=~.:@{lists}-]", value, flags=re.ASCII)[0].rstrip(marks)
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
     elif signed and not re.search(r"\.(?:" + MEDIA + r")(%22)?$|x\d+[!<>]$", pair, re.I):
         tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
-    elif query[1:] and (found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query), re.I)):
-        stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
-        bare = without_marks(text)
-        tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
         is_end = is_end and not ("://" in before and found[1][0] in "?&;")  # a proxy's
         tail = found[1] if is_end else ""
-    medium = re.match(r".*/[^/]*\.(?:" + MEDIA + ")(?![a-z0-9])", text, re.IGNORECASE)
-    if re.search(r"/(\.\.\.|\u2026)(/|$)|(\.\.\.|\u2026)$", path) and not (tail and medium):
+    elif not query[1:] and (found := re.search('["<`].*', path)):
+        tail = found[0]
+    elif found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query[1:] or path), re.I):
+        stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
+        bare = without_marks(text)
+        tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
+    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.\.\.|\u2026)(/|$)", path, re.IGNORECASE)
+    if cut and not cut[1]:
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Take its end away, from that " + mark + " on."
-        if not query[1:] and (medium or text.endswith(tail)):  # else the mark is escaped
-            hint = f"Give {shown_link(medium[0] if medium else text[: -len(tail)].strip())}."
-        elif tail.startswith(("...", "\u2026", "%")):
+        its = text[: -len(tail)] if text.endswith(tail) else "".join(text.rpartition(before)[:2])
+        if its and not query[1:]:  # else the mark is escaped
+            hint = f"Give {shown_link(without_marks(its.strip()))}."
+        elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
             hint = "Copy it whole: it may be cut there."
         fault = "ends with the " + mark + " of a sentence"
         if not query and re.match("[?&;][^=]+=", tail):
@@ -662,12 +669,13 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         report.error(field, message, "Write a percent sign of a file's name as %25.")
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)
-    if text[-1] in MARKS + "?" or not text.isascii() or set("%]|&<") & set(text) or "..." in path:
+    if text[-1] in MARKS + "?" or not text.isascii() or set('%]|&<"') & set(text) or "..." in path:
         report.check(check_end, field, text, path, query)
     if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
-        its, of = (mark[1], "&") if mark[1] else (mark[2], "a quote")
+        its, of = (mark[1], "&") if mark[1] else (mark[2], "another character")
         message = "the link has " + its + " in it, which is how a web page or a shell writes " + of
-        report.error(field, message, "Copy the link itself, or write & for it.")
+        hint = "Copy the link itself" + (", or write & for it." if mark[1] else ".")
+        report.error(field, message, hint)
     elif query and not found and query[1:5].lower() != "http":  # of a proxy: not its own signature
         report.check(check_signature, field, query)
     sound = len(report.errors) == before
@@ -1064,8 +1072,7 @@ def parser_of(options: "Options", command: str, fields: "Words", about: "Json") 
         _, metavar, text = options[field]
         valued = {"metavar": metavar, "nargs": "?" if field in places else None}
         kind: Json = valued if metavar else {"action": "store_const", "const": ""}
-        names = [field] if field in places else [option(field)]
-        names += ["-o"] if field == "output" else []
+        names = [field] if field in places else [option(field), *["-o"] * (field == "output")]
         parser.add_argument(*names, help=text or argparse.SUPPRESS, **kind)
     parser.add_argument("--version", action="version", version="%(prog)s " + VERSION)
     return parser

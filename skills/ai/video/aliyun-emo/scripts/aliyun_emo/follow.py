@@ -102,9 +102,10 @@ def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
         if task.at_work and values is not None:
             hint = f"Another run may be at it: run the same command again in {task.at_work} s."
     by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
-    since = [t for t in by_id if t.task_id and t.age <= task.age and t.status not in FAILED]
+    since = [t for t in by_id if t.task_id and t.age <= task.age]
     if its := ", ".join(f"{t.task_id} ({t.status or 'not asked yet'})" for t in since):
-        hint = f"Is it one that was gone on with by its id since, {its}? Then it is paid. {hint}"
+        paid = "Then it is paid" + ", if it is not FAILED" * any(t.status in FAILED for t in since)
+        hint = f"Is it one that was gone on with by its id since, {its}? {paid}. {hint}"
     return emo.Problem("service", message, hint, 4)
 
 
@@ -122,11 +123,11 @@ def paying_again(task: Task, values: emo.Values) -> str:
 
 def kept_hint(facts: emo.Json) -> str:
     """Return what to do where there is a task, and the disk does not take what comes of it."""
-    its = f"Its task: {command(RUN, '--task', facts['task_id'] or 'ID')}"
+    its = f"Its task, from any OUTPUT_DIR: {command(RUN, '--task', facts['task_id'] or 'ID')}"
     if not (facts["task_path"] and os.path.isfile(facts["task_path"])):
         return f"Make room, or put the folder back, first: without it a run pays again. {its}"
     its = f"The video is {emo.printable(facts['video_path'], 200)}." if facts["video_path"] else its
-    return f"Make room, or name another --output, and run again: it pays nothing. {its}"
+    return f"Make room, get permission, or use another --output; run again: it pays nothing. {its}"
 
 
 def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
@@ -140,8 +141,8 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
     """Ask for `task` to its end, keeping all on the way; return its status, or that it is gone."""
     # Polls that fail are waited out with growing pauses, except where a video's link is known.
     answered, pause, no_wait = False, settings.interval, settings.has("no_wait")
-    word, trouble, asked_for = poll(settings, task, report)
-    while word not in ENDS:
+    while (polled := poll(settings, task, report))[0] not in ENDS:
+        _, trouble, asked_for = polled
         if (trouble and task.video_url) or (no_wait and not trouble):
             return task.status
         answered = answered or not trouble
@@ -155,8 +156,7 @@ def poll_to_the_end(settings: Settings, task: Task, report: emo.Report) -> str:
                 hint += " Check the network and the proxy variables."
             raise emo.Problem("service", trouble, hint, 4)
         settings.pause(pause)
-        word, trouble, asked_for = poll(settings, task, report)
-    return word
+    return polled[0]
 
 
 def poll(settings: Settings, task: Task, report: emo.Report) -> tuple[str, str, float | None]:

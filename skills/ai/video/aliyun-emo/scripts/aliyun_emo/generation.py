@@ -83,8 +83,7 @@ def decide_now(settings: Settings, place: str, name: str) -> tasks.Follow | task
 
 def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> tasks.Follow:
     """Send what is `ready`, unless another run came first; return the task; raises `Problem`."""
-    decision = decide_now(ready.settings, place, name)
-    while isinstance(decision, tasks.Send):
+    while isinstance(decision := decide_now(ready.settings, place, name), tasks.Send):
         began = clock.time()
         with ready.settings.interrupts.held():
             task = tasks.claim(place, name, decision.number)
@@ -92,7 +91,6 @@ def send_or_follow(ready: Ready, place: str, name: str, report: emo.Report) -> t
         if task and outcome:
             check_made(*outcome, ready, task)
             return tasks.Follow(task)
-        decision = decide_now(ready.settings, place, name)
     return decision
 
 
@@ -187,13 +185,11 @@ def warn_of_others(place: str, request: emo.Json, report: emo.Report) -> None:
 
 
 def warn_of_new_signatures(task: tasks.Task, request: emo.Json, report: emo.Report) -> None:
-    before = member(task.record.get("request"), "input")
     for field in emo.FORMATS:
-        then = text_in(before, field)
+        then = text_in(member(task.record.get("request"), "input"), field)
         if then and links.link_identity(then)[1] != links.link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
             further = tasks.next_attempt(os.path.dirname(task.folder), task.name[:12])
-            anew = f"make it with --attempt {further}, which shows it before it pays"
-            anew = "remove its detection, and make it again" if field == "image_url" else anew
-            hint = f"If the file behind it has changed, {anew}."
+            first = "remove its detection, then " if field == "image_url" else ""
+            hint = f"If its file changed, {first}make it with --attempt {further}, which shows it."
             report.warn(field, message, hint)

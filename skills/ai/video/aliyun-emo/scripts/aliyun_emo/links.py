@@ -71,14 +71,19 @@ def ascii_hint(field: str, host: str) -> str:
     return f"Write it as {form}, if that is the host you mean."
 
 
+def rank(field: str, link: str) -> list[bool]:
+    """Return what is least of the `link` that is meant for a `field`: by its format, or signed."""
+    ends = {*re.findall(r"\.([a-z0-9]+)", link.lower())}
+    has = [bool(ends & {*emo.FORMATS[of]}) for of in sorted(emo.FORMATS, key=field.__ne__)]
+    return [not has[0], has[1], not re.search(emo.AS_A_SIGNATURE, link, re.IGNORECASE)]
+
+
 def no_link(field: str, text: str, link: str) -> emo.Problem:
     """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
     problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
     local = f"Give a local file to --{other}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
     found = [one[0][:1000] for one in re.finditer(WITHIN, text.replace("\\/", "/"), re.IGNORECASE)]
-    its = rf"\.(?:{'|'.join(emo.FORMATS[field])})(?![a-z0-9])"
-    fits = [one for one in found if re.search(its, one, re.IGNORECASE)]
     two = scheme in ("http", "https") and len(found) > 1
     if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
         rest = link[almost.end() :].replace("[.]", ".")
@@ -88,9 +93,11 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         return emo.Problem(field, fault, f"Give {meant}.")
     bare = link.strip(emo.QUOTES)
     if two or (found and not bare.startswith(found[0]) and not re.match(r"blob:|data:\w", link)):
-        one = re.sub(r"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|(?<=\.\w{3})[^!-~]+$", "", (fits or found)[0])
-        fault = "has more than one link in it" if two else "has more than a link around it"
-        return problem(text, fault, f"Give {emo.shown_link(emo.without_marks(one))}.")
+        one = min(found, key=partial(rank, field))
+        behind = rf"(?<=\.\w{{3}})([{emo.WIDE}](?!\d).*|[^!-~]+$)"
+        one = re.sub(rf"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|{behind}", "", one)
+        fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
+        return emo.Problem(field, fault, f"Give {emo.shown_link(emo.without_marks(one))}.")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return problem(text.strip(emo.QUOTES), fault, hint)

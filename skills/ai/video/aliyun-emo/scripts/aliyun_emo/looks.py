@@ -95,6 +95,5 @@ def as_shown(shown: object, hint: str, settings: Settings, found: dict[str, Any]
         then, now = answers.member(shown, emo.LOCAL[field]), media.medium_facts(medium)
         if then and {**then, **now} != then:
             its, was = (", ".join(f"{n} {f}" for n, f in facts.items()) for facts in (now, then))
-            message = f"it is another one than before: {its}, not {was}"
-            raise emo.Problem(field, message, hint)
+            raise emo.Problem(field, f"it is another one than before: {its}, not {was}", hint)
     return settings

@@ -85,7 +85,6 @@ def make_video(settings: Settings, report: emo.Report) -> None:
 
 def detected(settings: Settings, media: Media, path: str, report: emo.Report) -> emo.Json:
     """Detect the face, as the draft was checked; return the record that is kept at `path`."""
-    os.makedirs(os.path.dirname(os.path.realpath(path)), exist_ok=True)
     settings.progress.say(f"detecting the face: CNY {detection.PRICE}")
     asked = {n: text for n, text in media.given.items() if n in ("image_url", "ratio")}
     files = {field: file for field, file in media.local.items() if field == "image_url"}
@@ -147,8 +146,7 @@ def go_on(settings: Settings, media: Media, kept: emo.Json, path: str, report: e
     report.facts.update(emo.facts_of(request))
     subject = Subject("request", request, media.local)
     place = emo.evidence_path("tasks")
-    decision = decide_now(settings, place, subject.name)  # run_generation decides anew
-    if isinstance(decision, tasks.Send):
+    if isinstance(decide_now(settings, place, subject.name), tasks.Send):  # decided anew in run
         if not clear_to_send(settings, faults, report):
             return
     elif not settings.has("dry_run"):

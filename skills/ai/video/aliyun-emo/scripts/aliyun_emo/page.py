@@ -100,8 +100,7 @@ def details_of(subject: Subject, now: float) -> emo.Values:
         details["Request"] = f"<code>{subject.name}</code>"
     for name in emo.BOX_FIELDS:
         box = subject.given[name]
-        size = "x".join(map(str, emo.size_of(box)))
-        details[name] = f"{', '.join(map(str, box))}: {size} pixels"
+        details[name] = f"{', '.join(map(str, box))}: {'x'.join(map(str, emo.size_of(box)))} pixels"
     for field, name in subject.names.items():
         end = end_in_words(subject.given[field], now)
         details[emo.KINDS[field].capitalize()] = f"{bdi(name)}, {end}"

@@ -119,10 +119,8 @@ def deliver(settings: Settings, path: str, body: emo.Json) -> tuple[str, Answer]
 
 def state_of(path: str, answer: Answer) -> str:
     """Return the state of a task by an answer to its POST, "made" of a detection that was told."""
-    if not answer.status:
-        return "unclear" if answer.left else NOT_TAKEN
-    if answer.status == BUSY:
-        return NOT_TAKEN
+    if answer.status in (0, BUSY):
+        return NOT_TAKEN if answer.status or not answer.left else "unclear"
     if answer.status < 300:
         output = member(understood(answer.document), "output")
         is_told = isinstance(output.get("check_pass"), bool)

@@ -42,8 +42,6 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
     found, _ = service.repeated(settings, "uploading", once)
     if isinstance(found, str):
         return found
-    if clock.monotonic() >= settings.deadline:
-        found.message += "; --timeout is over"
     raise found
 
 

@@ -84,8 +84,7 @@ def task_subject(record: emo.Json, path: str, report: emo.Report) -> Subject | N
         return None
     task = tasks.Task(os.path.dirname(os.path.realpath(path)))
     task.record = record  # of FILE, whatever its name
-    folder = os.path.basename(task.folder)
-    name = folder if re.fullmatch(requests.DIGITS, folder) else ""
+    name = task.name if re.fullmatch(requests.DIGITS, task.name) else ""
     subject = Subject("task", request, files_since(request, path, report), name)
     subject.tell_task(task)
     return subject

@@ -78,8 +78,7 @@ class Task:
     @property
     def is_open(self) -> bool:
         """Whether its end is not known, or its video is not here; what is gone is not open."""
-        is_over = self.state == "refused" or self.status in (*FAILED, GONE)
-        return not is_over and not self.video_path
+        return not (self.state == "refused" or self.status in (*FAILED, GONE) or self.video_path)
 
     @property
     def saved_at(self) -> str:
@@ -167,8 +166,10 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 
 def all_tasks(tasks: str) -> list[Task]:
     """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
-    entries = list(os.scandir(tasks)) if os.path.isdir(tasks) else []
-    found = [Task(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+    try:
+        found = [Task(e.path) for e in os.scandir(tasks) if e.is_dir() and e.name[:1] != "."]
+    except (FileNotFoundError, NotADirectoryError):  # but not one that may not be read
+        return []
     found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", t.name)]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
 
