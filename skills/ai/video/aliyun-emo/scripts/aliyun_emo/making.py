@@ -192,10 +192,9 @@ def shown_and_agreed(
     for field, medium in found.items():  # of local files more is known already
         report.facts[emo.LOCAL[field]] = report.facts[emo.LOCAL[field]] or medium_facts(medium)
     path, image = report.facts["detection_path"], report.facts["image"]
-    kept = detection.kept_detection(path)
-    detect = f"Remove {emo.printable(path, 200)}, and run the same again: it is detected anew."
-    looks.as_shown(kept, detect, settings, found)
-    if kept and image:
+    if image and (kept := detection.kept_detection(path)):
+        detect = f"Remove {emo.printable(path, 200)}, and run the same again: it is detected anew."
+        looks.as_shown(kept, detect, settings, found)
         emo.write_json(path, {**kept, "image": image})
     task = show_request(settings, subject, report)  # of another run, meanwhile
     settings.tell_warnings(report)
