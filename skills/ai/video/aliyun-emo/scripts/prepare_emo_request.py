@@ -590,7 +590,7 @@ def without_marks(text: str) -> str:
 
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` where `text` ends with what is not the link's, or is cut by dots."""
-    # In turn: wide marks behind ASCII; a signature's value; one that it covers; others; a medium.
+    # In turn: wide marks behind ASCII or a medium; a signature; what it covers; a medium; others.
     end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|((?<=\d)|(?<==png|=jpg|jpeg))[{WIDE}][^!-~]*$", text)
     before = text[: end.start()] if end else "\n"
     tail = end[0] if end and (before.isascii() or re.search(rf"\.({MEDIA})$", before, re.I)) else ""

@@ -56,7 +56,9 @@ def passed_output(answer: object) -> emo.Json:
     if "code" in answer:
         raise refusals.refusal_problem("detection", "the detection failed", answer)
     message = "it is no detection answer: there is no output.check_pass that is true or false"
-    raise emo.Problem("detection", message, "Give the whole answer of the detection, unchanged.")
+    hint = "Give the whole answer of the detection, unchanged."
+    hint = "It is a request: run it first, and give its answer." if "input" in answer else hint
+    raise emo.Problem("detection", message, hint)
 
 
 def box_text(output: emo.Json, name: str) -> str | None:
@@ -81,11 +83,10 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
             return
         raise emo.Problem("detection", message, "Detect again, with the picture given here.")
     # Then as now: normalized alike, and whether that link still works does not matter any more.
-    then = emo.check_link("image_url", detected, links.ANY_TIME, emo.Report()) or ""
+    then = emo.check_link("image_url", detected, links.ANY_TIME, emo.Report()) or "no link"
     its, mine = links.link_identity(then), links.link_identity(link)
     if its[0] != mine[0]:
-        both = f"{emo.shown_link(then or 'no link')}, not {emo.shown_link(link)}"
-        message = f"it is of another picture: {both}"
+        message = f"it is of another picture: {emo.shown_link(then)}, not {emo.shown_link(link)}"
         raise emo.Problem("detection", message, "Detect this picture, or give the link detected.")
     if its[1] != mine[1]:
         message = "the picture's link was signed anew since: is it the same picture?"

@@ -71,8 +71,7 @@ def look_at_body(field: str, reply: Reply) -> tuple[Any, int]:
             data += piece
         is_whole = len(data) < wanted
         if is_whole and (reply.is_cut or len(data) < (size or 0)):
-            whole = f" of {size}" if size else ""
-            raise NoAnswer(f"what came is cut short, {len(data)}{whole} bytes")
+            raise NoAnswer(f"what came is cut short, {len(data)} bytes of {size or 'more'}")
         try:
             whole_size = len(data) if is_whole else size or media.MAX_PICTURE
             found = media.look_at(field, bytes(data), whole_size)
