@@ -69,8 +69,8 @@ def check_recording(field: str, found: Recording, size: int, path: str, report: 
     length = f"it is {found.seconds:.2f} s long"
     if size >= BIG_RECORDING:
         tell = report.error if size > MAX_RECORDING else report.warn
-        message = f"it has {size:,} bytes; the service takes less than 15 MB"
-        tell(field, message, "Save it as mp3, or as a smaller one.")
+        hint = f"Save it as mp3: {path and conversion(path, 'recording')}".rstrip(": ")
+        tell(field, f"it has {size:,} bytes; the service takes less than 15 MB", hint)
     if found.seconds >= LONG_RECORDING:
         tell = report.error if found.seconds > MAX_SECONDS else report.warn
         hint = "Cut it, to 59 s for example, or make two videos of it."
