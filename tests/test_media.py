@@ -314,7 +314,9 @@ class NotTaken(LocalCase):
             media.check_medium("audio_url", Recording("wav", 70.0), size, [], report, "x.wav")
             self.assertTrue(report.errors[-1].hint.endswith(f" {target}"), report.errors[-1].hint)
             if size > 15_000_000:
-                self.assertRegex(report.errors[0].hint, r"^Save it as mp3: .*ffmpeg -i x.wav x.mp3$")
+                self.assertRegex(
+                    report.errors[0].hint, r"^Save it as mp3: .*ffmpeg -i x.wav x.mp3$"
+                )
 
     def test_what_it_is_cut_into_is_named_as_a_recording_that_is_taken(self):
         for name, target in (
