@@ -454,6 +454,14 @@ WORDS = {  # a text: the link that the hint has
     "图片：https://example.com/a.png（a.png）": "https://example.com/a.png",
     "[https://a.cn/a.png](https://a.cn/a.png?Signature=s)": "https://a.cn/a.png?...",
     f"Bearer xoxb-1234567890-abcdef {IMAGE_URL}": IMAGE_URL,
+    "![p](https://a.cn/WhatsApp Image at 12.00.jpeg)": "https://a.cn/WhatsApp%20Image%20at%2012.00.jpeg",
+    '{"image_url": "https://a.cn/My Photo.png"}': "https://a.cn/My%20Photo.png",
+    "(https://a.cn/x see below)": "https://a.cn/x",
+    '{"image_url": "https://example.com/\\u56fe\\u7247.png"}': "https://example.com/图片.png",
+    "图片：https://example.com/my\\_portrait.png": "https://example.com/my_portrait.png",
+    "[p](https://example\\.com/my\\-a.png)": "https://example.com/my-a.png",
+    "请用https://example.com/头像（正面）.png做视频": "https://example.com/头像（正面）.png",
+    "[图](https://example.com/大家好！.png)": "https://example.com/大家好！.png",
 }
 CUT = """
 images/portra… images/portra... images/portrait.p... .../portrait.png …/portrait.png a/.../b/c.png
@@ -515,7 +523,7 @@ https://d.pcs.baidu.com/file/5b1a?fid=1 https://pan.baidu.com.example.com/s/1a
 https://onedrive.live.com/download?cid=4B1&resid=4B1%21105
 https://onedrive.live.com/download.aspx?cid=4B1&resid=4B1%21105
 https://download.wetransfer.com/eu2/a/a.png https://i.imgur.com/a.png https://imgur.com/a.png
-https://music.163.com/song/media/outer/url?id=1.mp3 https://img.youtube.com/vi/a/0.jpg
+https://music.163.com/song/media/outer/url?id=1.mp3 https://feeds.soundcloud.com/stream/1.png https://img.youtube.com/vi/a/0.jpg
 https://y.qq.com/music/photo_new/a.jpg https://notfeishu.cn/docx/a https://example.com/feishu.cn/a
 """.split()
 
@@ -635,6 +643,11 @@ class Links(Case):
         _, (error,), _ = check(f"图片：{IMAGE_URL} 声音：https://example.com/tts?id=7", "audio_url")
         self.assertEqual(error.hint, "Give 'https://example.com/tts?...'.")
 
+    def test_a_percent_sign_that_a_shell_put_at_the_end_is_none_of_a_name(self):
+        for text, meant in ((IMAGE_URL, IMAGE_URL), (f"{IMAGE_URL}?id=17&", f"{IMAGE_URL}?...")):
+            _, (error,), _ = check(f"{text}%")
+            self.assertEqual(error.hint, f"Give '{meant}'.")
+
     def test_a_link_with_dots_for_a_part_of_it_is_cut(self):
         for path in CUT:
             with self.subTest(path):
@@ -663,6 +676,7 @@ class Links(Case):
             f'{IMAGE_URL} -H "Authorization: Bearer {token}"',
             f"curl -u me:{token} {IMAGE_URL}",
             f'{{"token":"{token}","url":"{IMAGE_URL}"}}',
+            f'{IMAGE_URL}","token":"{token}"}}',
         ):
             _, errors, _ = check(text)
             self.assertNotIn("xoxb", str([(e.message, e.hint) for e in errors]))

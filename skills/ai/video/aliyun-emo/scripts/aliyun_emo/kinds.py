@@ -108,7 +108,6 @@ class Beginning:
             raise NotTaken(f"it is cut short: {what} goes on to byte {at}, the file to {self.size}")
 
 
-# Return the number in some bytes, the lowest first, or the highest.
 little, big = (partial(int.from_bytes, byteorder=order) for order in ("little", "big"))
 
 

@@ -14,8 +14,8 @@ ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?:quot|apos|[lg]t|"
 WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
-WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=\w))"
-WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})\b))+"
+WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
+WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})(?![a-z0-9])))+"
 
 
 def link_identity(link: str) -> tuple[str, str]:
@@ -83,7 +83,9 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
     local = f"Give a local file to --{other}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
-    found = [one[0][:1000] for one in re.finditer(WITHIN, text.replace("\\/", "/"), re.IGNORECASE)]
+    plain = re.sub(r"\\u(?!d[89a-f])([0-9a-f]{4})", lambda u: chr(int(u[1], 16)), text, flags=re.I)
+    plain = re.sub(r"\\([/_.-])", r"\1", plain)  # of JSON, and of Markdown
+    found = [one[0][:1000] for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
     two = scheme in ("http", "https") and len(found) > 1
     if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
         rest = link[almost.end() :].replace("[.]", ".")
@@ -94,6 +96,8 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     bare = link.strip(emo.QUOTES)
     if two or (found and not bare.startswith(found[0]) and not re.match(r"blob:|data:\w", link)):
         one = min(found, key=partial(rank, field))
+        blank = rf"[\"'(<]{re.escape(one)}((?: [^\s\"')>]+)* [^\s\"')>]*\.(?:{emo.MEDIA}))[\"')>]"
+        one += more[1].replace(" ", "%20") if (more := re.search(blank, plain, re.I)) else ""
         behind = rf"(?<=\.\w{{3}})([{emo.WIDE}](?!\d).*|[^!-~]+$)"
         one = re.sub(rf"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|{behind}", "", one)
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"

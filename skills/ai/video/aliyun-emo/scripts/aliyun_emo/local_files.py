@@ -91,7 +91,6 @@ def look_at_files(values: emo.Values, report: emo.Report) -> emo.Files:
 
 def look_again(request: emo.Json, origin: str, report: emo.Report) -> Local:
     """Return the local files of a prepared `request`, of the file `origin`, if they are as then."""
-    # They are held to the same rules again, since people edit boxes.
     boxes = [request["input"][name] for name in emo.BOX_FIELDS if name in request["input"]]
     files = {}
     for field, digest in request.get("files", {}).items():

@@ -20,7 +20,6 @@ LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
 
 OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
 OF_PICTURES["ffmpeg"] = "-i IN -frames:v 1 -update 1 OUT"  # one picture, whatever is in its name
-# Which programs make a format that is taken, and how, by kind.
 CONVERTERS = {"recording": {"ffmpeg": "-i IN OUT"}, "picture": OF_PICTURES}
 Medium = Union[pictures.Picture, Recording]
 

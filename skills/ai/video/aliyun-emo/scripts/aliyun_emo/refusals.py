@@ -101,7 +101,6 @@ def uses_store(body: object) -> bool:
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
     """Return the `problem` of what was `said`, with another hint about a link of the store."""
-    # The service's page on generations does not name its temporary store.
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
     if uses_store(sent) and re.search(ABOUT_A_LINK, words):
         problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "

@@ -142,7 +142,6 @@ def file_name(link: str) -> str:
     scheme, _, rest = re.split("[?#]", link)[0].partition("://")
     host, _, path = rest.partition("/")
     name = unquote(path.rpartition("/")[2])
-    # An escaped query is one all the same; wget makes files of such names.
     query = emo.AS_A_SIGNATURE if scheme == "file" else AS_A_QUERY
     return emo.printable(re.split(query, name, flags=re.IGNORECASE)[0] or host, 80)
 
