@@ -362,7 +362,8 @@ class Signed(Case):
                 self.assertIn("the query of the link is cut", str([e.message for e in errors]))
 
     def test_a_link_that_was_cut_at_its_first_equals_sign_has_lost_its_end(self):
-        for query in ("Expires", "Expires=", "sv", "token", "e", "Signature", "X-Amz-Signature"):
+        self.assertEqual(check(f"{IMAGE_URL}?token=")[1:], ([], []))  # of a public file
+        for query in ("Expires", "Expires=", "sv", "Signature", "X-Amz-Signature"):
             with self.subTest(query):
                 link, (error,), _ = check(f"{IMAGE_URL}?{query}")
                 self.assertIsNone(link)

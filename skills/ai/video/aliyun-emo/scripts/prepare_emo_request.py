@@ -128,8 +128,8 @@ class Signer:
         """Return what the query of these `values` lacks, [] for nothing, None for another's."""
         missing = [name for name in self.own + self.beside if not self.has(name, values)]
         shows = any(n in values and (n not in missing or not self.begins.get(n)) for n in self.own)
-        alone = len(values) == 1 and "" in map(values.get, "|".join(missing).split("|"))
-        return missing if shows or alone or not missing else None
+        cut = self.own and len(values) == 1 and "" in map(values.get, "|".join(missing).split("|"))
+        return missing if shows or cut or not missing else None
 
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"

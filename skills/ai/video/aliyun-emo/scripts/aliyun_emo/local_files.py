@@ -152,8 +152,7 @@ def read_file(field: str, path: str) -> LocalFile:
         hint = file_meant(path) or f"Give the path of the {emo.KINDS[media.link_field(field)]}."
         if re.match(r"(//)?[\w-]+(\.[\w-]+)+/", path):
             hint += " A link begins with https://."
-        # A path that is not there may be a signed link.
-        name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)
+        name = emo.shown_path(path) if os.path.lexists(path) else emo.shown_link(path)  # signed?
         reason = getattr(error, "strerror", None) or emo.printable(str(error), 200)
         reason = "it is a folder" if os.path.isdir(path) else reason
         raise emo.Problem(field, f"{name} cannot be read: {reason}", hint) from None
