@@ -531,6 +531,13 @@ class Showing(MakingCase):
         (error,) = self.make(code=3, fields=["service"]).line["errors"]
         self.assertNotIn("Remove", error["hint"])  # of a file the content counts
 
+    def test_a_video_that_was_here_before_is_said_to_be_of_before(self):
+        self.serve()
+        of_before = "; it was made before, and nothing was paid"
+        words = ("--pay", "-o", "a.mp4")
+        self.assertNotIn(of_before, self.make(*words, terminal=True).stderr)
+        self.assertIn(f"the video is a.mp4{of_before}", self.make(*words, terminal=True).stderr)
+
     def test_a_name_that_begins_with_a_dash_and_the_place_of_the_video_are_told(self):
         Path("-voice.mp3").write_bytes(mp3(3))
         for words, hint in (

@@ -410,7 +410,7 @@ class Listing(GenerationCase):
     def test_what_there_is_is_told_newest_first_from_disk_alone(self):
         line = self.ends(self.call_run(), 0).line
         self.assertEqual((line["ok"], line["tasks"]), (True, []))
-        self.assertIn(": nothing was sent, or tasks was removed", line["warnings"][0]["message"])
+        self.assertIn(": no video was paid for, or tasks is gone", line["warnings"][0]["message"])
         with mock.patch.dict(os.environ, OUTPUT_DIR="elsewhere"):
             line = self.ends(self.call_run(), 0).line
         self.assertIn(": is this the folder?", line["warnings"][0]["message"])
@@ -906,7 +906,7 @@ class Named(ListingCase):
 
     def test_the_word_of_a_hint_is_no_id(self):
         service = self.serve()
-        for word in ("ID", "<ID>", "TASK_ID"):
+        for word in ("ID", "<ID>", "TASK_ID", "596deae9"):
             self.ends(self.call_run("--task", word), 2, "task")
         self.assertEqual(service.seen, [])
 

@@ -73,7 +73,8 @@ def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> 
     place = task.video_path or "made; its link ends 24 hours after the request was sent"
     if task.video_path and not settings.has("dry_run"):
         place, report.next = task.copy_video(settings.values.get("output", place)), []
-    report.done = f"the video is {emo.printable(place, 200)}"
+    before = "" if report.done else "; it was made before, and nothing was paid"
+    report.done = f"the video is {emo.printable(place, 200)}{before}"
 
 
 def download(settings: Settings, task: Task, tries: int) -> None:

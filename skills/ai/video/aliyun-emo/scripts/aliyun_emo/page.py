@@ -21,7 +21,6 @@ def part(name: str) -> str:
         return file.read()
 
 
-# The page itself, and the parts that it may have: each begins with a comment that names it.
 FOUND = re.split(r"<!-- part: (\w+) -->\n", part("page.html"))  # names and parts by turns
 HTML = dict(zip(FOUND[1::2], FOUND[2::2]))
 PAGE_BEGINS = HTML["page"].partition("<meta http-equiv")[0].encode()  # by which a page is known

@@ -103,8 +103,8 @@ def list_tasks(report: emo.Report) -> None:
     place = emo.printable(folder, 200)
     report.done = "\n".join([f"tasks in {place}: {len(found)}", *map(line_of, found)])
     if not found and os.path.isdir(folder) and {*os.listdir(folder)} - {"tasks"}:
-        hint = "If nobody removed it, run make again, or the request that was prepared: it goes on."
-        report.warn("tasks", f"no tasks in {place}: nothing was sent, or tasks was removed", hint)
+        hint = "Run make again, or the request that was prepared: it tells how to go on."
+        report.warn("tasks", f"no tasks in {place}: no video was paid for, or tasks is gone", hint)
     elif not found:
         hint = "Go to the folder where the work was done, or set OUTPUT_DIR to its output."
         report.warn("tasks", f"no tasks in {place}: is this the folder?", hint)
@@ -211,7 +211,7 @@ def check_task_id(text: str) -> str:
         message = f"there is no task {emo.shown_path(text)}: it was sent from another, or removed"
         hint = "Go to the folder where it is, or set OUTPUT_DIR: to make it again is paid again."
         raise emo.Problem("task", message, hint)
-    is_other = text[-5:] == ".json" or re.fullmatch("<?(TASK_?)?ID>?", text)  # the word of a hint
+    is_other = text[-5:] == ".json" or re.fullmatch("<?(TASK_?)?ID>?|[0-9a-f]{8}", text)
     if id_in({"task_id": text}) and emo.without_keys(text) == text and not is_other:
         return text
     hint = "Copy task_id from the line that was printed, or from task.json."

@@ -171,6 +171,6 @@ def key_in_file(profile: str) -> str:
         return ""
     except (OSError, ValueError, configparser.Error) as error:  # its message may show the key
         why = f": {error.strerror}" if isinstance(error, OSError) else ""
-        hint = "It is UTF-8, begins with [default], has each name once; or set DASHSCOPE_API_KEY."
+        hint = "Below [default] it has one line dashscope_api_key = KEY; or set DASHSCOPE_API_KEY."
         raise emo.Problem("api_key", f"{CREDENTIALS} cannot be read{why}", hint) from None
     return parser.get(profile, "dashscope_api_key", fallback="").strip()
