@@ -1093,9 +1093,9 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
         return 0, ""
     except KeyboardInterrupt as interrupt:
         paid = {"made": ", and the task is made", None: ", and this run paid for no video"}
-        so_far = "All that came so far is on disk" + paid.get(report.facts.get("state"), "")
-        hint = so_far + ": run the same command again to go on."
-        if report.facts.get("state") == "unclear":
+        so_far = paid.get(state := report.facts.get("state"), "")
+        hint = "All that came so far is on disk" + so_far + ": run the same command to go on."
+        if state == "unclear":
             hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)
     except Exception as error:
@@ -1130,7 +1130,7 @@ def told(kind: str, problem: Problem, report: Report) -> str:
     return kind + ": " + label + ": " + problem.message + stop + " " + problem.hint
 
 
-def run_command_line(program: "Program", argv: "Words | None" = None) -> int:
+def run_command_line(program: "Program", argv: "Words | None") -> int:
     """Run the command line `argv`, by default this process's; return the exit code."""
     report = Report()
     try:
@@ -1151,7 +1151,8 @@ def run_command_line(program: "Program", argv: "Words | None" = None) -> int:
     return code
 
 
-main = functools.partial(run_command_line, PREPARE)
+def main(argv: "Words | None" = None) -> int:
+    return run_command_line(PREPARE, argv)
 
 
 def script() -> "NoReturn":

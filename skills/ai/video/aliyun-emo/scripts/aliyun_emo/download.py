@@ -71,7 +71,6 @@ class VideoBoxes:
 
     def __init__(self) -> None:
         self.size = self.missing = 0  # bytes of the last box that are still to come
-        self.are_whole = False  # whether the last box ends here; one without a length never does
         self.box = b""  # how one begins whose length is not known yet
 
     def add(self, piece: bytes) -> None:
@@ -80,7 +79,7 @@ class VideoBoxes:
         while length := length_of(data[at : at + 16]):
             at += length
         self.box, self.missing = data[at : at + 16], max(at - len(data), 0)
-        self.are_whole = self.size > 0 and not self.missing and not self.box
+        self.are_whole = self.size > 0 and not self.missing and not self.box  # none without length
 
 
 def length_of(box: bytes) -> int:
