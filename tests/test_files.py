@@ -40,6 +40,15 @@ class Appending(TaskCase):
         self.assertEqual(path.read_bytes(), b"one\n")
 
 
+class Denied(unittest.TestCase):
+    def test_evidence_that_may_not_be_read_is_not_taken_for_none(self):
+        denied = mock.patch("builtins.open", side_effect=PermissionError(13, "Permission denied"))
+        with denied, mock.patch.object(files.os, "name", "posix"):
+            self.assertRaises(PermissionError, files.read_evidence, "task.json")
+        with denied, mock.patch.object(files.os, "name", "nt"):
+            self.assertEqual(files.read_evidence("task.json"), {})
+
+
 class Leftovers(TaskCase):
     def test_what_killed_runs_left_goes_after_a_day(self):
         old, young = Path("tasks/.emo-1-0a.tmp"), Path("tasks/.emo-2-0b.tmp")

@@ -320,8 +320,8 @@ class PaidFor(GenerationCase):
         self.ends(self.go(), 4)
         self.ends(self.call_run("--task", "a-known-id"), 3)
         hint = self.ends(self.go(), 4).line["errors"][0]["hint"]
-        self.assertIn("a-known-id (FAILED)? Then it is paid, if it is not FAILED.", hint)
-        self.assertIn("If there is none, or it has FAILED, --attempt 2 pays for one.", hint)
+        self.assertIn("(FAILED)? Then it is paid, if it is not FAILED or CANCELED.", hint)
+        self.assertIn("or it is FAILED or CANCELED, --attempt 2 pays for one.", hint)
 
     def test_the_command_that_pays_again_is_whole_where_the_request_was_kept(self):
         self.serve(tasks=[status_of("FAILED", code="InternalError", message="x")])
@@ -339,7 +339,9 @@ class PaidFor(GenerationCase):
         for code in ("InvalidFile.AudioLengthError", "DataInspectionFailed"):
             self.clear()
             self.serve(tasks=[status_of("FAILED", code=code, message="x")])
-            self.assertNotIn("--attempt", self.ends(self.go(), 3).line["errors"][0]["hint"])
+            hint = self.ends(self.go(), 3).line["errors"][0]["hint"]
+            self.assertNotIn("for the same once more", hint)
+            self.assertIn("--attempt 2 pays for another file behind its link.", hint)
 
     def test_a_copy_that_comes_later_is_told(self):
         self.serve()
@@ -384,7 +386,7 @@ class OncePaidAgain(GenerationCase):
             self.write("request.json", another(image_url=IMAGE_URL + signed + signature))
             line = self.ends(self.go("--no-wait", "--no-look"), 0).line
         self.assertRegex(
-            line["warnings"][0]["hint"], "remove its detection, then make it with --attempt [2-9]"
+            line["warnings"][0]["hint"], "make it; where the video is old, --attempt [2-9]"
         )
 
     def test_the_digits_of_what_was_refused_name_the_task_that_came_after(self):

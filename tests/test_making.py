@@ -135,7 +135,7 @@ class Check(MakingCase):
         hints = []
         for _ in range(2):
             (error,) = self.make(*words, code=4, fields=["service"]).line["errors"]
-            hints.append(error["hint"].partition("or it has FAILED, ")[2])
+            hints.append(error["hint"].partition("or it is FAILED or CANCELED, ")[2])
         self.assertIn(".json --output x.mp4 --no-look --attempt 2 pays for one.", hints[0])
         self.assertEqual(hints[0], hints[1])
 

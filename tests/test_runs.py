@@ -402,6 +402,12 @@ class Listing(GenerationCase):
                 (error,) = self.ends(self.call_run(*words), 1, "output").line["errors"]
             self.assertIn("Permission denied", error["message"])
         TASKS.mkdir(parents=True)
+        (TASKS / "0123456789ab").mkdir()
+        inside = PermissionError(13, "Permission denied", str(TASKS / "0123456789ab" / "task.json"))
+        with mock.patch("aliyun_emo.tasks.read_evidence", side_effect=inside):
+            for words in ((), ("--task", "0123456789ab")):
+                (error,) = self.ends(self.call_run(*words), 1, "output").line["errors"]
+                self.assertIn("task.json' cannot be written: Permission", error["message"])
         denied = PermissionError(13, "Permission denied", str(TASKS))
         with mock.patch("os.scandir", side_effect=denied):
             (error,) = self.ends(self.call_run(), 1, "output").line["errors"]

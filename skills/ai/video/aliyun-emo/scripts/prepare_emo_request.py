@@ -1094,7 +1094,7 @@ def run(program: "Program", arguments: "Words", report: Report) -> "tuple[int, s
     except KeyboardInterrupt as interrupt:
         paid = {"made": ", and the task is made", None: ", and this run paid for no video"}
         so_far = paid.get(state := report.facts.get("state"), "")
-        hint = "All that came so far is on disk" + so_far + ": run the same command to go on."
+        hint = "All that came so far is on disk" + so_far + ": run the same command again to go on."
         if state == "unclear":
             hint = "A task may exist, and cost money: the same command again tells where to look."
         report.error("arguments", "interrupted", hint, interrupt.args[0] if interrupt.args else 130)

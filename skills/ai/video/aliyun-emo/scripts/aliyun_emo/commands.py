@@ -90,7 +90,7 @@ def command(name: str, *words: str) -> str:
 def look_first(again: str = "") -> str:
     """Return what to do where it is not known whether there is a task; `again` pays for one."""
     look = "Look in the console, bailian.console.aliyun.com. If its task is there, run only this:"
-    end = f". If there is none, or it has FAILED, {again} pays for one." if again else ""
+    end = f". If there is none, or it is FAILED or CANCELED, {again} pays for one." if again else ""
     return f"{look} {command(RUN, '--task', 'ID')} (ID is the task's, no request_id){end}"
 
 

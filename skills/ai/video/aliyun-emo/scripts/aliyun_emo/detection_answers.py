@@ -82,7 +82,6 @@ def check_same_image(request: object, link: str, digest: str | None, report: emo
         elif digest == answers.member(request, "files").get("image_url"):
             return
         raise emo.Problem("detection", message, "Detect again, with the picture given here.")
-    # Then as now: normalized alike, and whether that link still works does not matter any more.
     then = emo.check_link("image_url", detected, links.ANY_TIME, emo.Report()) or "no link"
     its, mine = links.link_identity(then), links.link_identity(link)
     if its[0] != mine[0]:

@@ -72,7 +72,9 @@ def read_evidence(path: str) -> emo.Json:
     try:
         with open(path, "rb") as file:
             return as_object(json.loads(file.read()))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, PermissionError) and os.name != "nt":  # there it is busy at times
+            raise
         return {}
 
 

@@ -53,9 +53,11 @@ def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> 
         said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
         problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
         problem = with_store_hint(problem, said, task.record.get("sent"))
-        may_help = not re.match("InvalidFile|DataInspection", str(said.get("code")))
+        is_bad = re.match("InvalidFile|DataInspection", str(said.get("code")))
+        once = "for another file behind its link" if is_bad else "for the same once more"
+        may_help = not is_bad or "files" not in member(task.record, "request")
         if may_help and (again := paying_again(task, settings.values)):
-            problem.hint += f" {again} pays for the same once more."
+            problem.hint += f" {again} pays {once}."
         raise problem
     if gone and not task.video_url:
         raise gone_problem(task, settings.values, "the service knows no such task")
@@ -105,8 +107,8 @@ def lost_problem(task: Task, values: emo.Values | None) -> emo.Problem:
     by_id = [t for t in all_tasks(os.path.dirname(task.folder)) if t.name.startswith("id-")]
     since = [t for t in by_id if t.task_id and t.age <= task.age]
     if its := ", ".join(f"{t.task_id} ({t.status or 'not asked yet'})" for t in since):
-        paid = "Then it is paid" + ", if it is not FAILED" * any(t.status in FAILED for t in since)
-        hint = f"Is it one that was gone on with by its id since, {its}? {paid}. {hint}"
+        paid = "Then it is paid, if it is not FAILED or CANCELED."
+        hint = f"Is it one that was gone on with by its id since, {its}? {paid} {hint}"
     return emo.Problem("service", message, hint, 4)
 
 

@@ -190,6 +190,7 @@ def warn_of_new_signatures(task: tasks.Task, request: emo.Json, report: emo.Repo
         if then and links.link_identity(then)[1] != links.link_identity(request["input"][field])[1]:
             message = "the link was signed anew since its task was sent; it is the same request"
             further = tasks.next_attempt(os.path.dirname(task.folder), task.name[:12])
-            first = "remove its detection, then " if field == "image_url" else ""
-            hint = f"If its file changed, {first}make it with --attempt {further}, which shows it."
-            report.warn(field, message, hint)
+            anew = f"make it with --attempt {further}, which shows it"
+            if field == "image_url":
+                anew = f"remove its detection, make it; where the video is old, --attempt {further}"
+            report.warn(field, message, f"If its file changed, {anew}.")

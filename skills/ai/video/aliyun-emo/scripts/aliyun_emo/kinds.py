@@ -160,8 +160,7 @@ def text_kind(text: str) -> Kind:
 
 def refusal(kind: Kind, wanted: str) -> NotTaken:
     """Return what to raise for a file of a `kind` that is not taken where `wanted` is."""
-    # A converter takes the sound out of a video as well.
-    convertible = kind.sort == wanted or (kind.sort, wanted) == (VIDEO, RECORDING)
+    convertible = kind.sort == wanted or (kind.sort, wanted) == (VIDEO, RECORDING)  # its sound
     instead = TAKEN[wanted] if convertible else f"a {wanted}"
     instead = "the file" if kind.name == SHORTCUT else instead
     fault = NotTaken(f"it is {kind.name} {kind.sort}".rstrip() + f", not {instead}", convertible)

@@ -20,10 +20,9 @@ from aliyun_emo.settings import Settings, settings_of
 from aliyun_emo.subjects import Subject
 from aliyun_emo.tasks import Task, no_facts
 
-# What the line on stdout always has, null where it is not known.
 KEYS = """model image audio face_bbox ext_bbox ratio video_size style_level estimate uploads
     detection_path request_path preview_path would_send state task_path task_id task_status
-    already_submitted video_url video_path response_path""".split()
+    already_submitted video_url video_path response_path""".split()  # of stdout, null where unknown
 STANDING = ("sending", "unclear", "made")  # states of a task that may have been paid for
 # A request has such boxes until they are known: of each ratio clearly, and inside of any picture.
 DRAFT = {ratio: ("1,1,2,2", "0,0," + ratio.replace(":", "0,") + "0") for ratio in emo.VIDEO_SIZES}

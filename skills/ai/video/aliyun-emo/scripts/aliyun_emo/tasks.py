@@ -167,7 +167,7 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 def all_tasks(tasks: str) -> list[Task]:
     """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
     try:
-        found = [Task(e.path) for e in os.scandir(tasks) if e.is_dir() and e.name[:1] != "."]
+        found = [Task(e.path) for e in [*os.scandir(tasks)] if e.is_dir() and e.name[:1] != "."]
     except (FileNotFoundError, NotADirectoryError):  # but not one that may not be read
         return []
     found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", t.name)]
@@ -207,9 +207,8 @@ Send = namedtuple("Send", "attempt number")  # send this attempt, in the folder 
 
 def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Send | emo.Problem:
     """Return what is done about a request with the folders `found`, the oldest first."""
-    # The `wanted` attempt, or without one the last that there is, is gone on with where it was not
-    # refused; it is sent where it may be the next: after one that has ended, or of which nobody
-    # knows what became of it. Another run may still be at one that is `sending`, for two minutes.
+    # The `wanted` attempt, or the last, is gone on with where it was not refused; it is sent after
+    # one that has ended, or that nobody knows of: another run may be `sending` for two minutes.
     standing = dict(numbered(found))
     attempt = wanted or max(standing, default=1)
     if attempt in standing:
@@ -231,8 +230,7 @@ def decide(found: Sequence[tuple[int, Task]], wanted: int | None) -> Follow | Se
 
 def numbered(found: Sequence[tuple[int, Task]]) -> list[tuple[int, Task]]:
     """Return the tasks that were not refused, each with the attempt that it is."""
-    # That stands in its record. Without one it is the one of its place: nothing was sent from a
-    # folder whose record was not written yet. Of two the one that says it is last: a dict keeps it.
+    # Without a record, so never sent, its place counts; one that says it is last, for the dict.
     standing = [task for _, task in found if task.state != "refused"]
     placed = [(task.attempt or place, task) for place, task in enumerate(standing, 1)]
     return sorted(placed, key=lambda one: one[1].attempt is not None)
