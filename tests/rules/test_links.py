@@ -649,6 +649,19 @@ class Links(Case):
         _, (error,), _ = check(f"图片：{IMAGE_URL} 声音：https://example.com/tts?id=7", "audio_url")
         self.assertEqual(error.hint, "Give 'https://example.com/tts?...'.")
 
+    def test_the_hint_has_a_long_link_whole(self):
+        long = f"https://example.com/{'%E4%BA%A7' * 20}.png"
+        for text in (
+            f"{long}。",
+            f"图片：{long}",
+            f"[p]({long})",
+            f"{long}%",
+            long.replace(":", "："),
+        ):
+            with self.subTest(text[-9:]):
+                _, (error,), _ = check(text)
+                self.assertEqual(error.hint, f"Give '{long}'.")
+
     def test_a_percent_sign_that_a_shell_put_at_the_end_is_none_of_a_name(self):
         for text, meant in ((IMAGE_URL, IMAGE_URL), (f"{IMAGE_URL}?id=17&", f"{IMAGE_URL}?...")):
             _, (error,), _ = check(f"{text}%")

@@ -247,7 +247,7 @@ class Report:
         return None
 
 
-def shown_link(value: str) -> str:
+def shown_link(value: str, limit: int = 120) -> str:
     """Return `value` in quotes as a message may show it: of a link no signature, no password."""
     start = value[:1000]  # more is never shown, and may be a megabyte
     query = r"[?#\uff1f\uff03\uff06]|%(?:25)*(?:3f|26)|\\\w*3f|[&;]([\w.-]+=|amp;)|\s(-\S|[\w.-]+=)"
@@ -257,7 +257,7 @@ def shown_link(value: str) -> str:
     if "@" in value and not re.search(named, start, re.IGNORECASE):
         host = head.rpartition("@")[2] if "@" in head else ""
         head = re.findall("^[a-z]*://|^", head, re.IGNORECASE)[0] + "...@" + host
-    return "'" + printable(head, 120) + cut + "'"
+    return "'" + printable(head, limit) + cut + "'"
 
 
 def shown_path(path: str) -> str:
@@ -626,7 +626,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         hint = "Take its end away, from that " + mark + " on."
         its = text[: -len(tail)] if text.endswith(tail) else "".join(text.rpartition(before)[:2])
         if its and not query[1:]:  # else the mark is escaped
-            hint = f"Give {shown_link(without_marks(its.strip()))}."
+            hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
             hint = "Copy it whole: it may be cut there."
         fault = "ends with the " + mark + " of a sentence"
@@ -668,7 +668,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     ends = path + "\n" + query[-1:]  # zsh marks a line without an end by %
     if "%" in ends and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", ends)):
         message = "the link has a bad percent escape, " + shown_link(bad[0])
-        hint = f"Give {shown_link(text[:-1])}." if text[-1] == "%" else "Write a % in it as %25."
+        hint = f"Give {shown_link(text[:-1], 999)}." if text[-1] == "%" else "Write % in it as %25."
         report.error(field, message, hint)
     report.check(check_page, field, host.lower(), path, query)
     report.check(check_format, field, path, query)

@@ -91,7 +91,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         rest = link[almost.end() :].replace("[.]", ".")
         rest = emo.unescaped(rest) if "%" in almost[0] else rest
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
-        meant = emo.shown_link(f"http{almost[1].lower()}://{rest}")
+        meant = emo.shown_link(f"http{almost[1].lower()}://{rest}", 999)
         return emo.Problem(field, fault, f"Give {meant}.")
     bare = link.strip(emo.QUOTES)
     if two or (found and not bare.startswith(found[0]) and not re.match(r"blob:|data:\w", link)):
@@ -102,7 +102,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         behind = rf"(?:(?<=\.\w{{3}})|(?<=\.\w{{4}}))([{emo.WIDE}](?!\d).*|[^!-~]+$)"
         one = re.sub(rf"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|{behind}", "", one)
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(emo.without_marks(one))}.")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(emo.without_marks(one), 999)}.")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return problem(text.strip(emo.QUOTES), fault, hint)
