@@ -665,14 +665,14 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     public_host = report.check(check_host, field, host)
     if port and not (is_number(port[1:]) and len(port) < 7 and 0 < int(port[1:]) < 65536):
         report.error(field, "the port is not a number from 1 to 65535", "Correct it, or drop it.")
+    report.check(check_page, field, host.lower(), path, query)
+    report.check(check_format, field, path, query)
     ends = path + "\n" + query[-1:]  # zsh marks a line without an end by %
     if "%" in ends and (bad := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", ends)):
         message = "the link has a bad percent escape, " + shown_link(bad[0])
         hint = f"Give {shown_link(text[:-1], 999)}." if text[-1] == "%" else "Write % in it as %25."
         report.error(field, message, hint)
-    report.check(check_page, field, host.lower(), path, query)
-    report.check(check_format, field, path, query)
-    if text[-1] in MARKS + "?" or not text.isascii() or set('%]|&<"') & set(text) or "..." in path:
+    elif text[-1] in MARKS + "?" or not text.isascii() or set('%]|&<"') & {*text} or "..." in path:
         report.check(check_end, field, text, path, query)
     if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
         its, of = (mark[1], "&") if mark[1] else (mark[2], "another character")
