@@ -542,7 +542,11 @@ class Showing(MakingCase):
         Path("-voice.mp3").write_bytes(mp3(3))
         for words, hint in (
             (("portrait.png", "-voice.mp3"), f"is given as {os.path.join('.', '-voice.mp3')}."),
-            (("portrait.png", "speech.mp3", "hello.mp4"), "is given as -o FILE."),
+            (
+                ("portrait.png", "speech.mp3", "hello.mp4"),
+                "is given as -o FILE, in quotes if it has spaces.",
+            ),
+            (("my", "portrait.png", f"{IMAGE_URL}{SIGNED}LTAI5tabc"), "Quote a name with spaces"),
         ):
             with self.subTest(words):
                 self.assertIn(hint, self.call_make(*words, "--dry-run").stderr)

@@ -51,7 +51,7 @@ class Options(GenerationCase):
             (["--no"], "--no"),
             (["--file", "x"], "Give its value alone, without --file."),
             (["x", "y.json"], "Quote a name with spaces; run once for each file."),
-            (["x", "hello.mp4"], "The place of the video is given as -o FILE."),
+            (["x", "hello.mp4"], "The place of the video is given as -o FILE, in quotes"),
             (["-t"], "The options are"),
             (["--no-wait=yes"], "--no-wait"),
         ):

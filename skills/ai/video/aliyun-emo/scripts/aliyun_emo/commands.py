@@ -36,7 +36,7 @@ def about(program: emo.Program, command: str) -> emo.Values:
 def unknown_words(words: Sequence[str], program: emo.Program, report: emo.Report) -> bool:
     """Report unknown `words`: of options without the values, which may be secrets."""
     told = [word for word in words if word[:1] == "-" or (word and word in program[0])] or words
-    has_key = any(emo.without_keys(word) != word for word in words)
+    has_key = any(emo.without_keys(w) != w and "://" not in w for w in words)
     for name in [word.partition("=")[0] for word in told[:20]]:
         hint = emo.KEY_HINT if has_key else hint_for(name, program, report.options)
         if name[:1] == "-" and name[1:2] != "-" and name[2:]:  # "-kVALUE" has a value
@@ -55,7 +55,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if word[:1] == "-" and os.path.exists(word):
         return f"A name that begins so is given as {for_the_shell([os.path.join('.', word)])}."
     if word.lower().endswith((".mp4", ".mov")) and "output" in options:
-        return "The place of the video is given as -o FILE."
+        return "The place of the video is given as -o FILE, in quotes if it has spaces."
     for field, (of, metavar, _) in options.items():
         if word == emo.option(field) or (metavar[:1] == "<" and word == f"--{field}-url"):
             return f"Leave it out: {of} has it." if of else f"Give its value alone, without {word}."
