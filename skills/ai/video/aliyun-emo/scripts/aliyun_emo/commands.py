@@ -11,14 +11,6 @@ import prepare_emo_request as emo
 
 PROGRAMS = "make_emo_video prepare_emo_request preview_emo_request run_emo_request".split()
 MAKE, PREPARE, PREVIEW, RUN = PROGRAMS
-MEANT = {  # words of other tools and versions, without dashes: what to use here
-    **dict.fromkeys(("submit", "wait", "run"), "Use run_emo_request.py FILE."),
-    **dict.fromkeys(("list", "status"), "Use run_emo_request.py without FILE."),
-    **dict.fromkeys(("detect", "detect-only"), "Use prepare_emo_request.py detect --image FILE."),
-    **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
-    **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
-    **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
-}
 
 
 def about(program: emo.Program, command: str) -> emo.Values:
@@ -127,3 +119,13 @@ def for_the_shell(words: Sequence[str]) -> str:
     import shlex
 
     return " ".join(map(shlex.quote, words))
+
+
+MEANT = {  # words of other tools and versions, without dashes: what to use here
+    **dict.fromkeys(("submit", "wait", "run"), f"Use {command(RUN)} FILE."),
+    **dict.fromkeys(("list", "status"), f"Use {command(RUN)} without FILE."),
+    **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
+    **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
+    **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
+    **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
+}
