@@ -37,8 +37,10 @@ class Options(GenerationCase):
                     else told
                 )
                 self.assertEqual(error["hint"], told)
-        result = self.call_run("--no-wait", "--again")
-        self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
+        for place in ("output", "~/x"):
+            with mock.patch.dict(os.environ, OUTPUT_DIR=place):
+                result = self.call_run("--no-wait", "--again")
+            self.assertEqual(sorted(self.ends(result, 2).fields), ["again", "no_wait"])
         self.assertEqual(service.seen, [])
 
     def test_what_is_not_known_is_a_problem_with_a_guess(self):

@@ -32,9 +32,9 @@ def run(values: emo.Values, report: emo.Report, interrupts: Interrupts) -> None:
     for field in values if word or "file" not in values else ():
         if field not in BESIDE[word]:
             message = f"has nothing to do {f'with {emo.option(word)}' if word else 'without FILE'}"
-            of_request = f": {kept_path(emo.evidence_path(''), REQUESTS, 'DIGITS')}"
-            its = {"attempt": of_request, **dict.fromkeys(FOLLOWING, ", --task or --all.")}
-            hint = f"Give FILE{its.get(field, '.')}"
+            hint = "Give FILE, --task or --all." if field in FOLLOWING else "Give FILE."
+            if field == "attempt":  # of a request
+                hint = f"Give FILE: {kept_path(emo.evidence_path(''), REQUESTS, 'DIGITS')}"
             report.error(field, message, "Take it away." if word and field != "attempt" else hint)
     if not values:
         return list_tasks(report)
