@@ -175,6 +175,10 @@ class Wav(MediaCase):
              "it is a WAV recording with no sound in it"),
             ("all 0", wav((b"fmt ", bytes(16)), (b"data", SOUND)),
              broken + "0 channels, 0 bits a sample"),
+            ("answers of a text-to-speech service, joined", PCM + PCM,
+             "it is several WAVs in a row, and players play the first: join their sound"),
+            ("joined, the first odd", PCM.replace(b"data\x80\x3e", b"data\x7f\x3e")[:-1] + PCM,
+             "it is several WAVs in a row, and players play the first: join their sound"),
             ("no MP3 inside", wav(fmt(0x55, block=1), (b"data", SOUND)),
              "it is a WAV recording with no sound in it"),
         ):  # fmt: skip

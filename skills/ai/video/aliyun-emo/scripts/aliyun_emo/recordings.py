@@ -52,6 +52,8 @@ def wav(source: Beginning, _: int) -> float:
         block, samples, pace = 1, 1, byte_rate  # what else there is goes by its bytes
     if (length - there) * samples > MISSING * block * pace:
         source.check_end(at + length, "the sound")
+    if b"RIFF" in source.at(at + length, 5):  # with or without the byte that makes it even
+        raise NotTaken("it is several WAVs in a row, and players play the first: join their sound")
     if code == MP3_INSIDE:
         return mp3(Beginning(source.data[: at + there], at + there), at)
     return float(there // block * samples / pace if pace else 0)
