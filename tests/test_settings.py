@@ -295,6 +295,9 @@ class Key(GenerationCase):
             (two, None, "", "sk-file"),
             (two, None, "work", "sk-work%20x"),
             (two.replace("\n", "\r\n"), None, "work", "sk-work%20x"),
+            (two, None, "work\r", "sk-work%20x"),
+            ("[default]\naccess_key_id = x\n" + two, None, None, "sk-file"),  # appended to it
+            (two + "# \udcd6\udcd0\n", None, None, "sk-file"),  # GBK
             ("\ufeff" + two, None, None, "sk-file"),
             (two, None, "elsewhere", None),
             ("[default]\n", None, None, None),
@@ -313,7 +316,7 @@ class Key(GenerationCase):
                 self.clear()
                 file.unlink(missing_ok=True)
                 if content is not None:
-                    file.write_bytes(content.encode())
+                    file.write_bytes(content.encode(errors="surrogateescape"))
                 for name, value in (
                     ("DASHSCOPE_API_KEY", environment),
                     ("ALIBABA_CLOUD_PROFILE", profile),

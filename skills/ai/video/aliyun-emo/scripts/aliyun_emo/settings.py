@@ -19,7 +19,7 @@ BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first 
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT, INTERVAL = 10, 30, 1800, 5  # seconds; two of options
-KEY_PAGE = "https://help.aliyun.com/zh/model-studio/get-api-key"
+WHERE = " https://help.aliyun.com/zh/model-studio/get-api-key says where to get one."
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
 EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
@@ -143,18 +143,17 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
 
 def find_key() -> str:
     """Return the API key; raises `Problem`, which never shows it."""
-    profile = os.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip() or "default"
     given = os.environ.get("DASHSCOPE_API_KEY", "").strip()
     text = given or key_in_file(profile)
     place = f"[{emo.printable(profile, 40)}] in {CREDENTIALS}"
     both = f"DASHSCOPE_API_KEY (export it), or dashscope_api_key below {place}"
     both = f"DASHSCOPE_API_KEY, which goes before {CREDENTIALS}, or unset it" if given else both
-    where = f" {KEY_PAGE} says where to get one."
     if not text:
-        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{where}")
+        raise emo.Problem("api_key", "there is no API key", f"{OWN_KEY} {both}.{WHERE}")
     for look, fault, advice in NO_KEYS:
         if re.fullmatch(look, text, re.DOTALL):
-            hint = f"{advice} {both}.{where if advice == OWN_KEY else ''}"
+            hint = f"{advice} {both}.{WHERE if advice == OWN_KEY else ''}"
             raise emo.Problem("api_key", f"the API key {fault}", hint)
     return text
 
@@ -162,10 +161,10 @@ def find_key() -> str:
 def key_in_file(profile: str) -> str:
     import configparser
 
-    parser = configparser.RawConfigParser()
+    parser = configparser.RawConfigParser(strict=False)  # many tools add to it
     try:
         path = os.path.expanduser(CREDENTIALS)
-        with open(path, encoding="utf-8-sig", opener=open_at_once) as file:
+        with open(path, encoding="utf-8-sig", errors="replace", opener=open_at_once) as file:
             parser.read_file(file)
     except FileNotFoundError:
         return ""
