@@ -126,6 +126,16 @@ class KnownTasks(GenerationCase):
                 self.assertEqual(service.posts, [])
                 self.assert_no_temporary_files()
 
+    def test_a_video_that_was_moved_away_is_put_back_where_the_hint_says(self):
+        service, _ = self.task("SUCCEEDED", "/videos/old.mp4")
+        service.script.update(tasks=[status_of("UNKNOWN")] * 2, videos=[raw(404, b"")] * 2)
+        for words in ([], ["--all"]):
+            result = self.call_run(*words) if words else self.go()
+            (error,) = self.ends(result, 3, "service").line["errors"]
+        place = error["hint"].partition("If it was moved, put it at ")[2].partition(". ")[0]
+        Path(place).write_bytes(b"the video")
+        self.assertEqual(self.call_run("--all").line["tasks"][0]["video_path"], place)
+
     def test_what_stays_on_disk_of_a_task_that_is_gone(self):
         more = {"submit_time": "2026-01-01 00:00:00.000", "usage": {"x": 1}, "code": "X"}
         for status in ("PENDING", "RUNNING", "SUSPENDED", "QUEUED", "UNKNOWN"):

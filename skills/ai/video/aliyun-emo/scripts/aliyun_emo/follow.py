@@ -82,7 +82,7 @@ def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> 
 def download(settings: Settings, task: Task, tries: int) -> None:
     """Save the video of `task`, whole or not at all; raises `NoAnswer`, `Problem` for no link."""
     if not is_link(task.video_url):
-        message = "the task has finished, and the answer has no video_url that is a link"
+        message = "the task has finished, but has no video_url that is a link: is it one of EMO?"
         raise emo.Problem("service", message, "Run again; the answer is in polls.jsonl.", 4)
     for pause in (*service.PAUSES[: tries - 1], None):
         try:
@@ -135,6 +135,7 @@ def kept_hint(facts: emo.Json) -> str:
 
 def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
+    hint += f"If it was moved, put it at {task.path('video.mp4')}. " if task.video_url else ""
     hint += f"{again} pays for another task. " if (again := paying_again(task, values)) else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if task.attempt else task.task_id)}"
     return emo.Problem("service", what, hint, 3)
