@@ -375,6 +375,8 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
                 "（portrait.png）",
             ),
             *('">portrait.png', "|portrait.png>", '","name":"portrait.png'),
+            *("&rdquo;", "&hellip;x", "[1].", "[^1^]", "[1][2]", ":-)", "_", "$", "......"),
+            f"({IMAGE_URL})",
         )
     },
     **{
@@ -382,6 +384,8 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
         for end in (")", '",', '"/>', '"', ">", "]", "}", '")', '"},', "</a>", '">', "`", "'", "؟")
     },
     f"{NAMELESS})。": ("。", f"Give '{NAMELESS}'."),
+    **{NAMELESS + end: (end[0], f"Give '{NAMELESS}'.") for end in (".", ",", "!", ";)")},
+    "https://example.com/a.png?hm=12345678a.": (".", "from that . on"),
     "https://example.com/get?file=头像.png。": ("。", "from that 。 on"),
     "https://example.com/a.heic!/format/jpg。": ("。", "/a.heic!/format/jpg'."),
     "https://example.com/a.png!large。": ("。", "/a.png!large'."),
@@ -390,6 +394,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
     f"{IMAGE_URL}%20": ("%20", GIVE),
+    f"{IMAGE_URL}%5Cn": ("\\", GIVE),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
     **{
         f"{IMAGE_URL}?{query}{end}": (end[0], f"from that {end[0]} on")
@@ -412,6 +417,7 @@ a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
 get?name=（张三）.png get?name=《封面》.png&w=800 p.png?name=Tom（1）.png&w=800 p.png?text=A—B&v=x
 speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人
 p.png?t=10～20 p.png?c=1：1 p.png?c=“hi”&w=8
+a(123456789) a.png?hm=(123456789) 123456789说 a.png&amp;w=1 p.png?t=OK.
 p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
@@ -467,6 +473,8 @@ WORDS = {  # a text: the link that the hint has
     "图片：https://example.com/my\\_portrait.png": "https://example.com/my_portrait.png",
     "[p](https://example\\.com/my\\-a.png)": "https://example.com/my-a.png",
     "请用https://example.com/头像（正面）.png做视频": "https://example.com/头像（正面）.png",
+    f"图片{NAMELESS}谢谢大家": NAMELESS,
+    "图片https://example.com/语音/你好": "https://example.com/语音/你好",
     "[图](https://example.com/大家好！.png)": "https://example.com/大家好！.png",
 }
 CUT = """

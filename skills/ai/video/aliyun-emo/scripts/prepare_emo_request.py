@@ -73,7 +73,7 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
+CONVERSION = r"(^|[?&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
 CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file, by host: their path, what of a query gives the file itself, the hint.
 RAW = "Give the raw link, behind Raw or Download there."
@@ -134,13 +134,12 @@ class Signer:
 
 OSS, OSS_SIGNS = "x-oss-signature-version", "x-oss-signature x-oss-expires"
 V4 = ("v-algorithm v-credential v-date v-expires", "v-signature", "v-date v-expires")
+OLD = "OSSAccessKeyId AWSAccessKeyId GoogleAccessId".split()  # OSS V1, AWS V2, Google V2
 SIGNERS = (
-    Signer("OSSAccessKeyId", "Signature Expires", "Expires"),  # Alibaba OSS: V1, V2, V4
-    Signer(OSS + " x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),
+    *(Signer(own, "Signature Expires", "Expires") for own in OLD),
+    Signer(OSS + " x-oss-access-key-id", OSS_SIGNS, "x-oss-expires", "OSS2"),  # Alibaba: V2, V4
     Signer(OSS + " x-oss-credential x-oss-date", OSS_SIGNS, "x-oss-date x-oss-expires", "OSS4-"),
-    Signer("AWSAccessKeyId", "Signature Expires", "Expires"),  # AWS V2
     Signer("Key-Pair-Id", "Signature Expires|Policy", "Expires"),  # CloudFront
-    Signer("GoogleAccessId", "Signature Expires", "Expires"),  # Google Cloud Storage V2
     *(Signer(*(words.replace("v-", v) for words in V4)) for v in ("x-amz-", "x-goog-", "x-tos-")),
     Signer("q-sign-algorithm q-ak q-sign-time", "q-signature", "q-sign-time"),  # Tencent COS
     Signer("sv", "sig se|si", "se", r"\d{4}-\d\d-\d\d$"),  # Azure SAS
@@ -169,9 +168,8 @@ LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
 # Marks that end a sentence (check_link says when they are looked for); some of them are wide.
-WIDE = "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u2026\uff09\u3011\u300b\uff3d\uff5d\u3009"
-WIDE += "\u061f\u300d\u300f\u3015\u201d\u2019\u00bb\u203a\uff0e\uff61\uff64\u060c\u2014\uff1e\uff5e"
-WIDE += "\uff08\u3010\u300a\u300e\u3008\uff3b\u200b\u200e\u200f\u2060\ufeff\u201c\u2018\u201e\xab"
+SPANS = (*range(0x200B, 0x2070), *range(0x3001, 0x3020), *range(0xFF01, 0xFF66))
+WIDE = "\u060c\u061f\xab\xbb\ufeff" + "".join(c for c in map(chr, SPANS) if not c.isalnum())
 MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
@@ -179,12 +177,12 @@ MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s]+$|&(?:quot|apos|nbsp|[lg]t);|[])][({{]|"
-BEHIND_A_MEDIUM += r"\[(/|\^?\d+\]$)|[?&;].{,200}(?:sig|expire|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|&(?!amp;)[a-z]+;|[])][({{]|"
+BEHIND_A_MEDIUM += r"\[[/\d^]|\(http|[?&;].{,200}(?:sig|expire|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[\x80-\U0010ffff](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
-BEHIND_A_QUERY = "</?[a-z].*|&(?:quot|apos|[lg]t);.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
+BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a web page or a shell makes of an & before a name, and of a quote.
 ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])"
 ESCAPED += r"[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
@@ -568,9 +566,8 @@ def check_format(field: str, path: str, query: str) -> None:
     """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
     name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
-    if extension in FORMATS[field]:
-        return
-    if field == "image_url" and query and re.search(CONVERSION, unescaped(query[1:]), re.I):
+    converts = query and field == "image_url" and re.search(CONVERSION, unescaped(query), re.I)
+    if extension in FORMATS[field] or converts:
         return
     for other, kind in KINDS.items():
         if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:
@@ -607,6 +604,8 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
     elif signed and not re.search(r"\.(?:" + MEDIA + r")(%22)?$|x\d+[!<>]$", pair, re.I):
         tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
+    elif re.search("[0-9a-f]{9}$", bare := without_marks(text), re.IGNORECASE):
+        tail = tail or text[len(bare) :]
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
@@ -616,15 +615,14 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = found[0]
     elif found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query[1:] or path), re.I):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
-        bare = without_marks(text)
         tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
-    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.\.\.|\u2026)(/|$)", path, re.IGNORECASE)
+    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.{{3,}}|\u2026+)(/|$)", path, re.IGNORECASE)
     if cut and not cut[1]:
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Take its end away, from that " + mark + " on."
-        its = text[: -len(tail)] if text.endswith(tail) else "".join(text.rpartition(before)[:2])
+        its = text[: -len(tail)] if text.endswith(tail) else "".join(text.partition(before)[:2])
         if its and not query[1:]:  # else the mark is escaped
             hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
@@ -672,7 +670,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         message = "the link has a bad percent escape, " + shown_link(bad[0])
         hint = f"Give {shown_link(text[:-1], 999)}." if text[-1] == "%" else "Write % in it as %25."
         report.error(field, message, hint)
-    elif text[-1] in MARKS + "?" or not text.isascii() or set('%]|&<"') & {*text} or "..." in path:
+    elif text[-1] in MARKS + "?_$" or not text.isascii() or {*'%](|&<"'} & {*text} or "..." in path:
         report.check(check_end, field, text, path, query)
     if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
         its, of = (mark[1], "&") if mark[1] else (mark[2], "another character")

@@ -99,7 +99,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         blank = rf"[\"'(<]{re.escape(one)}((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))[\"')>]"
         more = rank(field, one)[0] and re.search(blank, plain, re.I)  # blanks in a name
         one += more[1].replace(" ", "%20") if more else ""
-        behind = rf"(?:(?<=\.\w{{3}})|(?<=\.\w{{4}}))([{emo.WIDE}](?!\d).*|[^!-~]+$)"
+        behind = rf"(?:(?<=\.\w{{3}})|(?<=\.\w{{4}}))[{emo.WIDE}](?!\d).*|(?<=[a-z0-9])[^!-~]+$"
         one = re.sub(rf"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|{behind}", "", one)
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
         return emo.Problem(field, fault, f"Give {emo.shown_link(emo.without_marks(one), 999)}.")
