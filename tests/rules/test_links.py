@@ -237,6 +237,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&#038;Expires=1&#038;Signature=s
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k^&Expires=1^&Signature=s
         https://example.com/render?w=1`&h=2 https://example.com/a.png?sign=23bf×tamp=1
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp%3BExpires=1&amp%3BSignature=s
         https://example.com/a.png?a=1¬ify=2 https://example.com/a.png?a=1®ion=cn
     """.split(),
     ("how a web page or a shell writes another character", "Copy the link itself"): [
@@ -474,6 +475,26 @@ WORDS = {  # a text: the link that the hint has
     "[p](https://example\\.com/my\\-a.png)": "https://example.com/my-a.png",
     "请用https://example.com/头像（正面）.png做视频": "https://example.com/头像（正面）.png",
     f"图片{NAMELESS}谢谢大家": NAMELESS,
+    **{
+        text.replace("~", "https://a.cn/"): f"https://a.cn/{meant}.png"
+        for meant, text in (
+            ("a", "{image_url:~a.png,audio_url:~b.mp3}"),
+            ("b", "{audio:~a.mp3,image:~b.png}"),
+            ("b", "~a.mp3,image:~b.png"),
+            ("a", "portrait,~a.png,12345"),
+            ("b", "1,portrait;~b.png;image/png;2026-11-29"),
+            ("a", "portrait: ~a.png;speech: ~b.mp3"),
+            ("a", "图片：~a.png/音频：~b.mp3"),
+            ("a", "图片：~a.png+音频：~b.mp3"),
+            ("a", '"~a.png" "~b.mp3"'),
+            ("a", "~a.png:1 GET ~a.png 403"),
+            ("b", "内网 https://b.oss-cn-beijing-internal.aliyuncs.com/a.png 外网 ~b.png"),
+            ("b", '{"html_url":"https://github.com/o/r/blob/main/b.png","download_url":"~b.png"}'),
+            ("b", '{"thumb":"http://10.0.0.5/a.png","url":"~b.png"}'),
+        )
+    },
+    "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
+    "https://https://https://a.cn/a.png": "https://a.cn/a.png",
     "图片https://example.com/语音/你好": "https://example.com/语音/你好",
     "[图](https://example.com/大家好！.png)": "https://example.com/大家好！.png",
 }

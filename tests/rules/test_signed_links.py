@@ -188,7 +188,13 @@ class Signed(Case):
                 self.assertEqual(errors, [])
                 self.assertIn("lost its end", warning.message)
                 self.assertIn("quotes", warning.hint)
+        long = "CAIS%2F" * 10
+        for query in ("sp=r", "sp=rw", f"security-token={long}", f"X-Amz-Security-Token={long}"):
+            with self.subTest(query):
+                self.accept(query, f"its query is {query.partition('=')[0]} alone")
         for query in (
+            "sp=3",
+            "security-token=x",
             "Expires=0",
             "Expires=176722560",
             "Expires=17672256000",

@@ -183,10 +183,10 @@ BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[\x80-\U0010ffff](?!.*\.(
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
-# What a web page or a shell makes of an & before a name, and of a quote.
-ESCAPED = r"(&(?:amp;)+|&#(?:0*38|x0*26);|[\^`]&|[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])"
-ESCAPED += r"[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
-SECOND = r"(?<=[^/=(:?@#])https?://|\]\(https?:|^https?://https?(?::|//)"  # not what one may hold
+# What a page or a shell makes of an & before a name and of a quote; how a second link begins.
+ESCAPED = r"(&(?:amp(?:;|%3[Bb]))+|&#(?:0*38|x0*26);|[\^`]&|"
+ESCAPED += r"[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
+SECOND = r"(?<=[^/=(:?@#])https?://|[,;][\w ]+:https?://|\]\(https?:|^https?://https?(?::|//)"
 
 BOX_FIELDS = ("face_bbox", "ext_bbox")
 
@@ -450,8 +450,8 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
     elif expiry is not None and expiry <= now + SOON:
         message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
         report.warn(field, message, "Sign it anew, for a day.")
-    if query.startswith("?Expires=") and is_number(query[9:]) and len(query) == 19:
-        report.warn(field, "the link may have lost its end: its query is Expires alone", CUT_HINT)
+    if cut := re.match(r"\?(Expires|sp|[\w-]*ecurity-[Tt]oken)=([0-9]{10}|r\w*|[^&]{40,})$", query):
+        report.warn(field, f"the link may have lost its end: its query is {cut[1]} alone", CUT_HINT)
 
 
 def expiry_of(query: str) -> "int | None":
@@ -697,7 +697,7 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     link = text if is_plain(text) else "".join(c for c in slashed if not name_of(c))
     given, colon, rest = link.partition(":")
     scheme = given.lower()
-    two = "http" in rest.lower() and re.search(SECOND, link, re.IGNORECASE)
+    two = "http" in rest.lower() and re.search(SECOND, slashed, re.IGNORECASE)
     if not colon or scheme not in ("http", "https") or rest[:1] == "\uff0f" or two:
         plain = text_problem(field, text, "is no http or https link", hint)
         raise explained("links", "no_link", field, text, link) or plain

@@ -11,7 +11,7 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
-ALMOST_HTTP = "(?:https?://)?h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
+ALMOST_HTTP = "(?:https?://)*h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?:quot|apos|[lg]t|"
 WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
 WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
@@ -72,42 +72,44 @@ def ascii_hint(field: str, host: str) -> str:
 
 
 def rank(field: str, link: str) -> list[bool]:
-    """Return what is least of the `link` that is meant for a `field`: by its format, or signed."""
+    """Return what is least of the `link` meant for a `field`: right, of its format, signed."""
+    bad = emo.check_link(field, link, ANY_TIME, emo.Report()) is None
     ends = {*re.findall(r"\.([a-z0-9]+)", link.lower())}
-    has = [bool(ends & {*emo.FORMATS[of]}) for of in sorted(emo.FORMATS, key=field.__ne__)]
-    return [not has[0], has[1], not re.search(emo.AS_A_SIGNATURE, link, re.IGNORECASE)]
+    return [bad, ends.isdisjoint(emo.FORMATS[field]), not re.search(emo.AS_A_SIGNATURE, link, re.I)]
+
+
+def bare_link(found: str) -> str:
+    """Return the link with which a text begins, without what stands behind it."""
+    behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|[,;:].*|[/+]?[^!-~]+$)"
+    behind += r"|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9])[^!-~]+$"
+    return emo.without_marks(re.sub(behind, r"\1", found))
 
 
 def no_link(field: str, text: str, link: str) -> emo.Problem:
     """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
-    problem, what, other = partial(emo.text_problem, field), emo.KINDS[field], emo.LOCAL[field]
-    local = f"Give a local file to --{other}, or upload it and give its public link."
+    local = f"Give a local file to --{emo.LOCAL[field]}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
     plain = re.sub(r"\\u(?!d[89a-f])([0-9a-f]{4})", lambda u: chr(int(u[1], 16)), text, flags=re.I)
     plain = re.sub(r"\\([/_.-])", r"\1", plain)  # of JSON, and of Markdown
-    found = [one[0][:1000] for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
-    two = scheme in ("http", "https") and len(found) > 1
+    found = [bare_link(one[0][:4000]) for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
+    two = len(found) > 1 and scheme.lstrip(emo.QUOTES) in ("http", "https")
     if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
-        rest = link[almost.end() :].replace("[.]", ".")
-        rest = emo.unescaped(rest) if "%" in almost[0] else rest
+        unescape = emo.unescaped if "%" in almost[0] else str
+        rest = unescape(link[almost.end() :].replace("[.]", "."))
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
         meant = emo.shown_link(f"http{almost[1].lower()}://{rest}", 999)
         return emo.Problem(field, fault, f"Give {meant}.")
-    bare = link.strip(emo.QUOTES)
-    if two or (found and not bare.startswith(found[0]) and not re.match(r"blob:|data:\w", link)):
-        one = min(found, key=partial(rank, field))
-        blank = rf"[\"'(<]{re.escape(one)}((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))[\"')>]"
-        more = rank(field, one)[0] and re.search(blank, plain, re.I)  # blanks in a name
+    if two or (found and not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
+        one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]
+        blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name
+        more = re.search(rf"[\"'(<]{re.escape(one)}{blank}[\"')>]", plain, re.I)
         one += more[1].replace(" ", "%20") if more else ""
-        behind = rf"(?:(?<=\.\w{{3}})|(?<=\.\w{{4}}))[{emo.WIDE}](?!\d).*|(?<=[a-z0-9])[^!-~]+$"
-        one = re.sub(rf"(?i)%0[AD].*|\?+$|_+(;!!.*)?$|{behind}", "", one)
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(emo.without_marks(one), 999)}.")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
-        return problem(text.strip(emo.QUOTES), fault, hint)
+        return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
-        return problem(text, "is a local path, or lacks https:// in front", local)
-    hint = f"Upload the {what} first, for example to OSS, and give its public https link."
+        return emo.text_problem(field, text, "is a local path, or lacks https:// in front", local)
     fault = f"is not an http or https link but {emo.printable(scheme, 40)}:"
-    return problem(text, fault, local if scheme == "file" else hint)
+    return emo.text_problem(field, text, fault, local)

@@ -38,8 +38,8 @@ def read_request(path: str) -> emo.Json:
         raise emo.Problem("file", "it is the record of a task, not a request", hint)
     if "response" in body:
         link = text_in(member(member(body, "request"), "input"), "image_url")
-        words = command(PREPARE, *local_files.media_words(link), "--detection", path)
-        hint = f"Prepare the request: {words}"
+        words = [*local_files.media_words(link), "--detection", path]
+        hint = f"Prepare the request: {command(PREPARE, *words)}"
         raise emo.Problem("file", "it is the answer of a detection, not a request", hint)
     return body
 
