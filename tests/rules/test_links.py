@@ -495,6 +495,9 @@ WORDS = {  # a text: the link that the hint has
     },
     "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
     "https://https://https://a.cn/a.png": "https://a.cn/a.png",
+    "https://a.cn/a.png https://<your-host>/b.mp3": "https://a.cn/a.png",
+    "图：https://a.cn/A－B.png 谢谢": "https://a.cn/A－B.png",
+    "图：https://a.cn/歌〜.png 谢谢": "https://a.cn/歌〜.png",
     "图片https://example.com/语音/你好": "https://example.com/语音/你好",
     "[图](https://example.com/大家好！.png)": "https://example.com/大家好！.png",
 }

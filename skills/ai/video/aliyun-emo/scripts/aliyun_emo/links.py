@@ -92,14 +92,14 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     plain = re.sub(r"\\u(?!d[89a-f])([0-9a-f]{4})", lambda u: chr(int(u[1], 16)), text, flags=re.I)
     plain = re.sub(r"\\([/_.-])", r"\1", plain)  # of JSON, and of Markdown
     found = [bare_link(one[0][:4000]) for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
-    two = len(found) > 1 and scheme.lstrip(emo.QUOTES) in ("http", "https")
-    if not two and (almost := re.match(ALMOST_HTTP, link, re.IGNORECASE)):
+    two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
+    if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("https?://$", almost[0]):
         unescape = emo.unescaped if "%" in almost[0] else str
         rest = unescape(link[almost.end() :].replace("[.]", "."))
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
         meant = emo.shown_link(f"http{almost[1].lower()}://{rest}", 999)
         return emo.Problem(field, fault, f"Give {meant}.")
-    if two or (found and not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
+    if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
         one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name
         more = re.search(rf"[\"'(<]{re.escape(one)}{blank}[\"')>]", plain, re.I)
