@@ -408,6 +408,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     "https://example.com/a_(1).png)": (")", "/a_(1).png'."),
     "https://example.com/头像.PNG。": ("。", "/头像.PNG'."),
     "https://example.com/a.gif；": ("；", "/a.gif'."),
+    "https://example.com/a.midi；": ("；", "/a.midi'."),
     "https://example.com/picture。": ("。", "/picture'."),
     "https://www.icoach.com/picture。": ("。", "/picture'."),
 }
@@ -429,7 +430,7 @@ p?sign=q-sign-algorithm%3Dsha1%2526 ?https%3A%2F%2Fb.cn%2Fp%3Fauto%3Dformat%26w%
 ?https://b.cn/p.png?Expires=1893456000&OSSAccessKeyId=k&Signature=a%2Fb%3D
 a.png?q='a' a.png?l=[1] p?q=a_(b) unsafe/filters:watermark(https://b.cn/a.png,0,0)/c.png
 fetch/https://b.cn/a.png ?https://b.cn/a.png p?url=https://b.cn/a.png wait...what.png
-a...b/c.png p?t=hi... p.png?t=3×4
+my.gifs/portrait my.jpgk my.pdfI/b a...b/c.png p?t=hi... p.png?t=3×4
 """.split()
 BOTH = f"has more than one link in it. Give '{IMAGE_URL}'."
 TWO = [

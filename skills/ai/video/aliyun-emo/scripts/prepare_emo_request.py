@@ -179,7 +179,7 @@ KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|&(?!amp;)[a-z]+;|[])][({{]|"
 BEHIND_A_MEDIUM += r"\[[/\d^]|\(http|[?&;].{,200}(?:sig|expire|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
-BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[\x80-\U0010ffff](?!.*\.(?:{MEDIA})$)).*)"
+BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
