@@ -27,9 +27,16 @@ class Starting(Case):
             ("/abs/run_emo_request.py", "/abs/run_emo_request.py"),
         ):
             with self.subTest(typed), mock.patch("shutil.which", lambda name: f"/bin/{name}"):
-                python, script = self.starting(typed)
+                with mock.patch.object(sys, "base_prefix", sys.prefix):
+                    python, script = self.starting(typed)
                 self.assertEqual(Path(script), Path(expected))
                 self.assertEqual(python, os.path.basename(sys.executable))
+
+    def test_the_python_of_an_environment_is_named_whole_since_other_shells_have_another(self):
+        with mock.patch.object(sys, "base_prefix", "/elsewhere"):
+            words = self.starting("scripts/make_emo_video.py")
+        script = os.path.join("scripts", "run_emo_request.py")
+        self.assertEqual(words, [sys.executable, script])
 
     def test_an_installed_command_is_named_alone_where_the_path_has_it(self):
         for name in ("make-emo-video", "run-emo-request", "prepare-emo-request.exe"):

@@ -387,7 +387,7 @@ class Papers(Case):
                     self.assertTrue((SKILL / name).exists())
 
     def test_the_map_of_the_rooms_has_each_room_and_only_names_that_are_there(self):
-        files = [path for path in SCRIPTS.rglob("*.*") if path.suffix != ".pyc"]
+        files = [path for path in SCRIPTS.rglob("*.*") if path.suffix != ".pyc" and path.is_file()]
         rooms = {path.name: path.read_text("utf-8") for path in files}
         chapters = re.split(r"(?m)^# --- (\d+)\. ", SCRIPT.read_text("utf-8"))
         rooms.update({f"prepare, {n}": code for n, code in zip(chapters[1::2], chapters[2::2])})

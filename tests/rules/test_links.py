@@ -395,7 +395,22 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
     f"{IMAGE_URL}%20": ("%20", GIVE),
-    f"{IMAGE_URL}%5Cn": ("\\", GIVE),
+    f"{IMAGE_URL}%5Cn": ("\\", "from that \\ on"),
+    **{
+        f"https://example.com/My%20%E5%A4%B4.png{end}": (
+            mark,
+            "Give 'https://example.com/My%20%E5%A4%B4.png'.",
+        )
+        for end, mark in (
+            ("[1]", "["),
+            ("%20", "%20"),
+            ("%EF%BC%89", "）"),
+            ("[/img]", "["),
+            ("（图）", "（"),
+        )
+    },
+    'https://example.com/d/17a."': ('"', "/d/17a'."),
+    'https://example.com/d/17a","name":"portrait.png"}': ('"', "/d/17a'."),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
     **{
         f"{IMAGE_URL}?{query}{end}": (end[0], f"from that {end[0]} on")
@@ -496,6 +511,14 @@ WORDS = {  # a text: the link that the hint has
     },
     "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
     "https://https://https://a.cn/a.png": "https://a.cn/a.png",
+    # One that is cut stays so, and is refused: nobody is led to half a link.
+    '{"url":"https://a.cn/2024/portr...","n":1}': "https://a.cn/2024/portr...",
+    "图片：https://a.cn/2024/portr…": "https://a.cn/2024/portr...",
+    "│ portrait │ https://a.cn/2024/portr… │": "https://a.cn/2024/portr...",
+    "0  https://dashscope-result-bj.oss-cn-bei...": "https://dashscope-result-bj.oss-cn-bei...",
+    "[https://a.cn/2024/por...](https://a.cn/2024/portrait)": "https://a.cn/2024/portrait",
+    "图：https://a.cn/wait...what.png。": "https://a.cn/wait...what.png",
+    "图：https://a.cn/a.png…": "https://a.cn/a.png",
     "https://a.cn/a.png https://<your-host>/b.mp3": "https://a.cn/a.png",
     "图：https://a.cn/A－B.png 谢谢": "https://a.cn/A－B.png",
     "图：https://a.cn/歌〜.png 谢谢": "https://a.cn/歌〜.png",
@@ -504,7 +527,7 @@ WORDS = {  # a text: the link that the hint has
 }
 CUT = """
 images/portra… images/portra... images/portrait.p... .../portrait.png …/portrait.png a/.../b/c.png
-images/por...?v=1 a/ibABC.../640?wx_fmt=jpeg
+images/por...?v=1 a/ibABC.../640?wx_fmt=jpeg images/por...) images/por..."
 """.split()
 AROUND = """
 <{}> [portrait]({}) ![]({}) 图片：{} 图片:{} URL:{} "see~{}~" （{}） 【{}】
@@ -706,6 +729,13 @@ class Links(Case):
                 link, (error,), _ = check(f"https://example.com/{path}")
                 self.assertIsNone(link)
                 self.assertEqual((error.hint, "cut" in error.message), ("Copy it whole.", True))
+        for host in (
+            "b.oss-cn-beijing.aliy…/a.png",
+            "b.oss-cn-bei...",
+            "b.oss-cn-beijing.aliyuncs…",
+        ):
+            _, (error,), _ = check(f"https://{host}")
+            self.assertIn("the link is cut", error.message)
         for query in ("ex=...&is=...&hm=...", "ex=65a1b2c3&is=6593...", "export=a&id=1AbC..."):
             _, (error,), _ = check(f"https://example.com/a.png?{query}")
             self.assertIn("the query of the link is cut", error.message)

@@ -177,9 +177,9 @@ MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|&(?!amp;)[a-z]+;|[])][({{]|"
-BEHIND_A_MEDIUM += r"\[[/\d^]|\(http|[?&;].{,200}(?:sig|expire|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
-BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
+BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)[a-z]+;|[])][({{]|"
+BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,200}(?:sig|exp|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
@@ -500,8 +500,9 @@ def utc(moment: int) -> str:
 
 def check_host(field: str, host: str) -> str:
     """Return the public `host` in lower case; raises `Problem`."""
-    if not host:
-        raise Problem(field, "the link has no host", "Write https://, the host, the path.")
+    if not host or "..." in host.replace("\u2026", "..."):
+        fault = "the link is cut: it has ... in it" if host else "the link has no host"
+        raise Problem(field, fault, "Copy it whole: https://, the host, the path.")
     if len(host) > 253:
         raise Problem(field, "the host is longer than 253 characters", "Correct the host.")
     if not host.isascii():
@@ -606,23 +607,24 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
     elif re.search("[0-9a-f]{9}$", bare := without_marks(text), re.IGNORECASE):
         tail = tail or text[len(bare) :]
+    elif not query[1:] and (found := re.search(rf'^((?!\.(?:{MEDIA})\b)[^"<`])*(["<`].*)', path)):
+        tail = found[2]
     elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
-        is_end = found[1][0] not in MARKS or without_marks(before + found[1][0]) == before
+        is_end = found[1][0] not in MARKS or without_marks(before + found[1][0])[-1:] != found[1][0]
         is_end = is_end and not ("://" in before and found[1][0] in "?&;")  # a proxy's
         tail = found[1] if is_end else ""
-    elif not query[1:] and (found := re.search('["<`].*', path)):
-        tail = found[0]
     elif found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query[1:] or path), re.I):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
         tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
-    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.{{3,}}|\u2026+)(/|$)", path, re.IGNORECASE)
+    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.{{3,}}|\u2026+)(/|\W*$)", path, re.IGNORECASE)
     if cut and not cut[1]:
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
-    if tail:
+    if tail and path:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Take its end away, from that " + mark + " on."
-        its = text[: -len(tail)] if text.endswith(tail) else "".join(text.partition(before)[:2])
+        raw = next(filter(text.endswith, (tail, escaped(tail).replace(" ", "%20"))), text)
+        its = text[: -len(raw)]
         if its and not query[1:]:  # else the mark is escaped
             hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
@@ -655,7 +657,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
-        hint = "Copy the link anew, without what JSON or a shell put in; a space in it is %20."
+        hint = "Copy the link alone: no words, nothing of JSON or a shell; a space in it is %20."
         report.error(field, message, hint)
     if userinfo:
         message = shown_link(text) + " has a user name or password before the host"
@@ -671,7 +673,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         hint = f"Give {shown_link(text[:-1], 999)}." if text[-1] == "%" else "Write % in it as %25."
         report.error(field, message, hint)
     elif text[-1] in MARKS + "?_$" or not text.isascii() or {*'%](|&<"'} & {*text} or "..." in path:
-        report.check(check_end, field, text, path, query)
+        report.check(check_end, field, text.rstrip("?"), path, query)
     if (query or fragment) and (mark := re.search(ESCAPED, path[-1:] + query + fragment)):
         its, of = (mark[1], "&") if mark[1] else (mark[2], "another character")
         message = "the link has " + its + " in it, which is how a web page or a shell writes " + of

@@ -97,14 +97,15 @@ def detect_hint(values: emo.Values) -> str:
 
 def starting(name: str, anywhere: bool = False) -> list[str]:
     """Return the words that start the program `name` as this one was started, or `anywhere`."""
-    typed, python = sys.argv[0], os.path.basename(sys.executable or "python3")
+    typed, own = sys.argv[0], sys.executable or "python3"
+    python = own if sys.prefix != sys.base_prefix else os.path.basename(own)  # of an environment
     folder, stem = os.path.dirname(typed), os.path.splitext(os.path.basename(typed))[0]
     installed = name.replace("_", "-")
     if stem in [program.replace("_", "-") for program in PROGRAMS]:  # by pip
-        is_found = shutil.which(installed) is not None
-        return [installed if is_found else os.path.abspath(os.path.join(folder, installed))]
+        here = os.path.abspath(os.path.join(folder, installed))
+        return [installed if shutil.which(installed) else here]
     if anywhere or stem not in PROGRAMS or not shutil.which(python):
-        python, folder = sys.executable or python, os.path.dirname(os.path.abspath(emo.__file__))
+        python, folder = own, os.path.dirname(os.path.abspath(emo.__file__))
     return [python, os.path.join(folder, f"{name}.py")]
 
 

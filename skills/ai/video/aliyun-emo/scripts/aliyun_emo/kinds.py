@@ -27,7 +27,6 @@ SIGNATURES = (
     ("a TIFF or camera raw", PICTURE, rb"II[*+U]\0|IIR[OS]|MM\0[*+]|FUJIFILM|....ftypcrx"),
     ("a Photoshop (PSD)", PICTURE, rb"8BPS"),
     ("a JPEG XL", PICTURE, rb"\xff\x0a|\0\0\0\x0cJXL "),
-    ("a JPEG 2000", PICTURE, rb"\0\0\0\x0cjP  |\xffO\xffQ"),
     ("a PPM", PICTURE, rb"P[1-7]\s+(#|\d+\s+\d+\s|WIDTH)"),
     ("a PCX", PICTURE, rb"\x0a[\0\2-\5]\x01[\1\2\4\x08]"),
     ("an EPS", PICTURE, rb"%!PS-Adobe|\xc5\xd0[\xd3]\xc6"),

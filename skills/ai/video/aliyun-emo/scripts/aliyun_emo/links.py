@@ -12,8 +12,8 @@ BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = "(?:https?://)*h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
-WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?:quot|apos|[lg]t|"
-WITHIN += rf"#39|#x27);|[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
+WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?!amp;)#?\w+;|"
+WITHIN += rf"(?<!\.)[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
 WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
 WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})(?![a-z0-9])))+"
 
@@ -80,9 +80,10 @@ def rank(field: str, link: str) -> list[bool]:
 
 def bare_link(found: str) -> str:
     """Return the link with which a text begins, without what stands behind it."""
-    behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|[,;:].*|[/+]?[^!-~]+$)"
-    behind += r"|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9])[^!-~]+$"
-    return emo.without_marks(re.sub(behind, r"\1", found))
+    behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|(?:\.\.\.|[,;:]).*|"
+    behind += r"[/+]?[^!-~]+$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9])[^!-~]+$"
+    link = re.sub(behind, r"\1", found)
+    return link if "..." in link else emo.without_marks(link)  # one that is cut stays so
 
 
 def no_link(field: str, text: str, link: str) -> emo.Problem:
@@ -90,15 +91,14 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     local = f"Give a local file to --{emo.LOCAL[field]}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
     plain = re.sub(r"\\u(?!d[89a-f])([0-9a-f]{4})", lambda u: chr(int(u[1], 16)), text, flags=re.I)
-    plain = re.sub(r"\\([/_.-])", r"\1", plain)  # of JSON, and of Markdown
+    plain = re.sub(r"\\([/_.-])", r"\1", plain).replace("\u2026", "...")  # of JSON, of Markdown
     found = [bare_link(one[0][:4000]) for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
     two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
     if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("https?://$", almost[0]):
-        unescape = emo.unescaped if "%" in almost[0] else str
-        rest = unescape(link[almost.end() :].replace("[.]", "."))
+        rest = link[almost.end() :].replace("[.]", ".")
+        meant = f"http{almost[1].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
-        meant = emo.shown_link(f"http{almost[1].lower()}://{rest}", 999)
-        return emo.Problem(field, fault, f"Give {meant}.")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(meant, 999)}.")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
         one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name

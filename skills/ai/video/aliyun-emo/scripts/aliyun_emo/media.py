@@ -126,9 +126,8 @@ def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
 
 def medium_facts(found: Medium) -> emo.Json:
     """Return what is told of a picture or a recording."""
-    facts = found._asdict()
-    facts.pop("orientation", None)
-    return {n: round(v, 2) if n == "seconds" else v for n, v in facts.items()}
+    facts = found._asdict().items()
+    return {n: round(v, 2) if n == "seconds" else v for n, v in facts if n != "orientation"}
 
 
 def estimate(seconds: float, ratio: str) -> emo.Json:

@@ -9,7 +9,7 @@ import prepare_emo_request as emo
 from aliyun_emo import answers, links
 
 REMEDIES = {
-    "InvalidApiKey": "Use an API key of the China mainland (Beijing) region.",
+    "InvalidApiKey": "Use a key of China mainland (Beijing). DASHSCOPE_API_KEY goes before a file.",
     "InvalidParameter": "The request is malformed or lacks a field: prepare it again.",
     "InvalidParameter.Ratio": "Ask for the ratio 1:1 or 3:4.",
     "InvalidURL": "Make the file public, and check that its link has not expired.",
@@ -35,8 +35,7 @@ REMEDIES = {
     "Arrearage": "The account is unpaid: settle it, then try again.",
     "AccessDenied": "The account may not use the model: ask for access in the console.",
     "ModelNotFound": "Check the model name, and that the key is of the Beijing region.",
-    "InternalError": "This is the service's own fault: try again later.",
-    "ServiceUnavailable": "This is the service's own fault: try again later.",
+    **dict.fromkeys(("InternalError", "ServiceUnavailable"), "Try later: the service is at fault."),
 }
 UNKNOWN_REMEDY = "Look it up in the service's documentation, or ask its support."
 SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."

@@ -42,7 +42,7 @@ def upload(settings: Settings, model: str, field: str, file: LocalFile) -> str:
     found, _ = service.repeated(settings, "uploading", once)
     if isinstance(found, str):
         return found
-    found.message += "; --timeout is over" * (clock.monotonic() >= settings.deadline)
+    found.message += "; --timeout is over, give it more" * (clock.monotonic() >= settings.deadline)
     raise found
 
 

@@ -72,7 +72,7 @@ def send(connection: Connection, data: Body, headers: emo.Values) -> None:
     scheme, netloc, path, query, _ = connection.parts
     target = (path or "/") + (f"?{query}" if query else "")
     host = netloc.rpartition("@")[2]
-    headers = {"Host": host, "User-Agent": "Python", "Connection": "close", **headers}
+    headers = {"Host": host, "User-Agent": "aliyun-emo/1.0", "Connection": "close", **headers}
     if connection.proxy_fetches:
         target = f"{scheme}://{host}{target}"
         headers.update(connection.proxy_headers)
