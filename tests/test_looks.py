@@ -161,6 +161,7 @@ class Looking(LookCase):
                 names, {"host", "user-agent", "accept", "accept-encoding", "connection"}
             )
             self.assertEqual(look.headers["Host"], "example.com")
+            self.assertIn("aliyun-emo", look.headers["User-Agent"])  # some refuse Python's names
         (post,) = self.service.posts
         self.assertEqual(json.loads(post.body), other(**LINKS))
 
@@ -263,7 +264,7 @@ class Looking(LookCase):
         result = self.look(image_url=body(b"", 404), audio_url=body(HTML))
         self.ends(result, 2, "image_url", "audio_url")
         for error in result.line["errors"]:
-            self.assertIn("--no-look", error["hint"])
+            self.assertRegex(error["hint"], r"[^.]\. --no-look would pay for it unseen\.$")
         self.paid_nothing(result)
         result = self.look(image_url=body(b"", 500), audio_url=body(HTML))
         self.refused(result, "audio_url", "web page")

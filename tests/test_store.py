@@ -723,7 +723,7 @@ class Times(UploadCase):
                 service = self.serve(**script)
                 with self.patience():
                     result = self.ends(self.go("--timeout", "1"), 4, "service")
-                self.assertIn("--timeout", result.line["errors"][0]["message"])
+                self.assertIn("--timeout is over, give", result.line["errors"][0]["message"])
                 self.paid_nothing(service, result)
 
     def test_a_time_that_is_over_before_anything_was_sent_is_exit_4(self):
