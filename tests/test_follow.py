@@ -132,7 +132,7 @@ class KnownTasks(GenerationCase):
         for words in ([], ["--all"]):
             result = self.call_run(*words) if words else self.go()
             (error,) = self.ends(result, 3, "service").line["errors"]
-        place = error["hint"].partition("If it was moved, put it at ")[2].partition(". ")[0]
+        place = error["hint"].partition("A moved video belongs at ")[2].partition(". ")[0]
         Path(place).write_bytes(b"the video")
         self.assertEqual(self.call_run("--all").line["tasks"][0]["video_path"], place)
 

@@ -24,7 +24,7 @@ class Messages(GenerationCase):
         self.serve(video_synthesis=[fails("error-401", 401)])
         (error,) = self.go().line["errors"]
         self.assertEqual(error["hint"], REMEDIES["InvalidApiKey"])
-        self.assertRegex(error["hint"], "Beijing.*DASHSCOPE_API_KEY goes before a file")
+        self.assertRegex(error["hint"], "Beijing.*DASHSCOPE_API_KEY goes before .*credentials")
         for words in ("HTTP 401", "InvalidApiKey", "No API-key provided.", "7438d53d-6eb8"):
             self.assertIn(words, error["message"])
         nasty = {

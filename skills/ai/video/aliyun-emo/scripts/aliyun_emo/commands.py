@@ -98,7 +98,7 @@ def detect_hint(values: emo.Values) -> str:
 def starting(name: str, anywhere: bool = False) -> list[str]:
     """Return the words that start the program `name` as this one was started, or `anywhere`."""
     typed, own = sys.argv[0], sys.executable or "python3"
-    python = own if sys.prefix != sys.base_prefix else os.path.basename(own)  # of an environment
+    python = own if sys.prefix != sys.base_prefix else os.path.basename(own)  # a venv's own
     folder, stem = os.path.dirname(typed), os.path.splitext(os.path.basename(typed))[0]
     installed = name.replace("_", "-")
     if stem in [program.replace("_", "-") for program in PROGRAMS]:  # by pip

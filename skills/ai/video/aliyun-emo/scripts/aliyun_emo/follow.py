@@ -135,7 +135,7 @@ def kept_hint(facts: emo.Json) -> str:
 
 def gone_problem(task: Task, values: emo.Values, what: str = "") -> emo.Problem:
     hint = "Check the key and the id: it may be another account's; after 24 hours it is forgotten. "
-    hint += f"If it was moved, put it at {task.path('video.mp4')}. " if task.video_url else ""
+    hint += f"A moved video belongs at {task.path('video.mp4')}. " if task.video_url else ""
     hint += f"{again} pays for another task. " if (again := paying_again(task, values)) else ""
     hint += f"To ask again: {command(RUN, '--task', task.folder if task.attempt else task.task_id)}"
     return emo.Problem("service", what, hint, 3)
