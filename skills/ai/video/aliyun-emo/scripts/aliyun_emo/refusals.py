@@ -9,7 +9,7 @@ import prepare_emo_request as emo
 from aliyun_emo import answers, links
 
 REMEDIES = {
-    "InvalidApiKey": "Use a Beijing key. DASHSCOPE_API_KEY goes before .alibabacloud/credentials.",
+    "InvalidApiKey": "Use a Beijing key. DASHSCOPE_API_KEY goes before the credentials file.",
     "InvalidParameter": "The request is malformed or lacks a field: prepare it again.",
     "InvalidParameter.Ratio": "Ask for the ratio 1:1 or 3:4.",
     "InvalidURL": "Make the file public, and check that its link has not expired.",
