@@ -410,6 +410,9 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
         )
     },
     'https://example.com/d/17a."': ('"', "/d/17a'."),
+    "https://example.com/d/17a[1]": ("[", "/d/17a'."),
+    f"{NAMELESS}[12]": ("[", f"Give '{NAMELESS}'."),
+    f"{IMAGE_URL}?v=1[1]": ("[", "from that [ on"),
     'https://example.com/d/17a","name":"portrait.png"}': ('"', "/d/17a'."),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
     **{

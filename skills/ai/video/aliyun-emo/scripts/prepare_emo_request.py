@@ -182,7 +182,7 @@ BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,200}(?:sig|exp|token|usg)\w*=.*|
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
-BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
+BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<=\\w)\\[\\d+]$|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a page or a shell makes of an & before a name and of a quote; how a second link begins.
 ESCAPED = r"(&(?:amp(?:;|%3[Bb]))+|&#(?:0*38|x0*26);|[\^`]&|"
 ESCAPED += r"[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
@@ -616,7 +616,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = found[1] if is_end else ""
     elif found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query[1:] or path), re.I):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
-        tail = found[0] if found[0][0] in "<&" or stray & set(text[len(bare) :]) else tail
+        tail = found[0] if found[0][0] in "<&[" or stray & set(text[len(bare) :]) else tail
     cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.{{3,}}|\u2026+)(/|\W*$)", path, re.IGNORECASE)
     if cut and not cut[1]:
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
