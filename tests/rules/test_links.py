@@ -223,6 +223,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     ("has its query in the path", "Copy it anew"): """
         https://example.com/a.png%3FExpires%3D1%26OSSAccessKeyId%3Dx%26Signature%3Ds
         https://example.com/a.png&sa=D&source=editors&ust=1&usg=AOv
+        https://example.com/a.png%3FX-Amz-Expires%3D1%26X-Amz-Signature%3D0123456789abcdef
         https://example.com/a.png%3fX-Amz-Signature=s https://example.com/a.mp3&Expires=1&Signature=s
     """.split(),
     ("&amp;", "&"): """
@@ -413,6 +414,12 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     "https://example.com/d/17a[1]": ("[", "/d/17a'."),
     f"{NAMELESS}[12]": ("[", f"Give '{NAMELESS}'."),
     f"{IMAGE_URL}?v=1[1]": ("[", "from that [ on"),
+    "https://p3.byteimg.com/a~tplv-x.image?lk3s=1&x-signature=ab%3D，请生成视频": (
+        "，",
+        "from that ， on",
+    ),
+    'https://www.dropbox.com/scl/fi/a/p.png?rlkey=abc&dl=1"': ('"', 'from that " on'),
+    "https://github.com/u/r/blob/main/portrait.png?raw=true)": (")", "from that ) on"),
     'https://example.com/d/17a","name":"portrait.png"}': ('"', "/d/17a'."),
     f"{IMAGE_URL}%E2%80%8B": ("\\u200b", GIVE),
     **{
@@ -739,7 +746,12 @@ class Links(Case):
         ):
             _, (error,), _ = check(f"https://{host}")
             self.assertIn("the link is cut", error.message)
-        for query in ("ex=...&is=...&hm=...", "ex=65a1b2c3&is=6593...", "export=a&id=1AbC..."):
+        for query in (
+            "ex=...&is=...&hm=...",
+            "ex=65a1b2c3&is=6593...",
+            "export=a&id=1AbC...",
+            "authorization=bce-auth-v1%2Fab...",
+        ):
             _, (error,), _ = check(f"https://example.com/a.png?{query}")
             self.assertIn("the query of the link is cut", error.message)
 

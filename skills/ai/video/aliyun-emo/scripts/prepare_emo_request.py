@@ -180,7 +180,7 @@ KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a co
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)[a-z]+;|[])][({{]|"
 BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,200}(?:sig|exp|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
-AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires|auth)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<=\\w)\\[\\d+]$|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a page or a shell makes of an & before a name and of a quote; how a second link begins.
@@ -557,7 +557,7 @@ def check_page(field: str, host: str, path: str, query: str) -> None:
     page = next(filter(None, map(PAGES.get, names)), None)
     pattern, file_itself, hint = page or ("", "", "Give the link of the file itself.")
     shows = pattern and re.match(pattern, path or "/")
-    direct = shows and file_itself and re.search("[?&](" + file_itself + ")(&|$)", query)
+    direct = shows and file_itself and re.search("[?&](" + file_itself + ")(\\W|$)", query)
     if not direct and (shows or path.lower().endswith((".html", ".htm"))):
         message = f"{shown_link(f'https://{host}{path}')} is a page, not the {KINDS[field]} itself"
         raise Problem(field, message, hint)
@@ -591,7 +591,7 @@ def without_marks(text: str) -> str:
 def check_end(field: str, text: str, path: str, query: str) -> None:
     """Raise `Problem` where `text` ends with what is not the link's, or is cut by dots."""
     # In turn: wide marks behind ASCII or a medium; a signature; what it covers; a medium; others.
-    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|((?<=\d)|(?<==png|=jpg|jpeg))[{WIDE}][^!-~]*$", text)
+    end = re.search(rf"(?<![{WIDE}])[{WIDE}]+$|(?<=..\d|png|jpg|peg|%3D)[{WIDE}][^!-~]*$", text)
     before = text[: end.start()] if end else "\n"
     tail = end[0] if end and (before.isascii() or re.search(rf"\.({MEDIA})$", before, re.I)) else ""
     pair = query[1:].rpartition("&")[2]
@@ -605,7 +605,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
     elif signed and not re.search(r"\.(?:" + MEDIA + r")(%22)?$|x\d+[!<>]$", pair, re.I):
         tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
-    elif re.search("[0-9a-f]{9}$", bare := without_marks(text), re.IGNORECASE):
+    elif (bare := without_marks(text)) != text and re.search("[0-9a-f]{9}$", bare, re.I):
         tail = tail or text[len(bare) :]
     elif not query[1:] and (found := re.search(rf'^((?!\.(?:{MEDIA})\b)[^"<`])*(["<`].*)', path)):
         tail = found[2]
@@ -625,7 +625,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         hint = "Take its end away, from that " + mark + " on."
         raw = next(filter(text.endswith, (tail, escaped(tail).replace(" ", "%20"))), text)
         its = text[: -len(raw)]
-        if its and not query[1:]:  # else the mark is escaped
+        if its and not query[1:] and "\\" not in its:  # else the mark is escaped
             hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
             hint = "Copy it whole: it may be cut there."
