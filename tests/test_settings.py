@@ -364,7 +364,7 @@ class Key(GenerationCase):
                     "your-api-key",
                     "YOUR_API_KEY",
                     *("None", "null", "undefined", "EMPTY", "changeme", "sk-change-me", "sk-"),
-                    *("REPLACE_ME", "sk-placeholder", "TODO", "paste_here", "sk-example"),
+                    *("REPLACE_ME", "sk-placeholder", "TODO"),
                     "your_dashscope_api_key",
                     "sk-your-key",
                     "yourkey",

@@ -276,7 +276,6 @@ class Arguments(Case):
             ("detect", "Put detect first."),
             ("submit", "run_emo_request.py FILE"),
             *((word, " detect ") for word in ("--detect-only", "--detect", "--detect_only")),
-            ("--output-dir", "Set OUTPUT_DIR"),
             *((word, "BASE_URL") for word in ("--base-url", "--base_url", "--endpoint")),
             *((f"--{word}", "DASHSCOPE_API_KEY") for word in ("api-key", "apikey", "token", "key")),
             ("--access-key-id=LTAI5tFakeFakeFake12", "DASHSCOPE_API_KEY"),

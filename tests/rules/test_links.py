@@ -387,7 +387,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     },
     f"{NAMELESS})。": ("。", f"Give '{NAMELESS}'."),
     **{NAMELESS + end: (end[0], f"Give '{NAMELESS}'.") for end in (".", ",", "!", ";)")},
-    "https://example.com/a.png?hm=12345678a.": (".", "from that . on"),
+    "https://example.com/a.png?hm=0123456789abcdef0a.": (".", "from that . on"),
     "https://example.com/get?file=头像.png。": ("。", "from that 。 on"),
     "https://example.com/a.heic!/format/jpg。": ("。", "/a.heic!/format/jpg'."),
     "https://example.com/a.png!large。": ("。", "/a.png!large'."),
@@ -396,7 +396,11 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
     f"{IMAGE_URL}?v=1（图）": ("（", "from that （ on"),
     f"{IMAGE_URL}?v=1。": ("。", "from that 。 on"),
     f"{IMAGE_URL}%20": ("%20", GIVE),
-    f"{IMAGE_URL}%5Cn": ("\\", "from that \\ on"),
+    f"{IMAGE_URL}%5Cn": ("\\", GIVE),
+    **{
+        IMAGE_URL + end: (mark, GIVE)
+        for end, mark in (("%22%7D", '"'), ("%29", ")"), ("%e3%80%82", "。"))
+    },
     **{
         f"https://example.com/My%20%E5%A4%B4.png{end}": (
             mark,
@@ -445,6 +449,9 @@ get?name=（张三）.png get?name=《封面》.png&w=800 p.png?name=Tom（1）.
 speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人
 p.png?t=10～20 p.png?c=1：1 p.png?c=“hi”&w=8
 a(123456789) a.png?hm=(123456789) 123456789说 a.png&amp;w=1 p.png?t=OK.
+speech?text=我的电话是13800138000。 speech?text=Call%20me%20at%2013800138000.
+speech?text=QQ“1234567890”
+say/什么……？！ get?f=100％ say/C＃ say/Top10–最佳 2024／新年 tts?t=a&author=Wait...&v=1
 p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
@@ -521,6 +528,8 @@ WORDS = {  # a text: the link that the hint has
     },
     "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
     "https://https://https://a.cn/a.png": "https://a.cn/a.png",
+    "Https://a.cn/a.png HTTPS://a.cn/b.mp3": "Https://a.cn/a.png",
+    "图片：https://a.cn/2024/portr…全文": "https://a.cn/2024/portr...",
     # One that is cut stays so, and is refused: nobody is led to half a link.
     '{"url":"https://a.cn/2024/portr...","n":1}': "https://a.cn/2024/portr...",
     "图片：https://a.cn/2024/portr…": "https://a.cn/2024/portr...",
@@ -750,7 +759,6 @@ class Links(Case):
             "ex=...&is=...&hm=...",
             "ex=65a1b2c3&is=6593...",
             "export=a&id=1AbC...",
-            "authorization=bce-auth-v1%2Fab...",
         ):
             _, (error,), _ = check(f"https://example.com/a.png?{query}")
             self.assertIn("the query of the link is cut", error.message)

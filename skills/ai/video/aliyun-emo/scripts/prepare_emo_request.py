@@ -167,10 +167,10 @@ NOT_PUBLIC = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 17
 LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 QUOTES = "'\"`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u201f\u2039\u00b4\u300c\u300e\uff02\uff07"
 CUT_HINT = "Put the link in quotes: without them a shell ends it at the first &."
-# Marks that end a sentence (check_link says when they are looked for); some of them are wide.
-SPANS = (*range(0x200B, 0x2070), *range(0x3001, 0x3020), *range(0xFF01, 0xFF66))
+SPANS = (*range(0x200B, 0x2010), *range(0x2014, 0x2070), *range(0x3001, 0x3020))
 WIDE = "\u060c\u061f\xab\xbb\ufeff" + "".join(c for c in map(chr, SPANS) if not c.isalnum())
-MARKS = ".,;:!)]}<>\"'`*|~" + WIDE
+WIDE += "\uff01\uff08\uff09\uff0c\uff0e\uff1a\uff1b\uff1e\uff1f\uff3b\uff3d\uff5d\uff5e\uff61\uff64"
+MARKS = ".,;:!)]}<>\"'`*|~" + WIDE  # that end a sentence; check_link says when they count
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 # What an API key or an AccessKey ID looks like; task-0123456789abcdef and sk-SK-Name.wav are none.
@@ -178,9 +178,9 @@ KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + M
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)[a-z]+;|[])][({{]|"
-BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,200}(?:sig|exp|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,99}(?:sig|xpir|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
-AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires|auth)[\w.-]*=|(?:ex|is|hm)=)"
+AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = "</?[a-z].*|&(?!amp;)[a-z]+;.*|(?<=\\w)\\[\\d+]$|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a page or a shell makes of an & before a name and of a quote; how a second link begins.
@@ -450,7 +450,7 @@ def check_age(field: str, query: str, now: float, report: Report) -> None:
     elif expiry is not None and expiry <= now + SOON:
         message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
         report.warn(field, message, "Sign it anew, for a day.")
-    if cut := re.match(r"\?(Expires|sp|[\w-]*ecurity-[Tt]oken)=([0-9]{10}|r\w*|[^&]{40,})$", query):
+    if cut := re.match(r"\?(Expires|sp|[\w-]*ecurity-[Tt]oken)=([0-9]{10}|r\w?|[^&]{40,})$", query):
         report.warn(field, f"the link may have lost its end: its query is {cut[1]} alone", CUT_HINT)
 
 
@@ -605,7 +605,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = value[len(whole) :] if not re.match("%[0-9A-Fa-f]{2}", value[len(whole) :]) else ""
     elif signed and not re.search(r"\.(?:" + MEDIA + r")(%22)?$|x\d+[!<>]$", pair, re.I):
         tail = pair[len(without_marks(re.split("[<" + WIDE + "]|^[^!-~]", pair)[0])) :]
-    elif (bare := without_marks(text)) != text and re.search("[0-9a-f]{9}$", bare, re.I):
+    elif (bare := without_marks(text)) != text and re.search("[=/][0-9a-f-]{16,}$", bare, re.I):
         tail = tail or text[len(bare) :]
     elif not query[1:] and (found := re.search(rf'^((?!\.(?:{MEDIA})\b)[^"<`])*(["<`].*)', path)):
         tail = found[2]
@@ -617,14 +617,14 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     elif found := re.search(BEHIND_A_QUERY, re.sub(r"x\d+[!<>]$", "", query[1:] or path), re.I):
         stray = set(")]}>`") | {mark for mark in "\"'" if text.count(mark) % 2}
         tail = found[0] if found[0][0] in "<&[" or stray & set(text[len(bare) :]) else tail
-    cut = re.search(rf"(\.(?:{MEDIA}))?(?:\.{{3,}}|\u2026+)(/|\W*$)", path, re.IGNORECASE)
+    cut = re.search(rf"(\.(?:{MEDIA}))?(?<!\.)(?:\.{{3,}}|\u2026+)(/|[])}}>\"'`]*$)", path, re.I)
     if cut and not cut[1]:
         raise Problem(field, "the link is cut: it has ... in it", "Copy it whole.")
     if tail and path:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Take its end away, from that " + mark + " on."
-        raw = next(filter(text.endswith, (tail, escaped(tail).replace(" ", "%20"))), text)
-        its = text[: -len(raw)]
+        ends = range(max(len(text) - 999, 0), len(text))  # the tail may be escaped
+        its = text[: next((n for n in ends if unescaped(text[n:]) == tail), 0)]
         if its and not query[1:] and "\\" not in its:  # else the mark is escaped
             hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:

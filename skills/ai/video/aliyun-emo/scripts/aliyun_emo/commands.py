@@ -128,5 +128,5 @@ MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
     **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
-    **dict.fromkeys(("base-url", "endpoint", "output-dir"), "Set OUTPUT_DIR / DASHSCOPE_BASE_URL."),
+    **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }

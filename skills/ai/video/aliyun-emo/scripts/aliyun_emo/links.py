@@ -81,7 +81,7 @@ def rank(field: str, link: str) -> list[bool]:
 def bare_link(found: str) -> str:
     """Return the link with which a text begins, without what stands behind it."""
     behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|(?:\.\.\.|[,;:]).*|"
-    behind += r"[/+]?[^!-~]+$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9])[^!-~]+$"
+    behind += r"[/+]?[^!-~]+$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9.])[^!-~]+$"
     link = re.sub(behind, r"\1", found)
     return link if "..." in link else emo.without_marks(link)  # one that is cut stays so
 
@@ -94,7 +94,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     plain = re.sub(r"\\([/_.-])", r"\1", plain).replace("\u2026", "...")  # of JSON, of Markdown
     found = [bare_link(one[0][:4000]) for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
     two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
-    if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("https?://$", almost[0]):
+    if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("(?i)https?://$", almost[0]):
         rest = link[almost.end() :].replace("[.]", ".")
         meant = f"http{almost[1].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"

@@ -22,7 +22,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT, INTERVAL = 10, 30, 1800, 5  # seconds; t
 WHERE = " https://help.aliyun.com/zh/model-studio/get-api-key says where to get one."
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
-EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]|[-_]here|example).*"
+EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
 EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
