@@ -451,7 +451,8 @@ p.png?t=10～20 p.png?c=1：1 p.png?c=“hi”&w=8
 a(123456789) a.png?hm=(123456789) 123456789说 a.png&amp;w=1 p.png?t=OK.
 speech?text=我的电话是13800138000。 speech?text=Call%20me%20at%2013800138000.
 speech?text=QQ“1234567890”
-say/什么……？！ get?f=100％ say/C＃ say/Top10–最佳 2024／新年 tts?t=a&author=Wait...&v=1
+say/什么……？！ speech?text=R&D;x say/R&D;x.png
+get?f=100％ say/C＃ say/Top10–最佳 2024／新年 tts?t=a&author=Wait...&v=1
 p.png?Policy=eyJTdGF0_&Key-Pair-Id=K2JC&Signature=abc-def_ghi~
 a.png?t=你好，世界 a，b.png?v=1 a.png?q="a" a.png?t=hi! a.jpg;v=1 https://b.cn/a.png
 """.split()
