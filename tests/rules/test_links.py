@@ -697,6 +697,12 @@ class Links(Case):
                 self.assertIn(f"ends with the {mark} of a sentence", error.message)
                 self.assertIn(hint, error.hint)
 
+    def test_the_hint_has_the_link_where_blanks_are_behind_it(self):
+        for words in (" 提取码: abcd", " — x", " | 头像", '" />'):
+            with self.subTest(words):
+                _, errors, _ = check(IMAGE_URL + words)
+                self.assertEqual(errors[-1].hint, GIVE)
+
     def test_marks_of_a_name_or_a_query_are_their_own(self):
         for end in (*NO_SENTENCES, *GOOD):
             with self.subTest(end):

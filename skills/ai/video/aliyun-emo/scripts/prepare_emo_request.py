@@ -623,8 +623,8 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
     if tail and path:
         mark = printable(tail[0], 1).strip() or "%20"
         hint = "Take its end away, from that " + mark + " on."
-        ends = range(max(len(text) - 999, 0), len(text))  # the tail may be escaped
-        its = text[: next((n for n in ends if unescaped(text[n:]) == tail), 0)]
+        ns = range(max(len(text) - 999, 0), len(text))  # where the tail begins, escaped or spaced
+        its = next((text[:n] for n in ns if "".join(unescaped(text[n:]).split()) in (tail, "")), "")
         if its and not query[1:] and "\\" not in its:  # else the mark is escaped
             hint = f"Give {shown_link(without_marks(its.strip()), 999)}."
         elif tail.startswith(("...", "\u2026", "%")) or tail == pair.partition("=")[2]:
