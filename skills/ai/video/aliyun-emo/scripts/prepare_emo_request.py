@@ -73,7 +73,7 @@ KINDS = {"image_url": "picture", "audio_url": "recording"}
 LOCAL = {"image_url": "image", "audio_url": "audio"}  # the field of a local file in a link's place
 
 # What converts a picture or a film on the way: Alibaba OSS, Volcano TOS; Qiniu, Tencent COS.
-CONVERSION = r"(^|[?&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
+CONVERSION = r"(^|[&|])(x-(oss|tos|image)-process=(image/([^&]*/)?format,|video/snapshot,([^&]*,)?"
 CONVERSION += r"f_)|image(Mogr2|View2)/([^&]*/)?format/|vframe/|fm=|output=)(jpe?g|png|bmp|webp)\b"
 # Pages that show a file, by host: their path, what of a query gives the file itself, the hint.
 RAW = "Give the raw link, behind Raw or Download there."
@@ -567,8 +567,8 @@ def check_format(field: str, path: str, query: str) -> None:
     """Raise `Problem` for an extension, if it names a medium, that the service does not take."""
     name = unescaped(path.rpartition("/")[2])
     extension = name.rpartition(".")[2].strip().lower() if "." in name else ""
-    converts = query and field == "image_url" and re.search(CONVERSION, unescaped(query), re.I)
-    if extension in FORMATS[field] or converts:
+    asked = query[1:] if field == "image_url" else ""  # no query makes a recording of a picture
+    if extension in FORMATS[field] or (asked and re.search(CONVERSION, unescaped(asked), re.I)):
         return
     for other, kind in KINDS.items():
         if other != field and extension in FORMATS[other] + OTHER_FORMATS[other]:

@@ -100,7 +100,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
         return emo.Problem(field, fault, f"Give {emo.shown_link(meant, 999)}.")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
-        one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]
+        one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]  # it calls us
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name
         more = re.search(rf"[\"'(<]{re.escape(one)}{blank}[\"')>]", plain, re.I)
         one += more[1].replace(" ", "%20") if more else ""
