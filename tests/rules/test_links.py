@@ -1,5 +1,6 @@
 """Links: which are refused, with which message, and what is written for the others."""
 
+import re
 import sys
 import unicodedata
 
@@ -240,6 +241,8 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://example.com/render?w=1`&h=2 https://example.com/a.png?sign=23bf×tamp=1
         https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp%3BExpires=1&amp%3BSignature=s
         https://example.com/a.png?a=1¬ify=2 https://example.com/a.png?a=1®ion=cn
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?Expires=1893456000u0026OSSAccessKeyId=ku0026Signature=s
+        https://b.tos-cn-beijing.volces.com/a.png?X-Tos-Algorithm=TOS4u0026X-Tos-Date=1u0026X-Tos-Signature=s
     """.split(),
     ("how a web page or a shell writes another character", "Copy the link itself"): [
         *(
@@ -539,6 +542,10 @@ WORDS = {  # a text: the link that the hint has
     "[https://a.cn/2024/por...](https://a.cn/2024/portrait)": "https://a.cn/2024/portrait",
     "图：https://a.cn/wait...what.png。": "https://a.cn/wait...what.png",
     "图：https://a.cn/a.png…": "https://a.cn/a.png",
+    "[下图](https://a.cn/a.jpg)是过去20年": "https://a.cn/a.jpg",
+    "[01.开场白.png](https://a.cn/01.开场白.png)": "https://a.cn/01.开场白.png",
+    "图片：https://a.cn/头像.副本.png 谢谢": "https://a.cn/头像.副本.png",
+    "（[点击查看](https://a.cn/a.jpg)详细的课程大纲）": "https://a.cn/a.jpg",
     "https://a.cn/a.png https://<your-host>/b.mp3": "https://a.cn/a.png",
     "图：https://a.cn/A－B.png 谢谢": "https://a.cn/A－B.png",
     "图：https://a.cn/歌〜.png 谢谢": "https://a.cn/歌〜.png",
@@ -561,6 +568,11 @@ ALMOST = {
     "https：//example.com/a.png": "https://example.com/a.png",
     "HTTPS：／／example.com/a.png": "https://example.com/a.png",
     "http%3A%2F%2Fexample.com%2Fa%20b.png%3FS%3Ds3cret": "http://example.com/a b.png?...",
+    # A bucket in front of an endpoint that has its own scheme.
+    "https://my-b1.https://oss-cn-beijing.aliyuncs.com/a.png": (
+        "https://my-b1.oss-cn-beijing.aliyuncs.com/a.png"
+    ),
+    "http://b.http://s3.amazonaws.com/a.png?S=s3cret": "http://b.s3.amazonaws.com/a.png?...",
     "https%3a%2f%2fme%3As3cret%40example.com%2Fa.png": "https://...@example.com/a.png",
     "hxxps://example[.]com/a.png": "https://example.com/a.png",
     **dict.fromkeys(
@@ -723,7 +735,10 @@ class Links(Case):
         for text, meant in WORDS.items():
             with self.subTest(text):
                 _, (error,), _ = check(text)
-                self.assertEqual(error.hint, f"Give '{meant}'.")
+                is_cut = meant.endswith("...") and "?" not in meant
+                give, _, wrong = error.hint.partition(" But ")
+                self.assertEqual(give, f"Give '{meant}'.")
+                self.assertEqual(wrong[:15], "the link is cut" if is_cut else "")
                 self.assertNotIn("xoxb", error.message)
         text = "图片:https://example.com/a.png 声音:https://example.com/b.mp3"
         _, (error,), _ = check(text, "audio_url")
@@ -788,6 +803,31 @@ class Links(Case):
         ):
             _, errors, _ = check(text)
             self.assertNotIn("xoxb", str([(e.message, e.hint) for e in errors]))
+
+    def test_what_is_wrong_with_the_link_of_a_hint_is_told_as_well(self):
+        for text, wrong in (
+            (
+                "[录音](https://a.cn/a.m4a)",
+                ".m4a is not taken; the service takes wav, mp3. Convert",
+            ),
+            ("链接: https://pan.baidu.com/s/1abc 提取码: 1234", "is a page, not the recording"),
+            ("录音：http://10.0.0.5/a.mp3", "is the address 10.0.0.5, which is not public"),
+            ("录音：https://a.cn/a.png", "of a picture (.png), not of a recording: swapped?"),
+        ):
+            with self.subTest(text):
+                _, (error,), _ = check(text, "audio_url")
+                self.assertRegex(error.hint, r"^Give 'https?://[^']+'\. But .*" + re.escape(wrong))
+
+    def test_what_json_makes_of_an_and_is_no_lost_end(self):
+        for end in ("Expires=1893456000", "security-token=" + "a1" * 30):
+            for mark in ("u0026", "\\u0026", "%26"):
+                with self.subTest(end, mark=mark):
+                    _, errors, warnings = check(f"{IMAGE_URL}?{end}{mark}OSSAccessKeyId=k")
+                    self.assertNotIn("lost its end", str([e.message for e in errors + warnings]))
+
+    def test_a_link_that_is_broken_by_a_line_end_is_wanted_in_one_line(self):
+        _, (error,), _ = check("https://example.com/uploads/portrait-of-a-\n  woman.png")
+        self.assertIn("as one line", error.hint)
 
     def test_what_is_almost_a_link_is_refused_and_the_hint_has_it(self):
         for text, wanted in ALMOST.items():

@@ -184,7 +184,7 @@ AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = r"</?[a-z].*|&(?!amp;)\w\w+;.*|(?<=\w)\[\d+]$|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
 # What a page or a shell makes of an & before a name and of a quote; how a second link begins.
-ESCAPED = r"(&(?:amp(?:;|%3[Bb]))+|&#(?:0*38|x0*26);|[\^`]&|"
+ESCAPED = r"((?<!/)u0026|&(?:amp(?:;|%3[Bb]))+|&#(?:0*38|x0*26);|[\^`]&|"
 ESCAPED += r"[\u00d7\u00ac\u00ae\u00a7\u00b6\u00a4\u00a9])[\w.-]+=|(&#x?[0-9A-Fa-f]{2,4};)"
 SECOND = r"(?<=[^/=(:?@#])https?://|[,;][\w ]+:https?://|\]\(https?:|^https?://https?(?::|//)"
 
@@ -235,7 +235,7 @@ class Report:
             self.errors.append(problem)
         except (OSError, UnicodeEncodeError) as error:  # PyPy has no way to name some files
             place, fault = getattr(error, "filename", 0) or ".", getattr(error, "strerror", 0)
-            hint = "Make room, ask for permission, or use --output."
+            hint = "Make room, ask for permission, or name a file with --output."
             if "aliyun-emo" in str(place):  # where no task can be read none is known
                 hint = "Make room, or get access. In another OUTPUT_DIR nothing paid here counts."
             if self.facts.get("state"):  # there is a task
@@ -446,11 +446,11 @@ def check_signature(field: str, query: str) -> None:
 def check_age(field: str, query: str, now: float, report: Report) -> None:
     expiry = expiry_of(query)
     if expiry is not None and expiry <= now:
-        report.error(field, "the link expired at " + utc(expiry), "Sign it anew.")
+        report.error(field, "the link expired at " + utc(expiry), "Sign it anew, or get a new one.")
     elif expiry is not None and expiry <= now + SOON:
         message = f"the link expires at {utc(expiry)}; the service may fetch it later than that"
         report.warn(field, message, "Sign it anew, for a day.")
-    if cut := re.match(r"\?(Expires|sp|[\w-]*ecurity-[Tt]oken)=([0-9]{10}|r\w?|[^&]{40,})$", query):
+    if cut := re.match(r"\?(Expires|sp|[\w-]*ecurity-[Tt]oken)=(\d{10}|r\w?|[^&=]{40,}=*)$", query):
         report.warn(field, f"the link may have lost its end: its query is {cut[1]} alone", CUT_HINT)
 
 
@@ -657,7 +657,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
-        hint = "Copy the link alone: no words, nothing of JSON or a shell; a space in it is %20."
+        hint = "Copy it alone, as one line: no words, JSON or shell. A space in a name is %20."
         report.error(field, message, hint)
     if userinfo:
         message = shown_link(text) + " has a user name or password before the host"

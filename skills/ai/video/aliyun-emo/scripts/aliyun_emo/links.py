@@ -11,10 +11,10 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
-ALMOST_HTTP = "(?:https?://)*h?(?:tt?|xx)p(s?)(?:(?:[:;\uff1a]|%3A)?(?:[/\uff0f]|%2F){2}|:/)"
+ALMOST_HTTP = r"(?:https?://([\w-]+\.)?)*h?(tt?|xx)p(s?)(([:;\uff1a]|%3A)?([/\uff0f]|%2F){2}|:/)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?!amp;)#?\w+;|"
 WITHIN += rf"(?<!\.)[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
-WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
+WITHIN += rf"(?:(?<=\w)'|\.|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
 WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})(?![a-z0-9])))+"
 
 
@@ -81,7 +81,7 @@ def rank(field: str, link: str) -> list[bool]:
 def bare_link(found: str) -> str:
     """Return the link with which a text begins, without what stands behind it."""
     behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|(?:\.\.\.|[,;:]).*|"
-    behind += r"[/+]?[^!-~]+$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9.])[^!-~]+$"
+    behind += r"[/+)]?[^!-~]+\d*[^!-~]*$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9.])[^!-~]+$"
     link = re.sub(behind, r"\1", found)
     return link if "..." in link else emo.without_marks(link)  # one that is cut stays so
 
@@ -95,8 +95,8 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     found = [bare_link(one[0][:4000]) for one in re.finditer(WITHIN, plain, re.IGNORECASE)]
     two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
     if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("(?i)https?://$", almost[0]):
-        rest = link[almost.end() :].replace("[.]", ".")
-        meant = f"http{almost[1].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
+        rest = (almost[1] or "") + link[almost.end() :].replace("[.]", ".")  # a bucket before it
+        meant = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
         return emo.Problem(field, fault, f"Give {emo.shown_link(meant, 999)}.")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
@@ -105,7 +105,9 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         more = re.search(rf"[\"'(<]{re.escape(one)}{blank}[\"')>]", plain, re.I)
         one += more[1].replace(" ", "%20") if more else ""
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.")
+        emo.check_link(field, one, ANY_TIME, its := emo.Report())
+        wrong = "".join(f" But {p.message}. {p.hint}" for p in its.errors)  # with that, too
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{wrong}")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)
