@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import SCRIPTS, Case, arguments
+from support import SCRIPTS, Case, arguments, run
 from support.service_case import POSIX
 
 from aliyun_emo import commands
@@ -37,6 +37,11 @@ class Starting(Case):
             words = self.starting("scripts/make_emo_video.py")
         script = os.path.join("scripts", "run_emo_request.py")
         self.assertEqual(words, [sys.executable, script])
+
+    def test_so_is_that_of_uv_which_puts_it_on_the_path_of_its_child_alone(self):
+        with mock.patch.dict(os.environ, UV="/bin/uv"), mock.patch("shutil.which", str):
+            words = self.starting("scripts/make_emo_video.py")
+        self.assertEqual(words, [sys.executable, str(SCRIPTS / "run_emo_request.py")])
 
     def test_an_installed_command_is_named_alone_where_the_path_has_it(self):
         for name in ("make-emo-video", "run-emo-request", "prepare-emo-request.exe"):
@@ -80,6 +85,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+PROGRAM = ({"": (print, "", "")}, run.OPTIONS, {})
+
+
 class Quoting(Case):
     def test_a_picture_is_named_by_the_option_that_takes_it(self):
         for given, words in (
@@ -106,6 +114,22 @@ class Quoting(Case):
         ):
             with self.subTest(command), mock.patch.object(commands.os, "name", "nt"):
                 self.assertEqual(commands.for_the_shell(words), command)
+                if "\\" in command:  # Git's bash would take them away
+                    with mock.patch.dict(os.environ, MSYSTEM="MINGW64"):
+                        self.assertEqual(shlex.split(commands.for_the_shell(words)), words)
+
+    def test_what_goes_on_in_the_next_line_elsewhere_is_told(self):
+        for mark in ("\\", "^", "`"):
+            with self.subTest(mark):
+                result = self.call(mark, "--image", "p.png")
+                self.assertIn("in one line", result.line["errors"][0]["hint"])
+
+    def test_nobody_is_led_to_the_opposite(self):
+        for word in ("--download", "--wait", "--look", "--color", "--watermark", "--no-color"):
+            with self.subTest(word):
+                hint = commands.hint_for(word, PROGRAM, PROGRAM[1])
+                self.assertNotRegex(hint, "Did you mean --(no-wait|no-download)")
+                self.assertIn("--no-", commands.hint_for("--no-wiat", PROGRAM, PROGRAM[1]))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
     word = word[:100].lower().replace("_", "-").strip("-")
-    bare = {name.strip("-"): name for name in names if name != "--pay"}  # nobody is led to that
-    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]
+    bare = {n.strip("-"): n for n in names if n != "--pay" and not n[2:4] == "no" != word[:2]}
+    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]  # no opposite
     return MEANT.get(word, *(close or [otherwise]))
 
 
@@ -104,14 +104,14 @@ def starting(name: str, anywhere: bool = False) -> list[str]:
     if stem in [program.replace("_", "-") for program in PROGRAMS]:  # by pip
         here = os.path.abspath(os.path.join(folder, installed))
         return [installed if shutil.which(installed) else here]
-    if anywhere or stem not in PROGRAMS or not shutil.which(python):
+    if anywhere or "UV" in os.environ or stem not in PROGRAMS or not shutil.which(python):
         python, folder = own, os.path.dirname(os.path.abspath(emo.__file__))
     return [python, os.path.join(folder, f"{name}.py")]
 
 
 def for_the_shell(words: Sequence[str]) -> str:
     """Return a command of `words`, quoted for this system's shell."""
-    if os.name == "nt":
+    if os.name == "nt" and "MSYSTEM" not in os.environ:  # Git's bash
         from subprocess import list2cmdline
 
         # It knows the rules of programs; to cmd.exe itself more characters mean something.
@@ -128,5 +128,6 @@ MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
     **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
+    **dict.fromkeys(("\\", "^", "`"), "Write the command in one line, or in bash."),
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }
