@@ -157,6 +157,16 @@ class Phases(TransportCase):
             self.assertTrue(head.startswith("CONNECT emo.invalid:443 "), head)
             self.assertNotIn(b"{}", body)
 
+    def test_a_proxy_of_the_system_s_settings_is_named_so(self):
+        found = {"https": f"http://{self.closed_port()}"}
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+            os.environ.pop(name, None)
+        os.environ.pop("no_proxy", None)
+        settings = {"getproxies": lambda: found, "getproxies_environment": dict}
+        with mock.patch.multiple("aliyun_emo.transport", **settings):
+            error = self.fails("https://emo.invalid/", None, {}, TIMES)
+        self.assertIn("by way of the proxy that the system has", str(error))
+
     def test_who_was_stopped_while_it_connected_sends_nothing_any_more(self):
         server, real, late = self.server(answers(OK)), clock.monotonic, []
         connect = socket.create_connection
@@ -344,6 +354,8 @@ class Requests(TransportCase):
                     os.environ["SSL_CERT_FILE"] = authority
                     error = self.fails(f"https://{host}/portrait.png", b"{}", {}, TIMES)
                     self.assertIs(error.left, False)
+                    self.assertIn("its certificate is not trusted here", str(error))
+                    self.assertIn("SSL_CERT_FILE", str(error))
             self.assertEqual(service.looks, [])
 
     def test_a_body_goes_whole_or_in_pieces_with_its_length(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -38,13 +39,11 @@ def document_of(data: bytes, key: str) -> object:
     """Return an answer's JSON value, else its text, or None for nothing, without the API key."""
     # What could not be written again as it came stays a text: a name twice, NaN, too many levels.
     if len(data) <= MAX_JSON:
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(data, object_pairs_hook=without_doubles)
             if depth_of(value) <= DEEPEST:
                 written = json.dumps(value, allow_nan=False)
                 return json.loads(written.replace(json.dumps(key)[1:-1], "***"))
-        except (ValueError, RecursionError):
-            pass
     # Where it is no JSON, the key may be escaped in it, or cut off in its midst.
     escaped = "".join(f"(?:{re.escape(c)}|\\\\u{ord(c):04x})" for c in key)
     text = re.sub(escaped, "***", data.decode("utf-8", "replace"), flags=re.IGNORECASE)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
 from typing import Any, Union
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import prepare_emo_request as emo
 from aliyun_emo import clock
@@ -45,8 +45,9 @@ def exchange(
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise OSError("it is no http or https URL with a host")
         proxy = proxy_for(parts)
+        names = f"{parts.scheme}_proxy names" if getproxies_environment() else "the system has"
     with contextlib.ExitStack() as undone:
-        with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
+        with no_answer(is_get, left=False, names=names if proxy else ""):
             connection = Connection(parts, proxy, times, patience)
             undone.callback(connection.close)
             connection.connect()
@@ -132,13 +133,13 @@ def length_in(text: str) -> int | None:
 
 
 @contextlib.contextmanager
-def no_answer(again: bool, left: bool, variable: str = "") -> Iterator[None]:
+def no_answer(again: bool, left: bool, names: str = "") -> Iterator[None]:
     """Raise `NoAnswer` for what goes wrong within; all else that is raised says if it `left`."""
     try:
         yield
     except (OSError, HTTPException, ValueError) as error:
         reason = reason_of(error)
-        reason += f", by way of the proxy that {variable} names" if variable else ""
+        reason += f", by way of the proxy that {names}" if names else ""
         may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
         raise NoAnswer(reason, again or may_pass, left) from None
     except BaseException as error:
@@ -151,6 +152,7 @@ def reason_of(error: BaseException) -> str:
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
+        (ssl.SSLCertVerificationError, "its certificate is not trusted here (set SSL_CERT_FILE)"),
         (socket.gaierror, "the name of the host did not resolve"),
         # What a proxy says of its rights is not shown, only its status.
         (OSError, re.sub(r"(failed: \d+) .*", r"\1", str(getattr(error, "strerror", "") or error))),
@@ -192,8 +194,7 @@ class Timed(socket.socket):
         super().sendall(*arguments)
 
 
-class TimedTls(Timed, ssl.SSLSocket):
-    pass
+class TimedTls(Timed, ssl.SSLSocket): ...
 
 
 class Response(HTTPResponse):
