@@ -157,6 +157,7 @@ class Check(MakingCase):
     def test_all_that_is_wrong_is_told_at_once_and_nothing_is_sent(self):
         service = self.serve()
         Path("long.mp3").write_bytes(mp3(75))
+        Path("folder").mkdir()
         old = IMAGE_URL + "?Expires=1735689600&OSSAccessKeyId=k&Signature=s3cret"
         for media, words, fields in (
             ((), (), {"image", "audio"}),
@@ -174,6 +175,8 @@ class Check(MakingCase):
             (("hxxps://example.com/p.png", "https%3A%2F%2Fb.cn%2Fa.mp3"), (), set(LINKS)),
             (("https:/example.com/p.png", AUDIO_URL), (), {"image_url"}),
             (("portrait.png", "speech.mp3"), ("-o", "~/a.mp4"), {"output"}),
+            (("none.png", "speech.mp3"), ("-o", "a.json"), {"image", "output"}),
+            (("portrait.png", "long.mp3"), ("-o", "folder"), {"audio", "output"}),
             ((AUDIO_URL, IMAGE_URL), (), {"image_url", "audio_url"}),
             (("speech.mp3", "portrait.png"), (), {"image", "audio"}),
             (("portrait.png", "speech.mp3"), ("-o", "portrait.png"), {"output"}),
@@ -192,6 +195,14 @@ class Check(MakingCase):
                     self.assertEqual("api_key" in result.fields, not key)
                     self.assertNotIn("s3cret", str(result))
         self.assertEqual((service.seen, EVIDENCE.exists()), ([], False))
+
+    def test_a_wrong_output_dir_hides_nothing(self):
+        self.serve()
+        del os.environ["DASHSCOPE_API_KEY"]
+        for words in ((), ("-o", "a.mp4"), ("--dry-run",)):
+            with self.subTest(words), mock.patch.dict(os.environ, OUTPUT_DIR="~/x"):
+                result = self.make(*words, code=2, media=("none.png", "speech.mp3"))
+                self.assertEqual(sorted(result.fields), ["api_key", "image", "output"])
 
     def test_no_hint_names_an_option_that_is_not_here(self):
         self.serve()

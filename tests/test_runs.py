@@ -175,6 +175,12 @@ class Attempts(GenerationCase):
         self.assertEqual(sorted(result.fields), ["again", "api_key", "file"])
         self.assertEqual(self.told(result)[1:], ["nowhere/it's one.json", "--attempt", "N"])
 
+    def test_a_place_of_the_video_is_told_beside_what_else_is_wrong(self):
+        self.serve()
+        self.write("request.json", other(style_level="loud"))
+        result = self.ends(self.go("-o", "a.json"), 2)
+        self.assertEqual(sorted(result.fields), ["output", "style_level"])
+
     @unittest.skipUnless(POSIX, "the shell of POSIX")
     def test_the_command_that_again_names_asks_for_the_same(self):
         self.serve()

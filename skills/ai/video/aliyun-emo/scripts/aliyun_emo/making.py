@@ -58,7 +58,8 @@ def make_video(settings: Settings, report: emo.Report) -> None:
     if draft:
         unknown = emo.BOX_FIELDS if media.ratio else (*emo.BOX_FIELDS, "ratio", "video_size")
         report.facts.update(emo.facts_of(draft), **dict.fromkeys(unknown))
-        report.check(check_copy, settings.values, draft, [])
+    if report.check(emo.evidence_path, "tasks"):
+        report.check(check_copy, settings.values, draft or {}, [])
     if not draft or report.errors:
         clear_to_send(settings, faults, report)  # for what is wrong with links and key, too
         return

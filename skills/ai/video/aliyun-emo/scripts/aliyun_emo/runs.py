@@ -63,9 +63,11 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     if is_generation:
         report.facts["estimate"] = None
     request = None if body is None else requests.request_of(body, clock.time(), faults)
-    folder = requests.evidence_of(path)
+    folder = report.check(requests.evidence_of, path) or ""
     if settings.has("again"):
         report.errors.append(again_problem(settings, request, folder))
+    if is_generation and folder:
+        report.check(requests.check_copy, settings.values, request or {}, [path])
     if not request or report.errors:
         report.errors += [] if request else faults.errors
         report.check(settings.with_key)
@@ -73,7 +75,6 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     name = requests.request_name(request, settings.base) if is_generation else ""
     requests.check_shown(path, name)
     if is_generation:
-        requests.check_copy(settings.values, request, [path])
         settings = settings._replace(before_pay=partial(looks.as_shown, body, looks.AGAIN))
         generation.run_generation(settings, request, faults, os.path.join(folder, "tasks"), report)
     elif settings.has("attempt"):
