@@ -5,8 +5,7 @@ const data = find("preview").dataset, told = {};
 function warn(what, words) {
   told[what] ??= document.createElement("li");
   told[what].textContent = words;
-  if (words) find("list").append(told[what]);
-  else told[what].remove();
+  words ? find("list").append(told[what]) : told[what].remove();
   find("problems").hidden = !find("list").hasChildNodes();
 }
 
@@ -25,10 +24,9 @@ function watch(medium, what, come) {
 }
 
 function place(element, [x1, y1, x2, y2], width, height) {
-  element.style.left = `${100 * x1 / width}%`;
-  element.style.top = `${100 * y1 / height}%`;
-  element.style.width = `${100 * (x2 - x1) / width}%`;
-  element.style.height = `${100 * (y2 - y1) / height}%`;
+  const left = `${100 * x1 / width}%`, top = `${100 * y1 / height}%`;
+  const size = { width: `${100 * (x2 - x1) / width}%`, height: `${100 * (y2 - y1) / height}%` };
+  Object.assign(element.style, { left, top, ...size });
 }
 
 function showPortrait() {
