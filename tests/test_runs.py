@@ -181,6 +181,14 @@ class Attempts(GenerationCase):
         result = self.ends(self.go("-o", "a.json"), 2)
         self.assertEqual(sorted(result.fields), ["output", "style_level"])
 
+    def test_so_it_is_where_the_folder_of_evidence_is_this_one(self):
+        service = self.serve()
+        os.chdir(EVIDENCE)
+        for place in ("request.json", "~/x.mp4", "folder/", "a.json"):
+            with self.subTest(place):
+                self.assertIn(self.call_run("request.json", "-o", place).code, (1, 2))
+        self.assertEqual(service.posts, [])
+
     @unittest.skipUnless(POSIX, "the shell of POSIX")
     def test_the_command_that_again_names_asks_for_the_same(self):
         self.serve()

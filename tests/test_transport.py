@@ -354,8 +354,8 @@ class Requests(TransportCase):
                     os.environ["SSL_CERT_FILE"] = authority
                     error = self.fails(f"https://{host}/portrait.png", b"{}", {}, TIMES)
                     self.assertIs(error.left, False)
-                    self.assertIn("its certificate is not trusted here", str(error))
-                    self.assertIn("SSL_CERT_FILE", str(error))
+                    self.assertIn("certificate", str(error))
+                    self.assertEqual("set SSL_CERT_FILE" in str(error), host == "example.com")
             self.assertEqual(service.looks, [])
 
     def test_a_body_goes_whole_or_in_pieces_with_its_length(self):

@@ -69,7 +69,7 @@ def understood(said: object) -> Any:
     """Return what the service `said` as JSON, also where that was kept as a text."""
     if not isinstance(said, str):
         return said
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(
             said,
             parse_constant=lambda _: None,
@@ -77,8 +77,7 @@ def understood(said: object) -> Any:
             parse_float=lambda text: float(text) if math.isfinite(float(text)) else None,
             object_pairs_hook=joined_doubles,
         )
-    except (ValueError, RecursionError):
-        return None
+    return None
 
 
 def joined_doubles(pairs: list[tuple[str, Any]]) -> emo.Json:

@@ -93,10 +93,9 @@ def write_durably(path: str, document: object) -> None:
 def move(source: str, target: str) -> None:
     """Rename a file or folder to `target`, in place of what is there; raises `OSError`."""
     for _ in range(20 if os.name == "nt" else 0):
-        try:
+        with contextlib.suppress(PermissionError):  # on Windows, while another process has it open
             return os.replace(source, target)
-        except PermissionError:  # on Windows, as long as another process has it open
-            clock.sleep(0.05)
+        clock.sleep(0.05)
     return os.replace(source, target)
 
 

@@ -11,10 +11,11 @@ import prepare_emo_request as emo
 BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
-ALMOST_HTTP = r"(?:https?://([\w-]+\.)?)*h?(tt?|xx)p(s?)(([:;\uff1a]|%3A)?([/\uff0f]|%2F){2}|:/)"
+ALMOST_HTTP = r"(?:https?://((?!www\.)[\w-]+\.)?)*"  # again, or with a bucket before an endpoint
+ALMOST_HTTP += r"h?(tt?|xx)p(s?)(([:;\uff1a]|%3A)?([/\uff0f]|%2F){2}|:/?)"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?!amp;)#?\w+;|"
 WITHIN += rf"(?<!\.)[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
-WITHIN += rf"(?:(?<=\w)'|\.|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
+WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
 WITHIN += rf"(?=[\w-]{{0,40}}\.(?:{emo.MEDIA})(?![a-z0-9])))+"
 
 
@@ -81,7 +82,7 @@ def rank(field: str, link: str) -> list[bool]:
 def bare_link(found: str) -> str:
     """Return the link with which a text begins, without what stands behind it."""
     behind = rf"(?i)(^[^?]*?\.(?:{emo.MEDIA}))(?:[{emo.WIDE}](?!\d).*|(?:\.\.\.|[,;:]).*|"
-    behind += r"[/+)]?[^!-~]+\d*[^!-~]*$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9.])[^!-~]+$"
+    behind += r"[/+)]?[^!-~]+(?:[0-9]+[^!-~]*)?$)|%0[AD].*|\?+$|_+(;!!.*)?$|(?<=[a-z0-9.])[^!-~]+$"
     link = re.sub(behind, r"\1", found)
     return link if "..." in link else emo.without_marks(link)  # one that is cut stays so
 
@@ -106,8 +107,10 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         one += more[1].replace(" ", "%20") if more else ""
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
         emo.check_link(field, one, ANY_TIME, its := emo.Report())
-        wrong = "".join(f" But {p.message}. {p.hint}" for p in its.errors)  # with that, too
-        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{wrong}")
+        but = [f" But {p.message}. {p.hint}" for p in its.errors if " lost its " not in p.message]
+        return emo.Problem(
+            field, fault, f"Give {emo.shown_link(one, 999)}.{''.join(but).replace('?. ', '? ')}"
+        )
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
         return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)

@@ -63,12 +63,12 @@ def run_file(settings: Settings, report: emo.Report) -> None:
     if is_generation:
         report.facts["estimate"] = None
     request = None if body is None else requests.request_of(body, clock.time(), faults)
-    folder = report.check(requests.evidence_of, path) or ""
+    folder = report.check(requests.evidence_of, path)
     if settings.has("again"):
-        report.errors.append(again_problem(settings, request, folder))
-    if is_generation and folder:
+        report.errors.append(again_problem(settings, request, folder or ""))
+    if is_generation and folder is not None:  # "" is here
         report.check(requests.check_copy, settings.values, request or {}, [path])
-    if not request or report.errors:
+    if not request or folder is None or report.errors:
         report.errors += [] if request else faults.errors
         report.check(settings.with_key)
         return

@@ -152,13 +152,13 @@ def reason_of(error: BaseException) -> str:
         (socket.timeout, "it took too long"),
         (ConnectionRefusedError, "the connection was refused"),
         (ConnectionResetError, "the connection was reset"),
-        (ssl.SSLCertVerificationError, "its certificate is not trusted here (set SSL_CERT_FILE)"),
         (socket.gaierror, "the name of the host did not resolve"),
         # What a proxy says of its rights is not shown, only its status.
         (OSError, re.sub(r"(failed: \d+) .*", r"\1", str(getattr(error, "strerror", "") or error))),
         ((InvalidURL, ValueError), "the URL, or the proxy, is no URL"),
     ):
         if isinstance(error, kind):
+            words = re.sub(r"(r certificate|self.sign.*) \(", r"\1 (set SSL_CERT_FILE; ", words)
             return emo.printable(words, 200)
     return "what came back is cut short, or is not HTTP"
 
