@@ -820,6 +820,11 @@ class Links(Case):
                 _, (error,), _ = check(text, "audio_url")
                 self.assertRegex(error.hint, r"^Give 'https?://[^']+'\. But .*" + re.escape(wrong))
 
+    def test_quotes_that_no_shell_knows_are_not_just_taken_off(self):
+        for begin, end in ("“”", "‘’", ("“", ""), ('"', "")):  # bash has ended it at its first &
+            _, errors, _ = check(f"{begin}{IMAGE_URL}?Expires=1893456000{end}")
+            self.assertTrue(any('use plain " "' in e.hint for e in errors), begin)
+
     def test_whatever_begins_twice_comes_to_an_end(self):
         for text in ("https://http:", "图：https://https:a.cn/a.png", "a,b:https://https:a"):
             with self.subTest(text):

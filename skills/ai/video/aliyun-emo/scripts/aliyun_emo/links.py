@@ -112,7 +112,7 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
             field, fault, f"Give {emo.shown_link(one, 999)}.{''.join(but).replace('?. ', '? ')}"
         )
     if text[0] in emo.QUOTES:
-        fault, hint = "still has the quotes around it", 'Take them off; in cmd.exe only " quotes.'
+        fault, hint = "still has the quotes around it", 'Take them off; if it has &, use plain " ".'
         return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
         return emo.text_problem(field, text, "is a local path, or lacks https:// in front", local)
