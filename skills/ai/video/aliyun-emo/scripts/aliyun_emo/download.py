@@ -19,8 +19,7 @@ PRINTING = "".join(map(chr, range(33, 127)))  # what may stand in the first line
 def follow_redirects(url: str, settings: Settings, check: Callable[[str], object] = str) -> Reply:
     """Return the reply of `url`, behind redirects, which `check` sees; raises `NoAnswer`."""
     for _ in range(REDIRECTS + 1):
-        # Redirects have spaces and letters in them that no request line may have.
-        url = quote(url, PRINTING, errors="surrogateescape")
+        url = quote(url, PRINTING, errors="surrogateescape")  # redirects have spaces, and more
         reply = exchange(url, None, {}, times_until(settings.deadline), settings.patience)
         if reply.status not in (301, 302, 303, 307, 308):
             return reply

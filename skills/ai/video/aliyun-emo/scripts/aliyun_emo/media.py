@@ -18,7 +18,8 @@ MAX_PICTURE = 100_000_000  # bytes: our own limit, none is documented (pixels: p
 BIG_RECORDING, MAX_RECORDING = 15_000_000, 15 * 1024 * 1024  # bytes
 LONG_RECORDING, MAX_SECONDS = 59.9, 60.1
 
-OF_PICTURES = {"magick": "IN[0] OUT", "convert": "IN[0] OUT", "sips": "-s format png IN --out OUT"}
+SAME = "IN[0] -define png:exclude-chunks=date,time OUT"  # each time the same bytes, and request
+OF_PICTURES = {"magick": SAME, "convert": SAME, "sips": "-s format png IN --out OUT"}
 OF_PICTURES["ffmpeg"] = "-i IN -frames:v 1 -update 1 OUT"  # one picture, whatever is in its name
 CONVERTERS = {"recording": {"ffmpeg": "-i IN OUT"}, "picture": OF_PICTURES}
 Medium = Union[pictures.Picture, Recording]
@@ -93,6 +94,9 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
             hint = f"Convert it: {words}"
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
+    if re.search(r"(?i)(unknown|zeros) rec.*\.(pcm|raw|wav)$", f"{fault.kind.name} {kind} {path}"):
+        raw = ["ffmpeg", *"-f s16le -ar 24000 -ac 1 -i".split(), *command_paths(path, "", "wav")]
+        hint += f" Is it raw PCM, of 24 kHz for example? Then: {runnable(raw)}"
     what = refusals.shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 

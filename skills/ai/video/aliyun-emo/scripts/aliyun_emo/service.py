@@ -68,12 +68,11 @@ def answer_of(
 def body_of(reply: Reply, limit: int) -> tuple[bytes, bool]:
     """Return what has come of a body, to about `limit` bytes, and whether it is all."""
     data = b""
-    try:
+    with contextlib.suppress(NoAnswer):
         while len(data) < limit and (piece := reply.read()):
             data += piece
-    except NoAnswer:
-        return data or reply.packed, False  # cut short, or not packed at all: evidence all the same
-    return data, not reply.is_cut
+        return data, not reply.is_cut
+    return data or reply.packed, False  # cut short, or not packed at all: evidence all the same
 
 
 def retry_after(text: str) -> float | None:

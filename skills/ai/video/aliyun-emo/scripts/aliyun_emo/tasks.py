@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -86,10 +87,9 @@ class Task:
         saved_at = text_in(self.record, "saved_at")
         if emo.instant(saved_at) is not None:
             return saved_at
-        try:
+        with contextlib.suppress(OSError):  # removed just now
             return emo.utc(int(os.stat(self.folder).st_mtime))
-        except OSError:  # removed just now
-            return emo.utc(int(clock.time()))
+        return emo.utc(int(clock.time()))
 
     @property
     def age(self) -> float:
@@ -166,10 +166,9 @@ def folder_of_id(tasks: str, task_id: str) -> str:
 
 def all_tasks(tasks: str) -> list[Task]:
     """Return all tasks, the newest first; a folder that was only claimed has digits for a name."""
-    try:
+    found: list[Task] = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # but not what is not allowed
         found = [Task(e.path) for e in [*os.scandir(tasks)] if e.is_dir() and e.name[:1] != "."]
-    except (FileNotFoundError, NotADirectoryError):  # but not one that may not be read
-        return []
     found = [t for t in found if t.record or re.match(r"[0-9a-f]{12}", t.name)]
     return sorted(found, key=lambda task: task.saved_at, reverse=True)
 
@@ -186,11 +185,10 @@ def claim(place: str, name: str, number: int) -> Task | None:
     """Return the new folder with this `number`, or None when another process has just made it."""
     os.makedirs(place, exist_ok=True)
     folder = os.path.join(place, name if number == 1 else f"{name}-{number}")
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-    except FileExistsError:
-        return None
-    return Task(folder, is_new=True)
+        return Task(folder, is_new=True)
+    return None
 
 
 def has_rival(found: Iterable[tuple[int, Task]], mine: Task) -> bool:
