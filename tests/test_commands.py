@@ -119,9 +119,10 @@ class Quoting(Case):
                         self.assertEqual(shlex.split(commands.for_the_shell(words)), words)
 
     def test_what_goes_on_in_the_next_line_elsewhere_is_told(self):
-        for mark in ("\\", "^", "`"):
+        for mark in ("\\", "^", "`", " "):
             with self.subTest(mark):
-                result = self.call(mark, "--image", "p.png")
+                words = ("--style-level", "calm", mark) if mark == " " else (mark, "--image", "p")
+                result = self.call(*words)
                 self.assertIn("in one line", result.line["errors"][0]["hint"])
 
     def test_nobody_is_led_to_the_opposite(self):

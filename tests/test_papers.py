@@ -278,7 +278,7 @@ class Papers(Case):
         block = block.replace("EMO=skills/", f"EMO={shlex.quote(str(ROOT))}/skills/")
         block = block.replace("python3 ", f"{shlex.quote(sys.executable)} ")
         more = " ".join(("--interval 0.05", *more))
-        block = re.sub(r"(?m)(make_emo_video\.py .*|--all.*|\.json.*)$", rf"\1 {more}", block)
+        block = re.sub(r"(?m)(make_emo_video\.py\W? .*|--all.*|\.json.*)$", rf"\1 {more}", block)
         done = subprocess.run(
             ["/bin/sh", "-c", f"set -e\n{block}"],
             stdin=subprocess.DEVNULL,

@@ -620,6 +620,11 @@ https://onedrive.live.com/download?cid=4B1&resid=4B1%21105
 https://onedrive.live.com/download.aspx?cid=4B1&resid=4B1%21105
 https://download.wetransfer.com/eu2/a/a.png https://i.imgur.com/a.png https://imgur.com/a.png
 https://music.163.com/song/media/outer/url?id=1.mp3 https://feeds.soundcloud.com/stream/1.png https://img.youtube.com/vi/a/0.jpg
+https://y.qq.com/music/common/upload/a.jpg https://miaoda.feishu.cn/aily/api/v1/files/static/a_ve
+https://alidocs.dingtalk.com/core/api/resources/img/5eec?tmpCode=1 https://weibo.com/ajax/common/download?pid=1
+https://www.kdocs.cn/api/v3/office/copy/a/attach/b https://www.jianguoyun.com/c/tblv2/a/b/l
+https://image.baidu.com/search/down?url=https://wx2.sinaimg.cn/large/a.jpg
+https://www.pexels.com/photo/123/download/ https://www.pexels.com/download/123
 https://y.qq.com/music/photo_new/a.jpg https://notfeishu.cn/docx/a https://example.com/feishu.cn/a
 """.split()
 

@@ -81,18 +81,19 @@ FORGE = (r"(/datasets|/spaces)?/[^/]+/[^/]+/(([^/]+/)*-/)?blob/", "raw=true|raw=
 DRIVE = ("/", "", "Upload the file, for example to OSS, and give its public link.")
 DRIVES = """pan.baidu.com www.alipan.com www.aliyundrive.com 1drv.ms pan.quark.cn www.123pan.com
     www.123865.com www.123684.com www.123912.com docs.qq.com .weiyun.com cloud.189.cn caiyun.139.com
-    pan.xunlei.com www.kdocs.cn www.jianguoyun.com alidocs.dingtalk.com mega.nz we.tl
-    .wetransfer.com www.icloud.com.cn www.icloud.com share.icloud.com photos.google.com
-    photos.app.goo.gl www.youtube.com m.youtube.com music.youtube.com youtu.be .bilibili.com b23.tv
-    .douyin.com v.kuaishou.com xhslink.com www.xiaohongshu.com y.music.163.com i.y.qq.com
-    c6.y.qq.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com .lanzoup.com
-    .lanzoui.com weibo.com m.weibo.cn yun.baidu.com image.baidu.com drive.uc.cn www.wenshushu.cn
-    ibb.co postimg.cc www.pinterest.com www.pexels.com .soundcloud.com suno.com vocaroo.com voca.ro
-    oss.console.aliyun.com gofile.io mobile.twitter.com pin.it 115.com kuaishou.com""".split()
+    pan.xunlei.com mega.nz we.tl .wetransfer.com www.icloud.com.cn www.icloud.com share.icloud.com
+    photos.google.com photos.app.goo.gl www.youtube.com m.youtube.com music.youtube.com youtu.be
+    .bilibili.com b23.tv .douyin.com v.kuaishou.com xhslink.com www.xiaohongshu.com y.music.163.com
+    i.y.qq.com c6.y.qq.com open.spotify.com mp.weixin.qq.com x.com twitter.com www.instagram.com
+    .lanzoup.com .lanzoui.com m.weibo.cn yun.baidu.com drive.uc.cn www.wenshushu.cn ibb.co
+    postimg.cc www.pinterest.com .soundcloud.com suno.com vocaroo.com voca.ro oss.console.aliyun.com
+    gofile.io mobile.twitter.com pin.it 115.com kuaishou.com""".split()
 # Drives where files themselves are below a path: host and path by turns.
-FILES = r""".feishu.cn (space/api|static-resource)/ .larksuite.com (space/api|static-resource)/
-    y.qq.com music/photo onedrive.live.com download imgur.com download/|\w+\.\w+$
-    tmpfiles.org dl/ .larkoffice.com space/api/ music.163.com song/media/outer/""".split()
+FILES = r""".feishu.cn (space/api|static-resource|aily/api)/ .larkoffice.com space/api/
+    .larksuite.com (space/api|static-resource)/ y.qq.com music/(photo|common) tmpfiles.org dl/
+    imgur.com download/|\w+\.\w+$ onedrive.live.com download music.163.com song/media/outer/
+    alidocs.dingtalk.com core/api/ www.kdocs.cn api/ image.baidu.com search/down
+    www.pexels.com (photo/.*)?download www.jianguoyun.com c/ weibo.com ajax/""".split()
 PAGES = {  # www. counts as if it were not there; a dot and two labels for all hosts below them
     **dict.fromkeys(("github.com", "gitee.com", "gitlab.com", "huggingface.co"), FORGE),
     **dict.fromkeys(DRIVES, DRIVE),

@@ -59,7 +59,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
-    word = word[:100].lower().replace("_", "-").strip("-")
+    word = word[:100].lower().replace("_", "-").strip("-").removesuffix("-file")
     bare = {n.strip("-"): n for n in names if n != "--pay" and not n[2:4] == "no" != word[:2]}
     close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]  # no opposite
     return MEANT.get(word, *(close or [otherwise]))
@@ -128,6 +128,6 @@ MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),
     **dict.fromkeys(("pay", "no-pay"), "Leave it out: run never asks, make asks without --pay."),
-    **dict.fromkeys(("\\", "^", "`"), "Write the command in one line, or in bash."),
+    **dict.fromkeys(("\\", "^", "`", " "), "Write the command in one line: the next was lost."),
     **dict.fromkeys(("base-url", "endpoint"), "Set the variable DASHSCOPE_HTTP_BASE_URL to it."),
 }

@@ -82,7 +82,7 @@ def request_of(body: emo.Json, now: float, report: emo.Report) -> emo.Json | Non
         if values.get(field, "").lower().startswith("file:"):
             files[field] = report.check(prepared_file, field, values[field], digests.get(field))
     request = rule(values, files, now, report)
-    for problem in (p for p in report.errors if re.match("Give ([^']* )?--[a-z]", p.hint)):
+    for problem in (p for p in report.errors if re.match("Give (a [^']*)?--[a-z]", p.hint)):
         problem.hint = "Correct it in the file, or prepare the request again."
     return None if foreign else request
 

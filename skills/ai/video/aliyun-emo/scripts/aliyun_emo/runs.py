@@ -21,8 +21,7 @@ CODES = {  # exit codes, beside those of prepare
     5: "the task has not ended within --timeout: run the same command again",
     130: "interrupted (143: by SIGTERM): run the same command again, and it tells what is known",
 }
-# Which options may stand without FILE: beside --task, beside --all, and alone.
-FOLLOWING = ("interval", "timeout", "no_download")
+FOLLOWING = ("interval", "timeout", "no_download")  # what may stand without FILE, as below
 BESIDE = {"task": ("task", "output", *FOLLOWING), "all": ("all", *FOLLOWING), "": ()}
 
 
