@@ -534,6 +534,8 @@ WORDS = {  # a text: the link that the hint has
     "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
     "https://https://https://a.cn/a.png": "https://a.cn/a.png",
     "https://www.https://www.a.cn/a.png": "https://www.a.cn/a.png",
+    "https: https://a.cn/a.png": "https://a.cn/a.png",
+    "HTTP: http://a.cn/a.png 好的": "http://a.cn/a.png",
     '<img src="https://a.cn/a.png?OSSAccessKeyId=k&#38;Expires=1">': "https://a.cn/a.png?...",
     "Https://a.cn/a.png HTTPS://a.cn/b.mp3": "Https://a.cn/a.png",
     "图片：https://a.cn/2024/portr…全文": "https://a.cn/2024/portr...",

@@ -59,7 +59,7 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
-    word = word[:100].lower().replace("_", "-").strip("-").removesuffix("-file")
+    word = word[:100].lower().replace("_", "-").strip("-")
     bare = {n.strip("-"): n for n in names if n != "--pay" and not n[2:4] == "no" != word[:2]}
     close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]  # no opposite
     return MEANT.get(word, *(close or [otherwise]))

@@ -12,7 +12,7 @@ BASE_HOST, BASE_PATH = "dashscope.aliyuncs.com", "/api/v1"
 BASE_URL = "https://" + BASE_HOST + BASE_PATH
 ANY_TIME = float("-inf")  # a moment at which no link has expired
 ALMOST_HTTP = r"(?:https?://((?!www\.)[\w-]+\.)?)*"  # again, or with a bucket before an endpoint
-ALMOST_HTTP += r"h?(tt?|xx)p(s?)(([:;\uff1a]|%3A)?([/\uff0f]|%2F){2}|:/?)"
+ALMOST_HTTP += r"h?(tt?|xx)p(s?)(([:;\uff1a]|%3A)?([/\uff0f]|%2F){2}|:(/|(?<=//http:|/https:)))"
 WITHIN = r"https?://(?:\[[\w:.]+\](?![(\[])|\uff08\d+\uff09|(?!\)!?\[|[)}]\{|&(?!amp;)#?\w+;|"
 WITHIN += rf"(?<!\.)[,;.](?=[^!-~])|{emo.SECOND})[^][\s\\|<>^\x1b{emo.QUOTES}{emo.WIDE}]|"
 WITHIN += rf"(?:(?<=\w)'|[\u300c{emo.WIDE}][^\s/]{{1,40}}?[{emo.WIDE}]|[{emo.WIDE}]+(?=[\w.]))"
