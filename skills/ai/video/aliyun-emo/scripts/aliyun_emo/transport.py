@@ -158,7 +158,7 @@ def reason_of(error: BaseException) -> str:
         ((InvalidURL, ValueError), "the URL, or the proxy, is no URL"),
     ):
         if isinstance(error, kind):
-            words = re.sub(r"(r certificate|self.sign.*) \(", r"\1 (set SSL_CERT_FILE; ", words)
+            words = re.sub(r"(issuer cert\w+|self.sign[^(]*\w)", r"\1 (set SSL_CERT_FILE)", words)
             return emo.printable(words, 200)
     return "what came back is cut short, or is not HTTP"
 
