@@ -130,7 +130,7 @@ class Quoting(Case):
             with self.subTest(word):
                 hint = commands.hint_for(word, PROGRAM, PROGRAM[1])
                 self.assertNotRegex(hint, "Did you mean --(no-wait|no-download)")
-                self.assertIn("--no-", commands.hint_for("--no-wiat", PROGRAM, PROGRAM[1]))
+        self.assertIn("--no-", commands.hint_for("--no-wiat", PROGRAM, PROGRAM[1]))
 
 
 if __name__ == "__main__":

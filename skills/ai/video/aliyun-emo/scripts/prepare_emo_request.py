@@ -1127,8 +1127,11 @@ def tell(report: Report) -> None:
 def told(kind: str, problem: Problem, report: Report) -> str:
     """Return the line for people of an error or a warning."""
     label = option(problem.field) if problem.field in report.options else problem.field
-    stop = "" if problem.message.endswith(("?", ".")) else "."
-    return kind + ": " + label + ": " + problem.message + stop + " " + problem.hint
+    return kind + ": " + label + ": " + stopped(problem.message) + " " + problem.hint
+
+
+def stopped(sentence: str) -> str:
+    return sentence if sentence.endswith(("?", ".")) else sentence + "."
 
 
 def run_command_line(program: "Program", argv: "Words | None") -> int:

@@ -107,10 +107,9 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
         one += more[1].replace(" ", "%20") if more else ""
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
         emo.check_link(field, one, ANY_TIME, its := emo.Report())
-        but = [f" But {p.message}. {p.hint}" for p in its.errors if " lost its " not in p.message]
-        return emo.Problem(
-            field, fault, f"Give {emo.shown_link(one, 999)}.{''.join(but).replace('?. ', '? ')}"
-        )
+        wrong = [p for p in its.errors if " lost its " not in p.message]  # it may be lost by us
+        also = "".join(f" But {emo.stopped(p.message)} {p.hint}" for p in wrong)
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{also}")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; if it has &, use plain " ".'
         return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)

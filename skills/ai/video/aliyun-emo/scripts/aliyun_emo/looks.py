@@ -35,7 +35,7 @@ def look(settings: Settings, request: emo.Json, report: emo.Report) -> dict[str,
             hint = "The service is elsewhere: make sure that it opens in a browser, not logged in."
             report.warn(field, message, hint)
     for fault in report.errors[earlier:]:
-        fault.hint = f"{fault.hint.rstrip('.')}. --no-look would pay for it unseen."
+        fault.hint = f"{emo.stopped(fault.hint)} --no-look would pay for it unseen."
     return found
 
 

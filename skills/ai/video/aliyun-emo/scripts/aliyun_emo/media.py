@@ -22,6 +22,7 @@ SAME = "IN[0] -define png:exclude-chunks=date,time OUT"  # each time the same by
 OF_PICTURES = {"magick": SAME, "convert": SAME, "sips": "-s format png IN --out OUT"}
 OF_PICTURES["ffmpeg"] = "-i IN -frames:v 1 -update 1 OUT"  # one picture, whatever is in its name
 CONVERTERS = {"recording": {"ffmpeg": "-i IN OUT"}, "picture": OF_PICTURES}
+CONVERTERS["raw"] = {"ffmpeg": "-f s16le -ar 24000 -ac 1 -i IN OUT"}  # gets a header
 Medium = Union[pictures.Picture, Recording]
 
 
@@ -95,14 +96,13 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     if re.search(r"(?i)(unknown|zeros) rec.*\.(pcm|raw|wav)$", f"{fault.kind.name} {kind} {path}"):
-        raw = ["ffmpeg", *"-f s16le -ar 24000 -ac 1 -i".split(), *command_paths(path, "", "wav")]
-        hint += f" Is it raw PCM, of 24 kHz for example? Then: {runnable(raw)}"
+        hint += f" Is it raw PCM, of 24 kHz for example? Then: {conversion(path, 'raw')}"
     what = refusals.shown_words(str(fault))
     return emo.Problem(field, f"{emo.shown_path(path)}: {what}" if path else what, hint)
 
 
 def conversion(path: str, kind: str, what: str = "") -> str:
-    source, target = command_paths(path, "", "mp3" if kind == "recording" else "png")
+    source, target = command_paths(path, "", {"picture": "png", "raw": "wav"}.get(kind, "mp3"))
     places = {"IN": source, "IN[0]": f"{source}[0]", "OUT": target}  # of several pictures the first
     names = [n for n in CONVERTERS[kind] if n != "convert" or os.name != "nt"]  # another one there
     if re.search("HEIC|SVG|EPS|raw", what):  # ffmpeg reads none, or a tile of it

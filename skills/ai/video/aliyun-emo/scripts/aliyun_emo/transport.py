@@ -45,9 +45,8 @@ def exchange(
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise OSError("it is no http or https URL with a host")
         proxy = proxy_for(parts)
-        names = f"{parts.scheme}_proxy names" if getproxies_environment() else "the system has"
     with contextlib.ExitStack() as undone:
-        with no_answer(is_get, left=False, names=names if proxy else ""):
+        with no_answer(is_get, left=False, variable=f"{parts.scheme}_proxy" if proxy else ""):
             connection = Connection(parts, proxy, times, patience)
             undone.callback(connection.close)
             connection.connect()
@@ -133,13 +132,14 @@ def length_in(text: str) -> int | None:
 
 
 @contextlib.contextmanager
-def no_answer(again: bool, left: bool, names: str = "") -> Iterator[None]:
+def no_answer(again: bool, left: bool, variable: str = "") -> Iterator[None]:
     """Raise `NoAnswer` for what goes wrong within; all else that is raised says if it `left`."""
     try:
         yield
     except (OSError, HTTPException, ValueError) as error:
         reason = reason_of(error)
-        reason += f", by way of the proxy that {names}" if names else ""
+        names = f"{variable} names" if getproxies_environment() else "the system has"
+        reason += f", by way of the proxy that {names}" if variable else ""
         may_pass = isinstance(error, (ConnectionRefusedError, socket.gaierror)) and not left
         raise NoAnswer(reason, again or may_pass, left) from None
     except BaseException as error:
