@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from support import SCRIPTS, Case, arguments, run
+from support import SCRIPTS, Case, arguments, make, run
 from support.service_case import POSIX
 
 from aliyun_emo import commands
@@ -130,7 +130,23 @@ class Quoting(Case):
             with self.subTest(word):
                 hint = commands.hint_for(word, PROGRAM, PROGRAM[1])
                 self.assertNotRegex(hint, "Did you mean --(no-wait|no-download)")
-        self.assertIn("--no-", commands.hint_for("--no-wiat", PROGRAM, PROGRAM[1]))
+        self.assertIn("--no-", commands.hint_for("--no-waits", PROGRAM, PROGRAM[1]))
+
+    def test_nor_by_its_spelling_alone_to_what_means_something_else(self):
+        program = ({"": (print, "", "")}, make.OPTIONS, {})
+        for word in (
+            *("--duration", "--caption", "--rotation", "--output-format", "--audio-file"),
+            *("--no-logo", "--no-color", "--no-upload", "--no-watermark", "--no-ask", "--no-audio"),
+        ):
+            for of in (program, PROGRAM):
+                with self.subTest(word):
+                    hint = commands.hint_for(word, of, [f for f in of[1] if of[1][f][1][:1] != "<"])
+                    self.assertNotIn("Did you mean", hint)
+                    self.assertIn("The options are", hint)
+        hint = commands.hint_for("--wait", program, program[1])
+        self.assertRegex(hint, "make_emo_video.py and .*run_emo_request.py FILE wait without it")
+        for word, meant in (("--styel-level", "--style-level"), ("--out", "--output")):
+            self.assertEqual(commands.hint_for(word, program, program[1]), f"Did you mean {meant}?")
 
 
 if __name__ == "__main__":

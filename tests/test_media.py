@@ -311,6 +311,14 @@ class NotTaken(LocalCase):
             hint = self.prepare(audio="my speech.mp3").line["errors"][0]["hint"]
         self.assertIn("Cut it: install ffmpeg, then: ffmpeg -i", hint)
 
+    def test_what_lies_where_nothing_can_be_written_is_converted_into_the_working_folder(self):
+        write("my.png", b"")
+        with mock.patch.object(media.os, "access", lambda place, mode: place == "."):
+            for path in (os.path.join("kept", "my.heic"), os.path.abspath("my.heic")):
+                self.assertEqual(media.command_paths(path, "", "png"), (path, "my-2.png"))
+        path = os.path.abspath("my.heic")
+        self.assertEqual(media.command_paths(path, "-3", "png")[1], f"{path[:-5]}-3.png")
+
     def test_what_is_too_large_as_well_is_cut_into_a_smaller_format(self):
         for size, target in ((14_000_000, "x-59s.wav"), (40_000_000, "x-59s.mp3")):
             report = emo.Report()

@@ -199,6 +199,21 @@ class Hints(UploadCase):
                     self.assertIn(ordinary, error["hint"])
                     self.assertNotIn("store", error["hint"])
 
+    def test_where_the_other_one_is_a_link_each_of_the_two_has_its_hint(self):
+        said = {"code": "InvalidURL", "message": "Failed to download the audio."}
+        for given, parts in (
+            (("oss://a", "https://h/a"), ("Of the link: Make the file public", "Of the file: It")),
+            (("oss://a", "oss://b"), ("It may not take files of its temporary store",)),
+            (("https://h/a", "http://h/b"), ("Make the file public",)),
+        ):
+            with self.subTest(given):
+                sent = {"input": {**dict(zip(("image_url", "audio_url"), given)), "face_bbox": []}}
+                problem = refusals.refusal_problem("service", "no", said, 3)
+                hint = refusals.with_store_hint(problem, said, sent).hint
+                self.assertTrue(hint.startswith(parts[0]), hint)
+                self.assertIn(parts[-1], hint)
+                self.assertEqual("public links" in hint, len([p for p in parts if "It" in p]) == 1)
+
     def test_an_answer_about_something_else_keeps_its_hint(self):
         for code, message in (
             ("Arrearage", "Access denied, please make sure your account is in good standing."),

@@ -94,6 +94,8 @@ class BaseUrl(GenerationCase):
                     self.assertEqual((problem.field, problem.code, warnings), ("base_url", 2, []))
                     self.assertIn("EMO is in Beijing only", problem.message)
                     self.assertIn("VARIABLE", problem.hint)
+                    both = "without DASHSCOPE_HTTP_BASE_URL or DASHSCOPE_BASE_URL it is https://"
+                    self.assertIn(both, problem.hint)
         service = self.serve()
         os.environ["DASHSCOPE_BASE_URL"] = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
         for words in ([], ["--dry-run"]):
@@ -349,7 +351,7 @@ class Key(GenerationCase):
             "has more than visible ASCII characters": (f"\u200bsk-{secret}", f"sk-{secret}\x01"),
             "has more in it than one key": (
                 *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
-                *(f"sk-{secret}.", f"sk-{secret})", f"sk-{secret}*"),
+                *(f"sk-{secret}.", f"sk-{secret})", f"sk-{secret}*", f"sk-{secret}sk-{secret}"),
                 *(f"DASHSCOPE_API_KEY=sk-{secret}", f"BAILIAN_KEY=sk-{secret}"),
                 "https://dashscope.aliyuncs.com/api/v1",
             ),
@@ -423,6 +425,11 @@ class Key(GenerationCase):
         (error,) = self.ends(self.go(), 2, "api_key").line["errors"]
         self.assertIn("https://help.aliyun.com/zh/model-studio/get-api-key", error["hint"])
         self.assertEqual((service.seen, self.folders()), ([], []))
+
+    def test_a_key_of_a_workspace_may_have_the_beginning_of_another_one_in_its_random_part(self):
+        key = "sk-ws-H.HHXDHL.I3FE.MEUCIH78X5IL4fFtsk-NDasCNoeb24_-x"
+        os.environ["DASHSCOPE_API_KEY"] = key
+        self.assertEqual(settings.find_key(), key)
 
     def test_the_place_that_is_named_is_the_one_that_was_looked_at(self):
         del os.environ["DASHSCOPE_API_KEY"]

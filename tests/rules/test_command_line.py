@@ -284,7 +284,9 @@ class Arguments(Case):
             *((f"{dash}dry-run", "Did you mean --dry-run?") for dash in "\u2013\u2014\u2212"),
             ("-dry-run", "Did you mean --dry-run?"),
             ("-ox.json", "The options are"),
-            ("--audio-file", "Did you mean --audio"),
+            *((f"--{n}-file", f"Did you mean --{n}?") for n in ("audio", "image", "output")),
+            *(("--style", "mean --style-level?"), ("--face", "mean --face-bbox?")),
+            *((f"--{word}", "The options are") for word in ("estimate", "simulate", "make", "d")),
             ("", "The options are"),
             ("--", None),
         ):

@@ -132,9 +132,9 @@ class Detections(Case):
                 self.refuse(result, "detection")
                 self.assertIn(words, result.line["errors"][0]["message"])
 
-    def test_the_request_of_a_detection_is_to_be_run_first(self):
+    def test_a_request_is_no_answer_and_nobody_is_told_to_run_one_that_costs_a_video(self):
         (error,) = self.prepare(REQUEST).line["errors"]
-        self.assertEqual(error["hint"], "It is a request: run it first, and give its answer.")
+        self.assertIn("It is a request: run one of a detection first", error["hint"])
 
     def test_boxes_in_an_answer_may_be_wrong_in_two_ways_at_once(self):
         result = self.prepare(self.boxes(face_bbox=[1], ext_bbox=[0, 0, 4, 300]))

@@ -179,7 +179,7 @@ KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + M
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)\w\w+;|[])][({{]|"
-BEHIND_A_MEDIUM += r"\[[/\d^]|\(http).*|[?&;].{,99}(?:sig|xpir|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
+BEHIND_A_MEDIUM += r"\[[/\dc^]|:c|\(ht).*|[?&;].{,99}(sig|xpir|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
 BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
@@ -921,8 +921,9 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     if report.errors or not request or not path:
         report.facts.update(looked)
         missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
-        for problem in missing if missing[1:] else []:  # both boxes
-            problem.hint = explained("commands", "detect_hint", values) or problem.hint
+        given = {f: v + "?" * (f in [p.field for p in report.errors]) for f, v in values.items()}
+        for problem in missing if missing[1:] else []:  # both boxes; what is wrong is not named
+            problem.hint = explained("commands", "detect_hint", given) or problem.hint
         if path and os.path.exists(path):
             explained("subjects", "warn_of_earlier", path, report)
         return

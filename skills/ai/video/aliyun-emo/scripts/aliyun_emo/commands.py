@@ -59,19 +59,17 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
-    word = word[:100].lower().replace("_", "-").strip("-")
-    bare = {n.strip("-"): n for n in names if n != "--pay" and not n[2:4] == "no" != word[:2]}
-    close = [f"Did you mean {bare[n]}?" for n in get_close_matches(word, bare, 1)]  # no opposite
-    return MEANT.get(word, *(close or [otherwise]))
+    word = word[:100].lower().replace("_", "-").strip("-").removesuffix("-file")
+    bare = {n.strip("-"): n for n in names}
+    close = [n for n in bare if word[2:] and n.startswith(word)]
+    close += get_close_matches(word, bare, 1, 0.86)  # --duration is no --ratio
+    return MEANT.get(word, f"Did you mean {bare[close[0]]}?" if close else otherwise)
 
 
 def option_words(values: emo.Values, fields: Iterable[str]) -> list[str]:
     """Return the words that give those of the `fields` that the `values` have."""
-    words = []
-    for field in filter(values.__contains__, fields):
-        words += [emo.option(field)] if field != "file" else []
-        words += [values[field]] if values[field] else []  # a flag has none
-    return words
+    pairs = [("" if f == "file" else emo.option(f), values[f]) for f in fields if f in values]
+    return [word for pair in pairs for word in pair if word]  # a flag has no value
 
 
 def command(name: str, *words: str) -> str:
@@ -123,7 +121,8 @@ def for_the_shell(words: Sequence[str]) -> str:
 
 
 MEANT = {  # words of other tools and versions, without dashes: what to use here
-    **dict.fromkeys(("submit", "wait", "run"), f"Use {command(RUN)} FILE."),
+    **dict.fromkeys(("submit", "run"), f"Use {command(RUN)} FILE."),
+    "wait": f"{MAKE}.py and {command(RUN)} FILE wait without it.",
     **dict.fromkeys(("list", "status"), f"Use {command(RUN)} without FILE."),
     **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),

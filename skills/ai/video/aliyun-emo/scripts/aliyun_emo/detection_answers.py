@@ -57,7 +57,8 @@ def passed_output(answer: object) -> emo.Json:
         raise refusals.refusal_problem("detection", "the detection failed", answer)
     message = "it is no detection answer: there is no output.check_pass that is true or false"
     hint = "Give the whole answer of the detection, unchanged."
-    hint = "It is a request: run it first, and give its answer." if "input" in answer else hint
+    if "input" in answer:
+        hint = "It is a request: run one of a detection first, and give its answer."
     raise emo.Problem("detection", message, hint)
 
 

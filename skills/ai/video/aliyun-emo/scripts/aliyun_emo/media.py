@@ -124,6 +124,7 @@ def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
     if path[:1] == "-" or (set(":,") & set(path) and not os.path.isabs(path)):
         path = os.path.join(os.curdir, path)  # or it is an option, or a protocol
     stem = os.path.splitext(path)[0] + end
+    stem = stem if os.access(os.path.dirname(stem) or ".", os.W_OK) else os.path.basename(stem)
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     return path, next(p for n in names if not os.path.lexists(p := f"{n}.{extension}"))
 

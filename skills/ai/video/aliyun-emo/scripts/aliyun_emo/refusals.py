@@ -94,14 +94,16 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
     return emo.Problem("service", f"{what}: not as expected: {shown_words(said)}", hint, code)
 
 
-def uses_store(body: object) -> bool:
-    return any(str(value).startswith("oss://") for value in answers.member(body, "input").values())
+def has_link(body: object, scheme: str) -> bool:
+    return any(str(value).startswith(scheme) for value in answers.member(body, "input").values())
 
 
 def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Problem:
     """Return the `problem` of what was `said`, with another hint about a link of the store."""
     words = f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else ""
-    if uses_store(sent) and re.search(ABOUT_A_LINK, words):
-        problem.hint = "It may not take files of its temporary store: upload them elsewhere, for "
-        problem.hint += "example to OSS, and begin again with their public links."
+    if has_link(sent, "oss://") and re.search(ABOUT_A_LINK, words):
+        hint = "It may not take files of its temporary store: upload them elsewhere, for example "
+        hint += "to OSS, and begin again with their public links."
+        both = f"Of the link: {problem.hint} Of the file: {hint}"
+        problem.hint = both if has_link(sent, "http") else hint
     return problem

@@ -44,7 +44,7 @@ def ask(settings: Settings, path: str, body: emo.Json | None = None) -> Answer:
         data, times = json.dumps(body).encode(), clock.Times(times.connect, limits.READ_TIMEOUT)
     if path == GENERATION_PATH:
         headers["X-DashScope-Async"] = "enable"
-    if refusals.uses_store(body):
+    if refusals.has_link(body, "oss://"):
         headers["X-DashScope-OssResourceResolve"] = "enable"
     answer = answer_of(settings, settings.base + path, data, headers, times, MAX_JSON)
     return answer._replace(base=settings.base, base_variable=settings.base_variable)

@@ -29,7 +29,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (r"[$%{<].*|.*\u2026.*", "is a placeholder", OWN_KEY),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*([,;\\]|=.|://|.sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one alone into"),
+    (r".*([,;\\]|=.|://|[\da-f]sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (EXAMPLE, "is a placeholder", OWN_KEY),
@@ -131,7 +131,7 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"
     if not parts or fault:
-        hint = f"Set {variable} to {wanted}; with no such variable it is {BASE_URL}."
+        hint = f"Set {variable} to {wanted}; without {' or '.join(BASE_VARIABLES)} it is {BASE_URL}"
         raise emo.text_problem("base_url", text, fault, hint)
     if is_vendor(host):
         return f"https://{parts.netloc.lower()}{BASE_PATH}"

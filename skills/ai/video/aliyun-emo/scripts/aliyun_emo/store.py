@@ -15,13 +15,9 @@ from aliyun_emo.local_files import LocalFile, local_path
 from aliyun_emo.settings import Settings, times_until
 
 POLICY_PATH = "/uploads?action=getPolicy&model="
-FORM = {  # of an upload: its fields, and those of the policy in them
-    "OSSAccessKeyId": "oss_access_key_id",
-    "Signature": "signature",
-    "policy": "policy",
-    "x-oss-object-acl": "x_oss_object_acl",
-    "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
-}
+# The fields of an upload, and those of the policy in them; of these two the names are the same.
+FORM = {"OSSAccessKeyId": "oss_access_key_id", "Signature": "signature", "policy": "policy"}
+FORM.update({n: n.replace("-", "_") for n in ("x-oss-object-acl", "x-oss-forbid-overwrite")})
 POLICY = (*FORM.values(), "upload_dir", "upload_host", "max_file_size_mb")
 MAX_ERROR = 64 * 1024  # bytes of what the store says that are read
 RIGHTS = "[A-Za-z0-9+/=%_-]{20,}"  # what may be a policy or a signature
