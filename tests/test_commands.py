@@ -11,6 +11,7 @@ from unittest import mock
 from support import SCRIPTS, Case, arguments, make, run
 from support.service_case import POSIX
 
+import prepare_emo_request as emo
 from aliyun_emo import commands
 
 
@@ -130,13 +131,14 @@ class Quoting(Case):
             with self.subTest(word):
                 hint = commands.hint_for(word, PROGRAM, PROGRAM[1])
                 self.assertNotRegex(hint, "Did you mean --(no-wait|no-download)")
-        self.assertIn("--no-", commands.hint_for("--no-waits", PROGRAM, PROGRAM[1]))
+        self.assertIn("--no-", commands.hint_for("--no-wiat", PROGRAM, PROGRAM[1]))
 
     def test_nor_by_its_spelling_alone_to_what_means_something_else(self):
         program = ({"": (print, "", "")}, make.OPTIONS, {})
         for word in (
             *("--duration", "--caption", "--rotation", "--output-format", "--audio-file"),
             *("--no-logo", "--no-color", "--no-upload", "--no-watermark", "--no-ask", "--no-audio"),
+            *("--ask", "--pays", "--payed", "--no-timeout", "--no-output", "--on-download", "-n"),
         ):
             for of in (program, PROGRAM):
                 with self.subTest(word):
@@ -144,9 +146,16 @@ class Quoting(Case):
                     self.assertNotIn("Did you mean", hint)
                     self.assertIn("The options are", hint)
         hint = commands.hint_for("--wait", program, program[1])
-        self.assertRegex(hint, "make_emo_video.py and .*run_emo_request.py FILE wait without it")
-        for word, meant in (("--styel-level", "--style-level"), ("--out", "--output")):
-            self.assertEqual(commands.hint_for(word, program, program[1]), f"Did you mean {meant}?")
+        self.assertRegex(hint, "run_emo_request.py FILE and make_emo_video.py wait by themselves")
+        for word, meant in (
+            *(("--styel-level", "--style-level"), ("--out", "--output"), ("--raito", "--ratio")),
+            *(("--task-id", "--task"), ("--taskid", "--task"), ("--poll-interval", "--interval")),
+            *(("--output_path", "--output"), ("--aspect-ratio", "--ratio"), ("--modle", "--model")),
+            *(("--timeout-id", "--timeout"), ("--no-wati", "--no-wait"), ("--tasks", "--task")),
+        ):
+            of = program if meant in map(emo.option, make.OPTIONS) else PROGRAM
+            with self.subTest(word):
+                self.assertEqual(commands.hint_for(word, of, of[1]), f"Did you mean {meant}?")
 
 
 if __name__ == "__main__":

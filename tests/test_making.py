@@ -748,22 +748,16 @@ class Running(MakingCase):
         self.make("--pay", "--attempt", "4", code=2, fields=["attempt"])
         self.assertEqual(len(service.of("POST", "video-synthesis")), 2)
 
-    def test_what_failed_for_a_file_behind_a_link_is_made_of_another_as_its_hint_says(self):
-        failed = status_of("FAILED", code="InvalidFile.AudioLengthError", message="m")
-        for image, audio in ((IMAGE_URL, AUDIO_URL), ("portrait.png", AUDIO_URL)):
-            with self.subTest(image):
-                media = (image, audio)
-                shutil.rmtree(EVIDENCE, ignore_errors=True)
-                self.serve(tasks=[failed])
-                result = self.make("--pay", media=media, code=3, fields=["service"])
-                service = self.serve(links={AUDIO_URL: raw(200, mp3(40))})
-                shown = (result.line["request_path"], "--attempt", "2")
-                (error,) = self.ends(self.call_run(*shown), 2).line["errors"]  # not as shown
-                self.assertIn("make_emo_video.py (--attempt as here)", error["hint"])
-                hint = result.line["errors"][0]["hint"]
-                (more,) = re.findall("make_emo_video.py with (.*) pays for another file", hint)
-                self.ends_with_video(self.make(*more.split(), "--pay", media=media))
-                self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
+    def test_what_failed_for_a_file_behind_a_link_is_made_of_another_as_its_hints_say(self):
+        media = (IMAGE_URL, AUDIO_URL)
+        self.serve(tasks=[status_of("FAILED", code="InvalidFile.AudioLengthError", message="m")])
+        (error,) = self.make("--pay", media=media, code=3, fields=["service"]).line["errors"]
+        (words,) = re.findall("run_emo_request.py (.*) pays for another file", error["hint"])
+        service = self.serve(links={AUDIO_URL: raw(200, mp3(40))})
+        (error,) = self.ends(self.call_run(*shlex.split(words)), 2).line["errors"]  # not as shown
+        self.assertIn("make_emo_video.py (same --attempt, if any): it shows", error["hint"])
+        self.ends_with_video(self.make("--attempt", "2", "--pay", media=media))
+        self.assertEqual(len(service.of("POST", "video-synthesis")), 1)
 
     def test_so_it_is_beside_tasks_of_another_picture(self):
         service = self.serve()

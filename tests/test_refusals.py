@@ -213,6 +213,16 @@ class Hints(UploadCase):
                 self.assertTrue(hint.startswith(parts[0]), hint)
                 self.assertIn(parts[-1], hint)
                 self.assertEqual("public links" in hint, len([p for p in parts if "It" in p]) == 1)
+        sent = {"input": {"image_url": "oss://a", "audio_url": "https://h/a"}}
+        for code, message in (
+            ("invalid_parameter_error", "File of url oss://a not found"),
+            ("InvalidParameter", "m"),
+            *((code, "no oss://a") for code in ("AccessDenied", "InternalError", "InvalidURL")),
+        ):
+            said = {"code": code, "message": message}
+            problem = refusals.refusal_problem("service", "no", said, 3)
+            hint = refusals.with_store_hint(problem, said, sent).hint
+            self.assertTrue(hint.startswith("It may not take files of"), (code, hint))
 
     def test_an_answer_about_something_else_keeps_its_hint(self):
         for code, message in (
@@ -227,6 +237,7 @@ class Hints(UploadCase):
                 self.serve(tasks=[status_of("FAILED", code=code, message=message)])
                 (error,) = self.ends(self.go(), 3, "service").line["errors"]
                 self.assertIn(REMEDIES.get(code) or REMEDIES[code.partition(".")[0]], error["hint"])
+                self.assertNotIn("behind its link", error["hint"])  # a file has another request
 
 
 if __name__ == "__main__":

@@ -352,6 +352,8 @@ class Key(GenerationCase):
             "has more in it than one key": (
                 *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
                 *(f"sk-{secret}.", f"sk-{secret})", f"sk-{secret}*", f"sk-{secret}sk-{secret}"),
+                *(f"sk-sk-{secret}", f"Bearersk-{secret}", f"api_key:sk-{secret}", f"(sk-{secret}"),
+                *(f"sk-ws-H.{secret}sk-ws-H.{secret}", f"key:sk-ws-H.{secret}"),
                 *(f"DASHSCOPE_API_KEY=sk-{secret}", f"BAILIAN_KEY=sk-{secret}"),
                 "https://dashscope.aliyuncs.com/api/v1",
             ),

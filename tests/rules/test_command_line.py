@@ -286,7 +286,9 @@ class Arguments(Case):
             ("-ox.json", "The options are"),
             *((f"--{n}-file", f"Did you mean --{n}?") for n in ("audio", "image", "output")),
             *(("--style", "mean --style-level?"), ("--face", "mean --face-bbox?")),
-            *((f"--{word}", "The options are") for word in ("estimate", "simulate", "make", "d")),
+            *(("--img-url", "--image-url?"), ("--input-image", "--image?"), ("--iamge", "image?")),
+            *(("--detection-result", "--detection?"), ("--image_path", "--image?")),
+            *((f"--{w}", "The options are") for w in ("estimate", "simulate", "make", "d", "no")),
             ("", "The options are"),
             ("--", None),
         ):

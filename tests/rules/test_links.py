@@ -382,7 +382,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
             ),
             *('">portrait.png', "|portrait.png>", '","name":"portrait.png'),
             *("&rdquo;", "&hellip;x", "[1].", "[^1^]", "[1][2]", ":-)", "_", "$", "......"),
-            *("[citation:1]", "[cite:1]", ":contentReference[oaicite:0]{index=0}"),
+            *("[citation:1]", "[cite:1]"),
             f"({IMAGE_URL})",
         )
     },

@@ -178,9 +178,9 @@ MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
-BEHIND_A_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)\w\w+;|[])][({{]|"
-BEHIND_A_MEDIUM += r"\[[/\dc^]|:c|\(ht).*|[?&;].{,99}(sig|xpir|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
-BEHIND_A_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
+BEHIND_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)\w\w+;|[])][({{]|"
+BEHIND_MEDIUM += r"\[([/\d^]|ci)|\(htt).*|[?&;].{,99}(sig|xpir|token|usg)\w*=.*|(?!\uff08\d+\uff09)"
+BEHIND_MEDIUM += rf"[([?{re.escape(MARKS)}]*([\"<>|`]|[^\x00-\x7f](?!.*\.(?:{MEDIA})$)).*)"
 AS_A_SIGNATURE = r"[?&;](?=[\w.-]*(?:sig|token|credential|key|expires)[\w.-]*=|(?:ex|is|hm)=)"
 ESCAPED_QUERY = r"^\?[\w-]*(sig|expires|token|keyid)[\w-]*%3D|%26\w*keyid(=|%3D)"
 BEHIND_A_QUERY = r"</?[a-z].*|&(?!amp;)\w\w+;.*|(?<=\w)\[\d+]$|(?<![])}>\"'`.,;])[])}>\"'`.,;]+$"
@@ -610,7 +610,7 @@ def check_end(field: str, text: str, path: str, query: str) -> None:
         tail = tail or text[len(bare) :]
     elif not query[1:] and (found := re.search(rf'^((?!\.(?:{MEDIA})\b)[^"<`])*(["<`].*)', path)):
         tail = found[2]
-    elif not query[1:] and (found := re.search(BEHIND_A_MEDIUM, plain_path, re.IGNORECASE)):
+    elif not query[1:] and (found := re.search(BEHIND_MEDIUM, plain_path, re.IGNORECASE)):
         before = plain_path[: found.start(1)]  # where a bracket that closes may have its other one
         is_end = found[1][0] not in MARKS or without_marks(before + found[1][0])[-1:] != found[1][0]
         is_end = is_end and not ("://" in before and found[1][0] in "?&;")  # a proxy's
@@ -921,9 +921,8 @@ def write_request(name: str, rule: "Rule", values: "Values", report: Report) -> 
     if report.errors or not request or not path:
         report.facts.update(looked)
         missing = [p for p in report.errors if p.field in BOX_FIELDS and p.message == "is missing"]
-        given = {f: v + "?" * (f in [p.field for p in report.errors]) for f, v in values.items()}
-        for problem in missing if missing[1:] else []:  # both boxes; what is wrong is not named
-            problem.hint = explained("commands", "detect_hint", given) or problem.hint
+        for problem in missing if missing[1:] else []:  # both boxes
+            problem.hint = explained("commands", "detect_hint", values) or problem.hint
         if path and os.path.exists(path):
             explained("subjects", "warn_of_earlier", path, report)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -59,10 +60,11 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
     if not names:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
-    word = word[:100].lower().replace("_", "-").strip("-").removesuffix("-file")
-    bare = {n.strip("-"): n for n in names}
-    close = [n for n in bare if word[2:] and n.startswith(word)]
-    close += get_close_matches(word, bare, 1, 0.86)  # --duration is no --ratio
+    word = word[:100].lower().replace("_", "-").strip("".join(emo.DASHES))
+    stem = re.sub("-(file|path|id|name|number|seconds|json|video|input|result)$", "", word)
+    bare = {n.strip("-"): n for n in names if stem[2:] and n not in ("--pay", "--no-look")}
+    close = get_close_matches(stem, [n for n in bare if n[0] == stem[:1]], 1, 0.8)  # no opposite
+    close += [n for n in bare if n.startswith(stem) or re.fullmatch(f"(?!no-|skip-).+-{n}", stem)]
     return MEANT.get(word, f"Did you mean {bare[close[0]]}?" if close else otherwise)
 
 
@@ -122,7 +124,7 @@ def for_the_shell(words: Sequence[str]) -> str:
 
 MEANT = {  # words of other tools and versions, without dashes: what to use here
     **dict.fromkeys(("submit", "run"), f"Use {command(RUN)} FILE."),
-    "wait": f"{MAKE}.py and {command(RUN)} FILE wait without it.",
+    "wait": f"Leave it out: {command(RUN)} FILE and {MAKE}.py wait by themselves.",
     **dict.fromkeys(("list", "status"), f"Use {command(RUN)} without FILE."),
     **dict.fromkeys(("detect", "detect-only"), f"Use {command(PREPARE)} detect --image FILE."),
     **dict.fromkeys(("api-key", "apikey", "key", "token"), emo.KEY_HINT),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import prepare_emo_request as emo
 from aliyun_emo import clock, files, service, tasks, transport
 from aliyun_emo.answers import TRANSIENT, as_object, member, text_in, understood
-from aliyun_emo.commands import MAKE, RUN, command, look_first, option_words
+from aliyun_emo.commands import RUN, command, look_first, option_words
 from aliyun_emo.download import TRIES, video_pieces
 from aliyun_emo.refusals import answer_problem, refusal_problem, shown_words, with_store_hint
 from aliyun_emo.requests import DIGITS, REQUESTS, kept_path
@@ -53,12 +53,11 @@ def conclude(settings: Settings, task: Task, gone: bool, report: emo.Report) -> 
         said = {**task.first_answer, **member(task.first_answer, "output"), **task.answer}
         problem = refusal_problem("service", f"the task ended as {task.status}", said, 3)
         problem = with_store_hint(problem, said, task.record.get("sent"))
-        again, once = paying_again(task, settings.values), "for the same once more"
-        if re.match("InvalidFile|DataInspection", str(said.get("code"))):  # it is to be shown anew
-            is_link = len(member(member(task.record, "request"), "files")) < 2
-            again = f"{MAKE}.py with --attempt {again.split()[-1]}" if again and is_link else ""
-            once = "for another file behind its link"
-        problem.hint += f" {again} pays {once}." if again else ""
+        is_bad = re.match("InvalidFile|DataInspection", str(said.get("code")))
+        once = "for another file behind its link" if is_bad else "for the same once more"
+        may_help = not is_bad or "files" not in member(task.record, "request")
+        if may_help and (again := paying_again(task, settings.values)):
+            problem.hint += f" {again} pays {once}."
         raise problem
     if gone and not task.video_url:
         raise gone_problem(task, settings.values, "the service knows no such task")

@@ -13,8 +13,7 @@ from aliyun_emo.local_files import look_again
 from aliyun_emo.requests import file_name, identity_of, request_name
 from aliyun_emo.settings import Settings
 
-# What is sent: settings with the key, the request, its body with links of uploads, what it costs.
-Ready = namedtuple("Ready", "settings request body price")
+Ready = namedtuple("Ready", "settings request body price")  # the body has the links of uploads
 
 
 def run_generation(

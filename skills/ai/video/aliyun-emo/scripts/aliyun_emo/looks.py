@@ -12,7 +12,7 @@ from aliyun_emo.transport import PIECE, NoAnswer, Reply
 
 LOOK_TIME = 20  # seconds for a look at one link
 NOT_FOR_ALL = (401, 403, 404, 410)  # HTTP: not for the service either
-AGAIN = "Run make_emo_video.py (--attempt as here): it shows this one, or says how it is detected."
+AGAIN = "Run make_emo_video.py (same --attempt, if any): it shows this one, or how it is detected."
 
 
 def look(settings: Settings, request: emo.Json, report: emo.Report) -> dict[str, Any]:

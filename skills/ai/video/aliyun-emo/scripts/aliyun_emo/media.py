@@ -120,7 +120,7 @@ def runnable(words: list[str], package: str = "ffmpeg") -> str:
 
 
 def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
-    """Return `path` for a command that reads it, and a path beside it where nothing lies yet."""
+    """Return `path` for a command that reads it, and one beside it, or here, where nothing lies."""
     if path[:1] == "-" or (set(":,") & set(path) and not os.path.isabs(path)):
         path = os.path.join(os.curdir, path)  # or it is an option, or a protocol
     stem = os.path.splitext(path)[0] + end

@@ -104,6 +104,6 @@ def with_store_hint(problem: emo.Problem, said: object, sent: object) -> emo.Pro
     if has_link(sent, "oss://") and re.search(ABOUT_A_LINK, words):
         hint = "It may not take files of its temporary store: upload them elsewhere, for example "
         hint += "to OSS, and begin again with their public links."
-        both = f"Of the link: {problem.hint} Of the file: {hint}"
-        problem.hint = both if has_link(sent, "http") else hint
+        either = has_link(sent, "http") and re.match("(?!.*oss://)Invalid(URL|.*Inspection)", words)
+        problem.hint = f"Of the link: {problem.hint} Of the file: {hint}" if either else hint
     return problem

@@ -24,12 +24,13 @@ CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
 EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
 EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
+MORE = r".*([,;\\]|=.|://).*|(?!sk-ws-).+sk-.*|.+sk-ws-.*|.*\w\w[.)*]"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r"[$%{<].*|.*\u2026.*", "is a placeholder", OWN_KEY),
     (r".*\s.*", "has a space in it", "Put it alone, without Bearer, into"),
     (".*[^!-~].*", "has more than visible ASCII characters", "Correct it in"),
-    (r".*([,;\\]|=.|://|[\da-f]sk-).*|.*\w\w[.)*]", "has more in it than one key", "Put one into"),
+    (MORE, "has more in it than one key", "Put one alone into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
     (EXAMPLE, "is a placeholder", OWN_KEY),
