@@ -139,6 +139,7 @@ class Quoting(Case):
             *("--duration", "--caption", "--rotation", "--output-format", "--audio-file"),
             *("--no-logo", "--no-color", "--no-upload", "--no-watermark", "--no-ask", "--no-audio"),
             *("--ask", "--pays", "--payed", "--no-timeout", "--no-output", "--on-download", "-n"),
+            *("--list-all", "--cancel-all", "--cancel-task", "--without-audio", "--never-open"),
         ):
             for of in (program, PROGRAM):
                 with self.subTest(word):

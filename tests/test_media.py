@@ -313,9 +313,12 @@ class NotTaken(LocalCase):
 
     def test_what_lies_where_nothing_can_be_written_is_converted_into_the_working_folder(self):
         write("my.png", b"")
-        with mock.patch.object(media.os, "access", lambda place, mode: place == "."):
+        access = {(".", os.W_OK): True, ("kept", os.R_OK): True, (os.getcwd(), os.R_OK): True}
+        with mock.patch.object(media.os, "access", lambda *asked: access.get(asked, False)):
             for path in (os.path.join("kept", "my.heic"), os.path.abspath("my.heic")):
-                self.assertEqual(media.command_paths(path, "", "png"), (path, "my-2.png"))
+                target = os.path.join(os.curdir, "my-2.png")  # or a name like -x or a:b is none
+                self.assertEqual(media.command_paths(path, "", "png"), (path, target))
+            self.assertEqual(media.command_paths("my.heic", "", "png")[1], "my-2.png")
         path = os.path.abspath("my.heic")
         self.assertEqual(media.command_paths(path, "-3", "png")[1], f"{path[:-5]}-3.png")
 

@@ -203,6 +203,7 @@ class Hints(UploadCase):
         said = {"code": "InvalidURL", "message": "Failed to download the audio."}
         for given, parts in (
             (("oss://a", "https://h/a"), ("Of the link: Make the file public", "Of the file: It")),
+            (("https://h/a", "oss://a"), ("Of the link: Make the file public", "Of the file: It")),
             (("oss://a", "oss://b"), ("It may not take files of its temporary store",)),
             (("https://h/a", "http://h/b"), ("Make the file public",)),
         ):
@@ -214,6 +215,9 @@ class Hints(UploadCase):
                 self.assertIn(parts[-1], hint)
                 self.assertEqual("public links" in hint, len([p for p in parts if "It" in p]) == 1)
         sent = {"input": {"image_url": "oss://a", "audio_url": "https://h/a"}}
+        said = {"code": "InvalidParameter.DataInspection", "message": "m"}
+        problem = refusals.refusal_problem("service", "no", said, 3)
+        self.assertIn("Of the link: A file was", refusals.with_store_hint(problem, said, sent).hint)
         for code, message in (
             ("invalid_parameter_error", "File of url oss://a not found"),
             ("InvalidParameter", "m"),

@@ -286,6 +286,7 @@ class Arguments(Case):
             ("-ox.json", "The options are"),
             *((f"--{n}-file", f"Did you mean --{n}?") for n in ("audio", "image", "output")),
             *(("--style", "mean --style-level?"), ("--face", "mean --face-bbox?")),
+            ("--detection-output", "The options are"),  # it may be either
             *(("--img-url", "--image-url?"), ("--input-image", "--image?"), ("--iamge", "image?")),
             *(("--detection-result", "--detection?"), ("--image_path", "--image?")),
             *((f"--{w}", "The options are") for w in ("estimate", "simulate", "make", "d", "no")),

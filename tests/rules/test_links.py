@@ -448,7 +448,7 @@ SENTENCES = {  # a link: the first mark of its end, words of the hint
 }
 NO_SENTENCES = """
 portrait_(1).png a(b) a.png(1) a.png-副本.png a.png&w=300 a.png%3Fw=300 (a.png)
-a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png
+a.jpg!small a.jpg,w_100 a.jpg:large a.b. a, a。b a%29.png a.png[c1].png a.jpg(HD).png
 头像，新.png 你好，世界 头像.png（1） 图《一》
 get?name=（张三）.png get?name=《封面》.png&w=800 p.png?name=Tom（1）.png&w=800 p.png?text=A—B&v=x
 speech?text=OK，我们开始吧。&format=mp3 speech?text=AI、机器人

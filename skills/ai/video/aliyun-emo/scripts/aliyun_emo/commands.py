@@ -61,10 +61,10 @@ def hint_for(word: str, program: emo.Program, fields: Iterable[str]) -> str:
         names = [*commands]
         otherwise = f"The first word is {' or '.join(names)}, or an option, such as --image FILE."
     word = word[:100].lower().replace("_", "-").strip("".join(emo.DASHES))
-    stem = re.sub("-(file|path|id|name|number|seconds|json|video|input|result)$", "", word)
+    stem = re.sub(r"^(input|aspect|source|poll)-|-(file|path|id|name|sec\w*|result)$", "", word)
     bare = {n.strip("-"): n for n in names if stem[2:] and n not in ("--pay", "--no-look")}
     close = get_close_matches(stem, [n for n in bare if n[0] == stem[:1]], 1, 0.8)  # no opposite
-    close += [n for n in bare if n.startswith(stem) or re.fullmatch(f"(?!no-|skip-).+-{n}", stem)]
+    close += [n for n in bare if n.startswith(stem)]
     return MEANT.get(word, f"Did you mean {bare[close[0]]}?" if close else otherwise)
 
 

@@ -123,8 +123,8 @@ def command_paths(path: str, end: str, extension: str) -> tuple[str, str]:
     """Return `path` for a command that reads it, and one beside it, or here, where nothing lies."""
     if path[:1] == "-" or (set(":,") & set(path) and not os.path.isabs(path)):
         path = os.path.join(os.curdir, path)  # or it is an option, or a protocol
-    stem = os.path.splitext(path)[0] + end
-    stem = stem if os.access(os.path.dirname(stem) or ".", os.W_OK) else os.path.basename(stem)
+    folder, name = os.path.split(os.path.splitext(path)[0] + end)
+    stem = os.path.join(folder if os.access(folder or ".", os.W_OK) else os.curdir, name)
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     return path, next(p for n in names if not os.path.lexists(p := f"{n}.{extension}"))
 
