@@ -65,6 +65,10 @@ class Messages(GenerationCase):
                         (error,) = self.ends(self.call_run(*words), 3).line["errors"]
                         place = f"HTTP 404 at '{service.base_url}' ({variable}): "
                         self.assertTrue(error["message"].startswith(place), error)
+        its = {"base": "https://h/api/v1", "base_variable": "V"}
+        problem = refusals.answer_problem(Answer(401, {"code": "InvalidApiKey"}, **its))
+        self.assertTrue(problem.message.startswith("HTTP 401 at 'https://h/api/v1' (V): "), problem)
+        self.assertEqual(problem.hint, REMEDIES["InvalidApiKey"])
         problem = refusals.answer_problem(Answer(404, base=links.BASE_URL))
         self.assertTrue(problem.message.startswith(f"HTTP 404 at '{links.BASE_URL}': "), problem)
         self.assertNotIn("DASHSCOPE", problem.message + problem.hint)  # none was set
@@ -215,6 +219,9 @@ class Hints(UploadCase):
                 self.assertIn(parts[-1], hint)
                 self.assertEqual("public links" in hint, len([p for p in parts if "It" in p]) == 1)
         sent = {"input": {"image_url": "oss://a", "audio_url": "https://h/a"}}
+        said = {"code": "InvalidParameter", "message": "url error, please check url"}  # a model's
+        problem = refusals.with_store_hint(emo.Problem("service", "m", "h"), said, sent)
+        self.assertEqual(problem.hint, "h")
         said = {"code": "InvalidParameter.DataInspection", "message": "m"}
         problem = refusals.refusal_problem("service", "no", said, 3)
         self.assertIn("Of the link: A file was", refusals.with_store_hint(problem, said, sent).hint)

@@ -87,6 +87,7 @@ class BaseUrl(GenerationCase):
             ),
             *("cn-beijing-ws.ap-southeast-1.maas.aliyuncs.com", "ws.us-1.maas.aliyuncs.com"),
             *("ws.cn-shanghai.maas.aliyuncs.com", "dashscope.aliyuncs.com.aliyuncs.com"),
+            *("token-plan.cn-beijing.maas.aliyuncs.com", "coding.dashscope.aliyuncs.com"),
         ):
             for path in ("", "/api/v1", "/compatible-mode/v1"):
                 with self.subTest(host + path):
@@ -375,7 +376,7 @@ class Key(GenerationCase):
                 ),
                 *(
                     "sk-xxx",
-                    "sk-XXXXXXXX",
+                    *("sk-XXXXXXXX", "sk-ws-xxx", "sk-ws-H.xxxxxxxx"),
                     "xxx",
                     "<key>",
                     "${DASHSCOPE_API_KEY}",

@@ -532,7 +532,7 @@ WORDS = {  # a text: the link that the hint has
             ("b", '{"thumb":"http://10.0.0.5/a.png","url":"~b.png"}'),
         )
     },
-    "https://a.cn/a.mp3?e=1&token=k:a= https://a.cn/a.png?e=1&token=k:b=": "https://a.cn/a.png?...",
+    "https://a.cn/a.mp3?v=1&token=k:a= https://a.cn/a.png?v=1&token=k:b=": "https://a.cn/a.png?...",
     "https://https://https://a.cn/a.png": "https://a.cn/a.png",
     "https://www.https://www.a.cn/a.png": "https://www.a.cn/a.png",
     "https: https://a.cn/a.png": "https://a.cn/a.png",
@@ -750,6 +750,16 @@ class Links(Case):
                 self.assertEqual(give, f"Give '{meant}'.")
                 self.assertEqual(wrong[:15], "the link is cut" if is_cut else "")
                 self.assertNotIn("xoxb", error.message)
+        for text in ("图片：{}", "[p]({})", "<{}>", '"{}"', "“{}”", "https：//{}"):
+            for its, told in (
+                ("b.cn/a.png?Expires=173296000&OSSAccessKeyId=k&Signature=a", "the link expired"),
+                ("pan.baidu.com/s/1abc", "'https://pan.baidu.com/s/1abc' is a page"),
+                ("b.cn/a.heic", ".heic is not taken"),
+            ):
+                with self.subTest(text, its=its):  # all that is wrong is told at once
+                    link = its if text[:5] == "https" else f"https://{its}"
+                    _, (error,), _ = check(text.format(link))
+                    self.assertIn(f" But {told}", error.hint)
         text = "图片:https://example.com/a.png 声音:https://example.com/b.mp3"
         _, (error,), _ = check(text, "audio_url")
         self.assertEqual(error.hint, "Give 'https://example.com/b.mp3'.")
@@ -858,8 +868,9 @@ class Links(Case):
                 link, (error,), _ = check(text)
                 self.assertIsNone(link)
                 self.assertIn("not with https://", error.message)
-                self.assertEqual(error.hint, f"Give '{wanted}'.")
-                self.assertNotIn("s3cret", error.message)
+                self.assertEqual(error.hint.partition(" But ")[0], f"Give '{wanted}'.")
+                self.assertEqual(" But " in error.hint, "a%20b" in text or "me%3A" in text)
+                self.assertNotIn("s3cret", error.message + error.hint)
 
     def test_what_does_not_show_is_in_no_link(self):
         for code in range(sys.maxunicode + 1):

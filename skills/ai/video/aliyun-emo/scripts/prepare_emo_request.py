@@ -175,7 +175,7 @@ MARKS = ".,;:!)]}<>\"'`*|~" + WIDE  # that end a sentence; check_link says when 
 BRACKETS = dict(zip(")]}>\uff09\u3011\u300b", "([{<\uff08\u3010\u300a"))  # opening, by closing one
 MEDIA = "|".join(map("|".join, [*FORMATS.values(), *OTHER_FORMATS.values()]))
 # What an API key or an AccessKey ID looks like; task-0123456789abcdef and sk-SK-Name.wav are none.
-KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + "))|LTAI)"
+KEY = "((?<![a-z0-9])(?:sk[-\u2010-\u2015\u2212\uff0d](?!sk-|[a-z_-]+\\.(?:" + MEDIA + ")\\b)|LTAI)"
 KEY += "|(?<!ta|ma|di|ri|de|du)sk-(?=[0-9a-f]{16}|\\.{3}))(?:[^\\s/'\"]|\\s+[0-9a-f]{8,})+"
 KEY_HINT = "An API key goes into the variable DASHSCOPE_API_KEY, never into a command."
 BEHIND_MEDIUM = rf"\.(?:{MEDIA})([{re.escape(MARKS)}\s_$\\-]+n?$|(?:&(?!amp;)\w\w+;|[])][({{]|"
@@ -658,7 +658,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
-        hint = "Copy it alone, as one line: no words, JSON or shell. A space in a name is %20."
+        hint = "Copy it alone, as one line, not as JSON (\\u0026 is &). A space in a name is %20."
         report.error(field, message, hint)
     if userinfo:
         message = shown_link(text) + " has a user name or password before the host"
@@ -703,7 +703,7 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     two = "http" in rest.lower() and re.search(SECOND, slashed, re.IGNORECASE)
     if not colon or scheme not in ("http", "https") or rest[:1] == "\uff0f" or two:
         plain = text_problem(field, text, "is no http or https link", hint)
-        raise explained("links", "no_link", field, text, link) or plain
+        raise explained("links", "no_link", field, text, link, time()) or plain
     rest, mark, fragment = rest.partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest[2:].partition("/") if rest[:2] == "//" else ("", "", rest)

@@ -114,8 +114,7 @@ def for_the_shell(words: Sequence[str]) -> str:
     if os.name == "nt" and "MSYSTEM" not in os.environ:  # Git's bash
         from subprocess import list2cmdline
 
-        # It knows the rules of programs; to cmd.exe itself more characters mean something.
-        plain = [list2cmdline([word]) for word in words]
+        plain = [list2cmdline([word]) for word in words]  # to cmd.exe itself more marks mean much
         return " ".join(f'"{w}"' if w[0] != '"' and set("&|<>^") & set(w) else w for w in plain)
     import shlex
 

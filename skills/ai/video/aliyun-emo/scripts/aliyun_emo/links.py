@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import partial
 from urllib.parse import SplitResult, urlsplit
@@ -38,12 +39,11 @@ def link_identity(link: str) -> tuple[str, str]:
 
 def plain_url(text: str) -> SplitResult | None:
     """Return the parts of a URL that is a host and perhaps a path, and nothing else, or None."""
-    try:
+    with contextlib.suppress(ValueError):
         parts = urlsplit(text)
         usable = bool(parts.hostname) and parts.port != 0 and emo.is_visible_ascii(text)
-    except ValueError:
-        return None
-    return parts if usable and not re.search(r"[@?#<>{}$,;|\\]|.://.*://|//\.", text) else None
+        return parts if usable and not re.search(r"[@?#<>{}$,;|\\]|.://.*://|//\.", text) else None
+    return None
 
 
 def is_safe(parts: SplitResult) -> bool:
@@ -65,11 +65,10 @@ def plain_escape(escape: re.Match[str]) -> str:
 
 
 def ascii_hint(field: str, host: str) -> str:
-    try:
+    with contextlib.suppress(emo.Problem, UnicodeError):
         form = emo.check_host(field, host.encode("idna").decode())
-    except (emo.Problem, UnicodeError):
-        return ""
-    return f"Write it as {form}, if that is the host you mean."
+        return f"Write it as {form}, if that is the host you mean."
+    return ""
 
 
 def rank(field: str, link: str) -> list[bool]:
@@ -87,7 +86,13 @@ def bare_link(found: str) -> str:
     return link if "..." in link else emo.without_marks(link)  # one that is cut stays so
 
 
-def no_link(field: str, text: str, link: str) -> emo.Problem:
+def but(field: str, link: str, now: float) -> str:
+    emo.check_link(field, link, now, its := emo.Report())
+    wrong = [p for p in its.errors if " lost its " not in p.message]  # it may be lost by us
+    return "".join(f" But {emo.stopped(p.message)} {p.hint}" for p in wrong)
+
+
+def no_link(field: str, text: str, link: str, now: float) -> emo.Problem:
     """Return the problem of a `text` that is no http(s) link, as `split_link` has cleaned it."""
     local = f"Give a local file to --{emo.LOCAL[field]}, or upload it and give its public link."
     scheme, colon, _ = link.lower().partition(":")
@@ -97,22 +102,20 @@ def no_link(field: str, text: str, link: str) -> emo.Problem:
     two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
     if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("(?i)https?://$", almost[0]):
         rest = (almost[1] or "") + link[almost.end() :].replace("[.]", ".")  # a bucket before it
-        meant = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
+        one = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(meant, 999)}.")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{but(field, one, now)}")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
         one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]  # it calls us
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name
         more = re.search(rf"[\"'(<]{re.escape(one)}{blank}[\"')>]", plain, re.I)
         one += more[1].replace(" ", "%20") if more else ""
         fault = f"what was given has more than {'one link in' if two else 'a link around'} it"
-        emo.check_link(field, one, ANY_TIME, its := emo.Report())
-        wrong = [p for p in its.errors if " lost its " not in p.message]  # it may be lost by us
-        also = "".join(f" But {emo.stopped(p.message)} {p.hint}" for p in wrong)
-        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{also}")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{but(field, one, now)}")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; if it has &, use plain " ".'
-        return emo.text_problem(field, text.strip(emo.QUOTES), fault, hint)
+        bare = text.strip(emo.QUOTES)
+        return emo.text_problem(field, bare, fault, hint + but(field, bare, now))
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
         return emo.text_problem(field, text, "is a local path, or lacks https:// in front", local)
     fault = f"is not an http or https link but {emo.printable(scheme, 40)}:"

@@ -41,7 +41,7 @@ UNKNOWN_REMEDY = "Look it up in the service's documentation, or ask its support.
 SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 # Codes and messages that are about a link, if not about what is behind it.
-ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.DataInspection)?:)"
+ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.D\w+)?:(?! url))"
 
 
 def shown_words(said: object) -> str:
@@ -84,7 +84,7 @@ def answer_problem(answer: answers.Answer) -> emo.Problem:
         return emo.Problem("service", f"HTTP {status}: it redirects elsewhere", hint, code)
     hint = REMEDIES["InvalidApiKey"] if status == 401 else "Try again later."
     what = f"HTTP {status}"
-    if status == 404 and answer.base:
+    if status in (401, 404) and answer.base:  # elsewhere other keys may count
         what += f" at {emo.shown_link(answer.base)}"
         if answer.base != links.BASE_URL:
             what += f" ({answer.base_variable})"

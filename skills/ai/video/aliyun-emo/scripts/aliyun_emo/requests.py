@@ -22,8 +22,7 @@ DIGITS = "[0-9a-f]{12}(-[0-9]+)?"  # the folder of a task
 # The two kinds: what it is called, its fields beside model and image_url, its rule.
 DETECTION = "detection (it has no audio_url)", ["ratio"], emo.detection_request
 GENERATION = "generation", ["audio_url", *emo.BOX_FIELDS, "style_level"], emo.generation_request
-# Where in a request a field stands that is not in `input`.
-PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}
+PLACES = {"model": "", "ratio": "parameters", "style_level": "parameters"}  # not in `input`
 
 
 def read_request(path: str) -> emo.Json:

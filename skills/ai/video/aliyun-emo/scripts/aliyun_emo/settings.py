@@ -16,13 +16,14 @@ from aliyun_emo.links import BASE_HOST, BASE_PATH, BASE_URL, is_safe, is_vendor,
 from aliyun_emo.progress import Progress
 
 BASE_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")  # the first that is set counts
+BEIJING = rf"^{BASE_HOST}$|^(?!token-).*(?<!s-)cn-beijing\."  # hosts; a plan's has others' keys
 SHORTEST_INTERVAL = 0.05  # seconds: 20 queries a second for the whole account
 DAY = 24 * 3600  # seconds, after which a task is gone
 CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT, INTERVAL = 10, 30, 1800, 5  # seconds; two of options
 WHERE = " https://help.aliyun.com/zh/model-studio/get-api-key says where to get one."
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
-EXAMPLE = r"(?i)(sk-)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
+EXAMPLE = r"(?i)(sk-)?(ws-)?(h\.)?(\W|your|my[-_]|xxx).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
 EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
 MORE = r".*([,;\\]|=.|://).*|(?!sk-ws-).+sk-.*|.+sk-ws-.*|.*\w\w[.)*]"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
@@ -128,7 +129,7 @@ def check_base_url(text: str, variable: str, report: emo.Report) -> str:
     parts, wanted = plain_url(text), "an https URL, which protects the API key"
     fault = "" if parts and is_safe(parts) else "is not the base of a service"
     host = (parts and parts.hostname) or ""
-    if not fault and is_vendor(host) and not re.search(rf"^{BASE_HOST}$|(?<!s-)cn-beijing\.", host):
+    if not fault and is_vendor(host) and not re.search(BEIJING, host):
         fault = "is of another region, or another service: EMO is in Beijing only"
         wanted = "one of Beijing"
     if not parts or fault:
