@@ -658,7 +658,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     found = "" if is_plain(text) else next(filter(name_of, text), "")
     if found:
         message = f"{shown_link(text)} has {name_of(found)}, U+{ord(found):04X}, in it"
-        hint = "Copy it alone, as one line, not as JSON (\\u0026 is &). A space in a name is %20."
+        hint = "Copy it alone, as one line: no words, JSON or shell. A space in a name is %20."
         report.error(field, message, hint)
     if userinfo:
         message = shown_link(text) + " has a user name or password before the host"
