@@ -222,7 +222,7 @@ class Hints(UploadCase):
         said = {"code": "InvalidParameter", "message": "url error, please check url"}  # a model's
         problem = refusals.with_store_hint(emo.Problem("service", "m", "h"), said, sent)
         self.assertEqual(problem.hint, "h")
-        said = {"code": "InvalidParameter.DataInspection", "message": "m"}
+        said = {"code": "InvalidParameter.DataInspection", "message": "url"}
         problem = refusals.refusal_problem("service", "no", said, 3)
         self.assertIn("Of the link: A file was", refusals.with_store_hint(problem, said, sent).hint)
         for code, message in (

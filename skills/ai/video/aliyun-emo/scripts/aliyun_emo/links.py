@@ -104,7 +104,7 @@ def no_link(field: str, text: str, link: str, now: float) -> emo.Problem:
         rest = (almost[1] or "") + link[almost.end() :].replace("[.]", ".")  # a bucket before it
         one = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{but(field, one, now)}")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
         one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]  # it calls us
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name
@@ -114,8 +114,8 @@ def no_link(field: str, text: str, link: str, now: float) -> emo.Problem:
         return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.{but(field, one, now)}")
     if text[0] in emo.QUOTES:
         fault, hint = "still has the quotes around it", 'Take them off; if it has &, use plain " ".'
-        bare = text.strip(emo.QUOTES)
-        return emo.text_problem(field, bare, fault, hint + but(field, bare, now))
+        bare = text.strip(emo.QUOTES + " \n")
+        return emo.text_problem(field, bare, fault, hint + (bare and but(field, bare, now)))
     if not colon or not re.fullmatch("[a-z][a-z0-9+-]+", scheme):
         return emo.text_problem(field, text, "is a local path, or lacks https:// in front", local)
     fault = f"is not an http or https link but {emo.printable(scheme, 40)}:"

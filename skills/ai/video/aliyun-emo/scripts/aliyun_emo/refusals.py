@@ -41,7 +41,7 @@ UNKNOWN_REMEDY = "Look it up in the service's documentation, or ask its support.
 SILENT_REMEDY = "Give each id to the vendor's support, and try another recording or picture."
 PORTRAIT_REMEDY = "Use a clear photo of one person who faces the camera, and detect again."
 # Codes and messages that are about a link, if not about what is behind it.
-ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(\.D\w+)?:(?! url))"
+ABOUT_A_LINK = r"oss://|^(invalid_parameter_error|InvalidURL|InvalidParameter(:(?! url)|\.DataI))"
 
 
 def shown_words(said: object) -> str:
