@@ -651,7 +651,7 @@ def escaped(text: str) -> str:
 def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     """Return the normalized link, or None when it is wrong, but for its age at Unix time `now`."""
     before = len(report.errors)
-    parts = report.check(split_link, field, text)
+    parts = report.check(split_link, field, text, now)
     if not text or not parts:
         return None
     scheme, userinfo, host, port, path, query, fragment = parts
@@ -691,7 +691,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
     return scheme + "://" + str(public_host) + port + escaped(path + query) if sound else None
 
 
-def split_link(field: str, text: "Text") -> "tuple[str, ...]":
+def split_link(field: str, text: "Text", now: float) -> "tuple[str, ...]":
     """Return scheme, user info, host, port, path, query, fragment; raises `Problem` for no link."""
     # RFC 3986, appendix B. Optional ones keep their punctuation; what no link may hold is dropped.
     hint = "Give " + option(field) + " URL, a public link, or " + option(LOCAL[field]) + " FILE."
@@ -703,7 +703,7 @@ def split_link(field: str, text: "Text") -> "tuple[str, ...]":
     two = "http" in rest.lower() and re.search(SECOND, slashed, re.IGNORECASE)
     if not colon or scheme not in ("http", "https") or rest[:1] == "\uff0f" or two:
         plain = text_problem(field, text, "is no http or https link", hint)
-        raise explained("links", "no_link", field, text, link, time()) or plain
+        raise explained("links", "no_link", field, text, link, now) or plain
     rest, mark, fragment = rest.partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest[2:].partition("/") if rest[:2] == "//" else ("", "", rest)

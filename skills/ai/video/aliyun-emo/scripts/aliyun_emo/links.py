@@ -102,9 +102,9 @@ def no_link(field: str, text: str, link: str, now: float) -> emo.Problem:
     two = scheme in ("http", "https") or (len(found) > 1 and text[0] in emo.QUOTES)
     if (almost := re.match(ALMOST_HTTP, link, re.I)) and not re.match("(?i)https?://$", almost[0]):
         rest = (almost[1] or "") + link[almost.end() :].replace("[.]", ".")  # a bucket before it
-        one = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
+        meant = f"http{almost[3].lower()}://{emo.unescaped(rest) if '%' in almost[0] else rest}"
         fault = f"it begins with {emo.shown_link(almost[0])}, not with https://"
-        return emo.Problem(field, fault, f"Give {emo.shown_link(one, 999)}.")
+        return emo.Problem(field, fault, f"Give {emo.shown_link(meant, 999)}.")
     if found and (two or not re.match(rf"blob:|data:i|[{emo.QUOTES}]*{re.escape(found[0])}", link)):
         one = min(found, key=partial(rank, field)) if len(found) > 1 else found[0]  # it calls us
         blank = rf"(?<!\.\w{{3}})(?<!\.\w{{4}})((?: [^\s\"')>:]+)+\.(?:{emo.MEDIA}))"  # in a name

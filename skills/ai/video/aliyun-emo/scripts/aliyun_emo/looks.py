@@ -44,7 +44,7 @@ def look_at_link(field: str, url: str, settings: Settings) -> tuple[Any, int]:
 
     def check(place: str) -> None:
         try:
-            emo.check_host(field, emo.split_link(field, place)[2])
+            emo.check_host(field, emo.split_link(field, place, clock.time())[2])
         except emo.Problem:
             raise NoAnswer("it redirects to what is no public link") from None
 
