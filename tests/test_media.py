@@ -428,6 +428,19 @@ class NotTaken(LocalCase):
         self.assertEqual(self.command_of(result), "ffmpeg -i hello.m4a hello.mp3")
         self.assertTrue(result.stderr.rstrip().endswith("ffmpeg -i hello.m4a hello.mp3"), result)
 
+    def test_of_heic_it_says_before_the_command_what_ubuntu_leaves_out(self):
+        ubuntu = "Convert it (on Ubuntu it takes libheif-plugin-libde265): "
+        for field, extension, data, is_told in (
+            ("image", ".heic", HEIC, True),
+            ("image", ".gif", b"GIF89a" + bytes(99), False),
+            ("audio", ".m4a", M4A, False),
+        ):
+            with self.subTest(extension):
+                write(f"hello{extension}", data)
+                result = self.prepare(**{field: f"hello{extension}"})
+                self.assertEqual(ubuntu in result.stderr, is_told)
+                self.assertIn(f"hello{extension}", self.command_of(result))
+
     NAMES = (
         *("hello", "my voice", "a  b", "it's", 'a"b', "a'b\"c", "a\\b", "\\", "a$HOME", "$(id)"),
         *("`touch pwned`", "$(touch pwned)", "a;touch pwned", "a&touch pwned&", "a|touch pwned"),

@@ -353,6 +353,7 @@ class Key(GenerationCase):
             "has more in it than one key": (
                 *(f"sk-{secret},sk-{secret}", f"sk-{secret};", f"sk-{secret}\\n"),
                 *(f"sk-{secret}.", f"sk-{secret})", f"sk-{secret}*", f"sk-{secret}sk-{secret}"),
+                *(f"sk-{secret}%", f"sk-{secret}|", f"sk-{secret}:", f"sk-{secret}/"),
                 *(f"sk-sk-{secret}", f"Bearersk-{secret}", f"api_key:sk-{secret}", f"(sk-{secret}"),
                 *(f"sk-ws-H.{secret}sk-ws-H.{secret}", f"key:sk-ws-H.{secret}"),
                 *(f"DASHSCOPE_API_KEY=sk-{secret}", f"BAILIAN_KEY=sk-{secret}"),
@@ -376,7 +377,8 @@ class Key(GenerationCase):
                 ),
                 *(
                     "sk-xxx",
-                    *("sk-XXXXXXXX", "sk-ws-xxx", "sk-ws-H.xxxxxxxx"),
+                    *("sk-XXX", "sk-XXXXXXXX", "sk-XXX-XXX", "sk-xxx1234"),
+                    *("sk-ws-xxx", "sk-ws-H.xxxxxxxx", "sk-ws-H.XXXXXX.XXXX.XX"),
                     "xxx",
                     "<key>",
                     "${DASHSCOPE_API_KEY}",
@@ -431,8 +433,10 @@ class Key(GenerationCase):
 
     def test_a_key_of_a_workspace_may_have_the_beginning_of_another_one_in_its_random_part(self):
         key = "sk-ws-H.HHXDHL.I3FE.MEUCIH78X5IL4fFtsk-NDasCNoeb24_-x"
-        os.environ["DASHSCOPE_API_KEY"] = key
-        self.assertEqual(settings.find_key(), key)
+        for text in (key, key.replace("HHXDHL", "XXXDHL"), key.replace("HHXDHL", "XXXXDXX")):
+            with self.subTest(text):
+                os.environ["DASHSCOPE_API_KEY"] = text
+                self.assertEqual(settings.find_key(), text)
 
     def test_the_place_that_is_named_is_the_one_that_was_looked_at(self):
         del os.environ["DASHSCOPE_API_KEY"]

@@ -230,7 +230,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
     """.split(),
     ("&amp;", "&"): """
         https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&amp;X-Amz-Date=1
-        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1&amp;Signature=s
+        https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k&amp;Expires=1893456000&amp;Signature=s
         https://example.com/render?w=1&amp;h=2
         https://example.com/render?w=1&h=2&amp;x-oss-process=style/a
         https://example.com/render?w=1&amp;amp;h=2
@@ -264,7 +264,7 @@ ONE_MISTAKE = {  # words of the message, words of the hint: links
         https://example.com/a.png?token=a%252Fb
     """.split(),
     ("a backslash", ""): [
-        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1\\u0026Signature=s",
+        "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\u0026Expires=1893456000\\u0026Signature=s",
         "https://b.oss-cn-beijing.aliyuncs.com/a.png?OSSAccessKeyId=k\\&Expires=1\\&Signature=s",
     ],
     ("604800", "anew"): [

@@ -253,6 +253,15 @@ class Signed(Case):
                     )
                     self.assertEqual(["expired" in e.message for e in errors], [True])
 
+    def test_it_is_told_at_once_where_a_page_or_json_has_written_the_and_of_a_query(self):
+        for escaped in ("&amp;", "\\u0026", "u0026"):
+            for seconds in (-5, 86400):
+                with self.subTest(f"{escaped} {seconds}"):
+                    query = f"OSSAccessKeyId=k&Expires={NOW + seconds}&Signature=s"
+                    _, (first, *more), _ = check(f"{IMAGE_URL}?{query.replace('&', escaped)}")
+                    self.assertNotIn("expired", first.message)
+                    self.assertEqual(["expired" in e.message for e in more], [True] * (seconds < 0))
+
     def test_expires_beside_any_signature_is_a_time(self):
         for query in (
             "AccessKeyId=OBSEXAMPLE&Expires={}&Signature=BPVe%2B",

@@ -90,9 +90,9 @@ def not_taken_problem(field: str, fault: kinds.NotTaken, path: str = "") -> emo.
     swapped = "Are the two swapped? " if fault.kind.sort in {*emo.KINDS.values()} - {kind} else ""
     hint = f"{swapped}Give the {kind} itself: {formats}."
     if fault.convertible:
-        hint = "Convert it." if path else "Convert it, and upload it anew."
-        if path and (words := conversion(path, kind, fault.kind.name)):
-            hint = f"Convert it: {words}"
+        words = conversion(path, kind, fault.kind.name) if path else ""
+        takes = " (on Ubuntu it takes libheif-plugin-libde265)" * (fault.kind.name == "a HEIC")
+        hint = f"Convert it{takes}: {words}" if words else "Convert it, and give that, or its link."
         if fault.kind.name == "a SILK":
             hint = "Record it anew, or convert it with silk-v3-decoder: ffmpeg does not read it."
     if re.search(r"(?i)(unknown|zeros) rec.*\.(pcm|raw|wav)$", f"{fault.kind.name} {kind} {path}"):

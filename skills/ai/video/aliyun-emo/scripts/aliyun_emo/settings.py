@@ -23,9 +23,9 @@ CONNECT_TIMEOUT, READ_TIMEOUT, TIMEOUT, INTERVAL = 10, 30, 1800, 5  # seconds; t
 WHERE = " https://help.aliyun.com/zh/model-studio/get-api-key says where to get one."
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
-EXAMPLE = r"(?i)(sk-)?(\W|(ws-)?(h\.)?(your|my[-_]|xxx)).*|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
-EXAMPLE += "|(sk-)?(none|null|undefined|empty|change.?me|replace.?me|placeholder|todo|redacted)?"
-MORE = r".*([,;\\]|=.|://).*|(?!sk-ws-).+sk-.*|.+sk-ws-.*|.*\w\w[.)*]"
+EXAMPLE = "(?i)(sk-)?((none|null|undefined|empty|(change|replace).?me|placeholder|todo|redacted)?|"
+EXAMPLE += r"(\W|(ws-|h\.)*(your|my[-_]|(?-i:xxx)|x+\b)).*)|.*(\*\*|\.\.|api.?key|your[-_]).*"
+MORE = r".*([,;\\]|=.|://).*|(?!sk-ws-).+sk-.*|.+sk-ws-.*|.*\w\w[.)*%|:/]"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
     (r"[$%{<].*|.*\u2026.*", "is a placeholder", OWN_KEY),
