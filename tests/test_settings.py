@@ -480,7 +480,7 @@ class Key(GenerationCase):
         for text in (
             *("sk-0123456789abcdef0123456789abcdef", "sk-aVeryLongOneWithXXandYourandMy0123456789"),
             *(
-                "sk-of-no-account",
+                *("sk-of-no-account", "x-0123456789abcdef", "sk-x-0123456789abcdef"),
                 "sk-work%20x",
                 "sk-ws-0a1b.c2d3_e4-f5=",
                 "eyJhbGciOiJI.eyJzd.SflK-xw",

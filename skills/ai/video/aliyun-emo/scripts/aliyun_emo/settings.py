@@ -24,7 +24,7 @@ WHERE = " https://help.aliyun.com/zh/model-studio/get-api-key says where to get 
 CREDENTIALS = os.path.join("~", ".alibabacloud", "credentials")
 OWN_KEY = "Put a Beijing key into"
 EXAMPLE = "(?i)(sk-)?((none|null|undefined|empty|(change|replace).?me|placeholder|todo|redacted)?|"
-EXAMPLE += r"(\W|(ws-|h\.)*(your|my[-_]|(?-i:xxx)|x+\b)).*)|.*(\*\*|\.\.|api.?key|your[-_]).*"
+EXAMPLE += r"(\W|(ws-|h\.)*(your|my[-_]|(?-i:xxx)|xxx+\b)).*)|.*(\*\*|\.\.|api[-_]?key|your[-_]).*"
 MORE = r".*([,;\\]|=.|://).*|(?!sk-ws-).+sk-.*|.+sk-ws-.*|.*\w\w[.)*%|:/]"
 NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and what to do
     (f"[{emo.QUOTES}].*|.*[{emo.QUOTES}]", "still has its quotes", "Take the quotes out of"),
