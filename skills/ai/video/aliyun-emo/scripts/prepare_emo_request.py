@@ -684,7 +684,7 @@ def check_link(field: str, text: "Text", now: float, report: Report) -> "Text":
         report.check(check_signature, field, query)
     sound = len(report.errors) == before
     if query:
-        check_age(field, re.sub("&amp;|/?u0026", "&", query), now, report)
+        check_age(field, query if sound else re.sub("&amp;|/?u0026", "&", query), now, report)
     if fragment:
         message = "the part from # on was dropped: no server ever gets it"
         report.warn(field, message, "Write a # of a file's name as %23.")

@@ -34,7 +34,7 @@ NO_KEYS = (  # what is given for a key: how it looks, what is told of it, and wh
     (MORE, "has more in it than one key", "Put one alone into"),
     (r"(?i)LTAI.*|STS\..*", "is an AccessKey ID, another kind of credential", OWN_KEY),
     ("(?i)sk-sp-.*", "is that of a Coding or Token Plan, not of this service", OWN_KEY),
-    (EXAMPLE, "is a placeholder", OWN_KEY),
+    (EXAMPLE, "is a placeholder", OWN_KEY),  # a workspace's key may begin with XXX in capitals
 )
 
 
